@@ -1,0 +1,162 @@
+package compensation_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/amends-dev/amends/compensation"
+)
+
+// answerTo records what became of an update.
+type answerTo struct {
+	rejected error
+	result   any
+	err      error
+}
+
+func (a *answerTo) Accept()                        {}
+func (a *answerTo) Reject(err error)               { a.rejected = err }
+func (a *answerTo) Complete(result any, err error) { a.result, a.err = result, err }
+
+// cancelBy sends the cancel update now.
+func (r *run) cancelBy(by, reason string) *answerTo {
+	a := &answerTo{}
+	r.UpdateWorkflow(compensation.UpdateCancel, "", a, compensation.CancelRequest{By: by, Reason: reason})
+	return a
+}
+
+// waits books flight and hotel, waits for a day, and books the rest.
+func (t trip) waits(ctx workflow.Context) (string, error) {
+	for _, st := range []compensation.Step[string, string]{t.flight, t.hotel} {
+		if _, err := st.Run(ctx, ""); err != nil {
+			return "", err
+		}
+	}
+	if err := workflow.Sleep(ctx, 24*time.Hour); err != nil {
+		return "", err
+	}
+	for _, st := range []compensation.Step[string, string]{t.car, t.pay, t.ticket} {
+		if _, err := st.Run(ctx, ""); err != nil {
+			return "", err
+		}
+	}
+	return "booked", nil
+}
+
+func TestCancelTurnsBack(t *testing.T) {
+	t.Parallel()
+
+	undone := keys("BookFlight", "BookHotel", "undo BookHotel", "undo BookFlight")
+	for name, tt := range map[string]struct {
+		cancel func(*run)
+		cause  string
+	}{
+		"by update": {
+			cancel: func(r *run) { r.cancelBy("ada", "wrong date") },
+			cause:  "canceled by ada: wrong date",
+		},
+		"by update, twice": {
+			cancel: func(r *run) { r.cancelBy("ada", "wrong date"); r.cancelBy("bob", "") },
+			cause:  "canceled by ada: wrong date",
+		},
+		"through Temporal": {
+			cancel: func(r *run) { r.CancelWorkflow() },
+			cause:  "canceled by Temporal",
+		},
+		"through Temporal, then by update": {
+			cancel: func(r *run) { r.CancelWorkflow(); r.cancelBy("ada", "") },
+			cause:  "canceled by Temporal",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			r := newRun(t, nil)
+			r.RegisterDelayedCallback(func() { tt.cancel(r) }, time.Hour)
+			err := r.execute(r.trip.waits)
+			require.True(t, temporal.IsCanceledError(err), "%v", err)
+			require.Equal(t, undone, r.ran())
+			require.Equal(t, []string{"compensating", "compensated"}, r.states)
+			require.Equal(t, tt.cause, r.cause)
+		})
+	}
+}
+
+func TestCancelBeforeTheFirstStep(t *testing.T) {
+	t.Parallel()
+
+	r := newRun(t, nil)
+	r.RegisterDelayedCallback(func() { r.cancelBy("ada", "") }, 0)
+	err := r.execute(func(ctx workflow.Context) (string, error) {
+		if err := workflow.Sleep(ctx, time.Minute); err != nil {
+			return "", err
+		}
+		return r.trip.book(ctx)
+	})
+	require.True(t, temporal.IsCanceledError(err), "%v", err)
+	require.Empty(t, r.ran())
+	require.Equal(t, []string{"compensating", "compensated"}, r.states)
+}
+
+func TestCancelThatBodySwallowsTurnsBack(t *testing.T) {
+	t.Parallel()
+
+	r := newRun(t, nil)
+	r.RegisterDelayedCallback(func() { r.cancelBy("ada", "") }, time.Hour)
+	err := r.execute(func(ctx workflow.Context) (string, error) {
+		_, err := r.trip.waits(ctx)
+		require.Error(t, err)
+		return "as if nothing had happened", nil
+	})
+	require.True(t, temporal.IsCanceledError(err), "%v", err)
+	require.Equal(t, keys("BookFlight", "BookHotel", "undo BookHotel", "undo BookFlight"), r.ran())
+}
+
+func TestCancelWhileAStepIsTriedAgain(t *testing.T) {
+	t.Parallel()
+
+	r := newRun(t, map[string][]error{key("BookHotel"): slices.Repeat([]error{errDown}, 1000)})
+	r.RegisterDelayedCallback(func() { r.cancelBy("ada", "") }, time.Minute)
+	err := r.execute(r.trip.book)
+	require.True(t, temporal.IsCanceledError(err), "%v", err)
+	ran := r.ran()
+	require.Equal(t, keys("undo BookHotel", "undo BookFlight"), ran[len(ran)-2:], "a canceled step may have happened")
+}
+
+func TestCancelAfterThePivotIsTooLate(t *testing.T) {
+	t.Parallel()
+
+	// The ticket office is away when the cancels come.
+	r := newRun(t, map[string][]error{key("SendTicket"): slices.Repeat([]error{errDown}, 20)})
+	var answer *answerTo
+	r.RegisterDelayedCallback(func() { answer = r.cancelBy("ada", ""); r.CancelWorkflow() }, time.Minute)
+	require.NoError(t, r.execute(r.trip.book))
+	require.Equal(t, key("SendMail"), r.ran()[len(r.ran())-1])
+	require.Empty(t, r.states)
+
+	var rejection *temporal.ApplicationError
+	require.ErrorAs(t, answer.rejected, &rejection)
+	require.Equal(t, compensation.ErrTypeTooLate, rejection.Type())
+	require.Contains(t, rejection.Message(), "Pay")
+}
+
+func TestCancelWhileCompensatingChangesNothing(t *testing.T) {
+	t.Parallel()
+
+	r := newRun(t, map[string][]error{
+		key("BookCar"):        {errRefused},
+		key("undo BookHotel"): slices.Repeat([]error{errDown}, 5),
+	})
+	var answer *answerTo
+	r.RegisterDelayedCallback(func() { answer = r.cancelBy("ada", ""); r.CancelWorkflow() }, time.Second)
+	err := r.execute(r.trip.book)
+	require.False(t, temporal.IsCanceledError(err), "%v", err)
+	require.Equal(t, "BookCar refused: no seats left", r.cause)
+	require.Equal(t, compensation.Compensating, answer.result)
+	require.Equal(t, slices.Concat(keys("BookFlight", "BookHotel", "BookCar"), tries("undo BookHotel", 6), keys("undo BookFlight")), r.ran())
+}

@@ -1,0 +1,98 @@
+package compensation
+
+import (
+	"reflect"
+	"runtime"
+	"strings"
+	"unicode"
+
+	"go.temporal.io/sdk/workflow"
+)
+
+// show puts the saga's steps into the workflow's current details, a Markdown table in the Web UI. It costs no event.
+func (s *saga) show(ctx workflow.Context) {
+	var b strings.Builder
+	b.WriteString("**" + string(s.state) + "**")
+	if s.cause != "" {
+		b.WriteString(": " + escape(s.cause))
+	}
+	b.WriteString("\n\n| step | kind | do | undo |\n|---|---|---|---|\n")
+	for _, d := range s.plan.steps {
+		started := false
+		for _, e := range s.executions {
+			if e.name == d.name {
+				started = true
+				row(&b, e.key.label(), e.kind, e.do, s.undoState(e))
+			}
+		}
+		if !started {
+			row(&b, d.name, d.kind, notStarted(s.state), UndoNone)
+		}
+	}
+	workflow.SetCurrentDetails(ctx, b.String())
+}
+
+func row(b *strings.Builder, step string, kind Kind, do DoState, undo UndoState) {
+	b.WriteString("| " + strings.Join([]string{step, kind.String(), string(do), string(undo)}, " | ") + " |\n")
+}
+
+// notStarted is the state of a step that was never started, in a saga of that state.
+func notStarted(s State) DoState {
+	if s == Running {
+		return DoWaiting
+	}
+	return DoNotRun
+}
+
+// undoState is the step's undo as people should read it: a step whose turn to be undone comes is waiting.
+func (s *saga) undoState(e *execution) UndoState {
+	if e.undo == UndoNone && s.mustUndo(e) {
+		return UndoWaiting
+	}
+	return e.undo
+}
+
+// markdownSpecial are the characters that could make markup, or a table's cell, out of somebody's text.
+const markdownSpecial = "\\`*_{}[]()<>#+-.!|~&"
+
+// escape makes text safe to stand in a line of Markdown.
+func escape(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		switch {
+		case unicode.IsControl(r):
+			b.WriteByte(' ')
+		case strings.ContainsRune(markdownSpecial, r):
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// words turns a name into words: "ReserveStock" into "reserve stock".
+func words(name string) string {
+	var b strings.Builder
+	for i, r := range name {
+		if unicode.IsUpper(r) && i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
+}
+
+func itemSuffix(item string) string {
+	if item == "" {
+		return ""
+	}
+	return " (" + item + ")"
+}
+
+// functionName is the last part of a function's or method value's name: the name under which the SDK registers it.
+func functionName(f any) string {
+	name := runtime.FuncForPC(reflect.ValueOf(f).Pointer()).Name()
+	return strings.TrimSuffix(name[strings.LastIndexByte(name, '.')+1:], "-fm")
+}

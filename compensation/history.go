@@ -1,0 +1,310 @@
+package compensation
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	failurepb "go.temporal.io/api/failure/v1"
+	historypb "go.temporal.io/api/history/v1"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+)
+
+// ReadStatus tells how the saga with that workflow ID stands, from its history alone: it needs no worker, and works
+// for sagas that ended. The plan says which steps there are. An unknown ID is a
+// [go.temporal.io/api/serviceerror.NotFound].
+func ReadStatus(ctx context.Context, c client.Client, plan *Plan, workflowID string) (Status, error) {
+	// The description first: then the history is at least as new, and no step of an ended saga seems to run.
+	desc, err := c.DescribeWorkflowExecution(ctx, workflowID, "")
+	if err != nil {
+		return Status{}, fmt.Errorf("describe saga %s: %w", workflowID, err)
+	}
+	var events []*historypb.HistoryEvent
+	it := c.GetWorkflowHistory(ctx, workflowID, desc.GetWorkflowExecutionInfo().GetExecution().GetRunId(), false,
+		enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for it.HasNext() {
+		event, err := it.Next()
+		if err != nil {
+			return Status{}, fmt.Errorf("read history of saga %s: %w", workflowID, err)
+		}
+		events = append(events, event)
+	}
+	return project(plan, desc, events), nil
+}
+
+// StateOf is the state of a saga as lists of workflows show it.
+func StateOf(info *workflowpb.WorkflowExecutionInfo) State {
+	var attribute State
+	p := info.GetSearchAttributes().GetIndexedFields()[SearchAttributeState.GetName()]
+	if p != nil && converter.GetDefaultDataConverter().FromPayload(p, &attribute) != nil {
+		attribute = ""
+	}
+	switch info.GetStatus() {
+	case enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED:
+		return Completed
+	case enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED:
+		if attribute == Compensated {
+			return Compensated
+		}
+		return Terminated
+	case enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED, enumspb.WORKFLOW_EXECUTION_STATUS_TIMED_OUT:
+		return Terminated
+	default:
+		if attribute == "" {
+			return Running
+		}
+		return attribute
+	}
+}
+
+// CauseOf is why a saga turned back, as lists of workflows show it; empty if it did not.
+func CauseOf(info *workflowpb.WorkflowExecutionInfo) string {
+	return text(info.GetMemo().GetFields()[MemoCause])
+}
+
+// projection folds a history into a status.
+type projection struct {
+	status Status
+	// activities are the steps' and undos' executions by the event that scheduled them.
+	activities map[int64]activityRef
+	timers     map[string]Wait
+}
+
+type activityRef struct {
+	step, item string
+	undo       bool
+	// before counts the tries of earlier executions of the same activity.
+	before int
+}
+
+func project(plan *Plan, desc *workflowservice.DescribeWorkflowExecutionResponse, events []*historypb.HistoryEvent) Status {
+	info := desc.GetWorkflowExecutionInfo()
+	p := projection{
+		activities: map[int64]activityRef{},
+		timers:     map[string]Wait{},
+		status: Status{
+			SagaID:    info.GetExecution().GetWorkflowId(),
+			RunID:     info.GetExecution().GetRunId(),
+			Type:      info.GetType().GetName(),
+			State:     StateOf(info),
+			Cause:     CauseOf(info),
+			StartedAt: info.GetStartTime().AsTime(),
+		},
+	}
+	if info.GetCloseTime() != nil {
+		p.status.EndedAt = info.GetCloseTime().AsTime()
+	}
+	for _, d := range plan.steps {
+		p.status.Steps = append(p.status.Steps, StepStatus{Name: d.name, Kind: d.kind, Do: DoWaiting, Undo: UndoNone})
+	}
+	for _, event := range events {
+		p.apply(event)
+	}
+	p.pending(desc.GetPendingActivities())
+	p.conclude()
+	return p.status
+}
+
+// step finds the entry for the step, and makes one for an item that is new.
+func (p *projection) step(name, item string) *StepStatus {
+	steps := p.status.Steps
+	last := -1
+	for i := range steps {
+		if steps[i].Name != name {
+			continue
+		}
+		if steps[i].Item == item {
+			return &steps[i]
+		}
+		last = i
+	}
+	switch {
+	case last < 0:
+		// A step of another version of the plan.
+		p.status.Steps = append(steps, StepStatus{Name: name, Item: item, Undo: UndoNone})
+		return &p.status.Steps[len(steps)]
+	case steps[last].Do == DoWaiting:
+		steps[last].Item = item
+		return &steps[last]
+	}
+	p.status.Steps = slices.Insert(steps, last+1, StepStatus{Name: name, Item: item, Kind: steps[last].Kind, Undo: UndoNone})
+	return &p.status.Steps[last+1]
+}
+
+func (p *projection) apply(event *historypb.HistoryEvent) {
+	at := event.GetEventTime().AsTime()
+	switch event.GetEventType() {
+	case enumspb.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+		p.scheduled(event.GetEventId(), event.GetActivityTaskScheduledEventAttributes().GetActivityId(), at)
+	case enumspb.EVENT_TYPE_ACTIVITY_TASK_STARTED:
+		a := event.GetActivityTaskStartedEventAttributes()
+		p.tried(a.GetScheduledEventId(), int(a.GetAttempt()), a.GetLastFailure())
+	case enumspb.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+		p.settled(event.GetActivityTaskCompletedEventAttributes().GetScheduledEventId(), DoDone, nil, at)
+	case enumspb.EVENT_TYPE_ACTIVITY_TASK_FAILED:
+		a := event.GetActivityTaskFailedEventAttributes()
+		outcome := DoUnknown
+		if a.GetFailure().GetApplicationFailureInfo().GetType() == ErrTypeRefused {
+			outcome = DoRefused
+		}
+		p.settled(a.GetScheduledEventId(), outcome, a.GetFailure(), at)
+	case enumspb.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
+		a := event.GetActivityTaskTimedOutEventAttributes()
+		p.settled(a.GetScheduledEventId(), DoUnknown, a.GetFailure(), at)
+	case enumspb.EVENT_TYPE_ACTIVITY_TASK_CANCELED:
+		p.settled(event.GetActivityTaskCanceledEventAttributes().GetScheduledEventId(), DoUnknown, nil, at)
+	case enumspb.EVENT_TYPE_TIMER_STARTED:
+		a := event.GetTimerStartedEventAttributes()
+		p.timers[a.GetTimerId()] = Wait{
+			For:   text(event.GetUserMetadata().GetSummary()),
+			Until: at.Add(a.GetStartToFireTimeout().AsDuration()),
+		}
+	case enumspb.EVENT_TYPE_TIMER_FIRED:
+		delete(p.timers, event.GetTimerFiredEventAttributes().GetTimerId())
+	case enumspb.EVENT_TYPE_TIMER_CANCELED:
+		delete(p.timers, event.GetTimerCanceledEventAttributes().GetTimerId())
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED:
+		p.status.Cause = "terminated: " + event.GetWorkflowExecutionTerminatedEventAttributes().GetReason()
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:
+		p.status.Cause = "the workflow ran out of time"
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
+		if p.status.Cause == "" {
+			p.status.Cause = event.GetWorkflowExecutionFailedEventAttributes().GetFailure().GetMessage()
+		}
+	default:
+		// Other events say nothing of steps.
+	}
+}
+
+func (p *projection) scheduled(id int64, activityID string, at time.Time) {
+	label, undo := strings.CutSuffix(activityID, undoSuffix)
+	if !undo {
+		var do bool
+		if label, do = strings.CutSuffix(activityID, doSuffix); !do {
+			return // an activity of the workflow's own
+		}
+	}
+	name, item, _ := strings.Cut(label, ".")
+	st := p.step(name, item)
+	ref := activityRef{step: name, item: item, undo: undo}
+	if undo {
+		ref.before = st.UndoAttempts
+		st.Undo = UndoRunning
+	} else {
+		ref.before = st.Attempts
+		st.Do, st.Undo = DoRunning, UndoNone
+		if st.StartedAt.IsZero() {
+			st.StartedAt = at
+		}
+	}
+	p.activities[id] = ref
+}
+
+func (p *projection) tried(id int64, attempt int, failure *failurepb.Failure) {
+	ref, ok := p.activities[id]
+	if !ok {
+		return
+	}
+	st := p.step(ref.step, ref.item)
+	if ref.undo {
+		st.UndoAttempts = ref.before + attempt
+	} else {
+		st.Attempts = ref.before + attempt
+	}
+	if failure != nil {
+		st.Error = failureText(failure)
+	}
+}
+
+func (p *projection) settled(id int64, outcome DoState, failure *failurepb.Failure, at time.Time) {
+	ref, ok := p.activities[id]
+	if !ok {
+		return
+	}
+	st := p.step(ref.step, ref.item)
+	if outcome == DoDone {
+		st.Error = ""
+	} else if failure != nil {
+		st.Error = failureText(failure)
+	}
+	switch {
+	case !ref.undo:
+		st.Do, st.EndedAt = outcome, at
+	case outcome == DoDone:
+		st.Undo, st.UndoneAt = UndoDone, at
+	default:
+		st.Undo = UndoFailed
+	}
+}
+
+// pending adds what the history does not tell yet: the tries of activities that run or wait for their next try.
+func (p *projection) pending(activities []*workflowpb.PendingActivityInfo) {
+	for _, a := range activities {
+		label, undo := strings.CutSuffix(a.GetActivityId(), undoSuffix)
+		label = strings.TrimSuffix(label, doSuffix)
+		for id, ref := range p.activities {
+			if (Key{Step: ref.step, Item: ref.item}).label() == label && ref.undo == undo && p.open(ref) {
+				p.tried(id, int(a.GetAttempt()), a.GetLastFailure())
+			}
+		}
+	}
+}
+
+func (p *projection) open(ref activityRef) bool {
+	st := p.step(ref.step, ref.item)
+	if ref.undo {
+		return st.Undo == UndoRunning
+	}
+	return st.Do == DoRunning
+}
+
+// conclude settles what only the whole history can tell.
+func (p *projection) conclude() {
+	st := p.status
+	later := false // a later step was started
+	for i := len(st.Steps) - 1; i >= 0; i-- {
+		step := &st.Steps[i]
+		if step.Do == DoWaiting && (later || st.State != Running) {
+			step.Do = DoNotRun
+		}
+		later = later || (step.Do != DoWaiting && step.Do != DoNotRun)
+		if step.Do == DoRunning && !st.EndedAt.IsZero() {
+			step.Do = DoUnknown
+		}
+		stands := step.Do == DoDone || step.Do == DoUnknown || step.Do == DoRunning
+		if st.State == Compensating && step.Kind == Compensatable && step.Undo == UndoNone && stands {
+			step.Undo = UndoWaiting
+		}
+	}
+	if st.EndedAt.IsZero() {
+		for _, w := range p.timers {
+			if w.For == "" {
+				continue // the workflow does not say what it is for
+			}
+			p.status.Waits = append(p.status.Waits, w)
+		}
+		slices.SortFunc(p.status.Waits, func(a, b Wait) int { return a.Until.Compare(b.Until) })
+	}
+}
+
+// failureText is a recorded failure in words for people.
+func failureText(f *failurepb.Failure) string {
+	return plain(temporal.GetDefaultFailureConverter().FailureToError(f))
+}
+
+// text is a payload that holds a string; empty if it holds none.
+func text(p *commonpb.Payload) string {
+	var s string
+	if p == nil || converter.GetDefaultDataConverter().FromPayload(p, &s) != nil {
+		return ""
+	}
+	return s
+}

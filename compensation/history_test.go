@@ -1,0 +1,190 @@
+package compensation
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	failurepb "go.temporal.io/api/failure/v1"
+	historypb "go.temporal.io/api/history/v1"
+	sdkpb "go.temporal.io/api/sdk/v1"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/converter"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// tape writes a history, an event a second.
+type tape struct {
+	events []*historypb.HistoryEvent
+	start  time.Time
+}
+
+func (h *tape) add(e *historypb.HistoryEvent) int64 {
+	e.EventId = int64(len(h.events) + 1)
+	e.EventTime = timestamppb.New(h.at(e.EventId))
+	h.events = append(h.events, e)
+	return e.EventId
+}
+
+func (h *tape) at(id int64) time.Time { return h.start.Add(time.Duration(id) * time.Second) }
+
+func (h *tape) scheduled(activityID string) int64 {
+	return h.add(&historypb.HistoryEvent{
+		EventType: enumspb.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED,
+		Attributes: &historypb.HistoryEvent_ActivityTaskScheduledEventAttributes{
+			ActivityTaskScheduledEventAttributes: &historypb.ActivityTaskScheduledEventAttributes{ActivityId: activityID},
+		},
+	})
+}
+
+func (h *tape) started(id int64, attempt int32) {
+	h.add(&historypb.HistoryEvent{
+		EventType: enumspb.EVENT_TYPE_ACTIVITY_TASK_STARTED,
+		Attributes: &historypb.HistoryEvent_ActivityTaskStartedEventAttributes{
+			ActivityTaskStartedEventAttributes: &historypb.ActivityTaskStartedEventAttributes{ScheduledEventId: id, Attempt: attempt},
+		},
+	})
+}
+
+func (h *tape) completed(id int64) int64 {
+	return h.add(&historypb.HistoryEvent{
+		EventType: enumspb.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
+		Attributes: &historypb.HistoryEvent_ActivityTaskCompletedEventAttributes{
+			ActivityTaskCompletedEventAttributes: &historypb.ActivityTaskCompletedEventAttributes{ScheduledEventId: id},
+		},
+	})
+}
+
+func (h *tape) failed(id int64, failureType, message string) {
+	h.add(&historypb.HistoryEvent{
+		EventType: enumspb.EVENT_TYPE_ACTIVITY_TASK_FAILED,
+		Attributes: &historypb.HistoryEvent_ActivityTaskFailedEventAttributes{
+			ActivityTaskFailedEventAttributes: &historypb.ActivityTaskFailedEventAttributes{
+				ScheduledEventId: id, Failure: failure(failureType, message),
+			},
+		},
+	})
+}
+
+func failure(failureType, message string) *failurepb.Failure {
+	return &failurepb.Failure{Message: message, FailureInfo: &failurepb.Failure_ApplicationFailureInfo{
+		ApplicationFailureInfo: &failurepb.ApplicationFailureInfo{Type: failureType},
+	}}
+}
+
+func payload(t *testing.T, v any) *commonpb.Payload {
+	t.Helper()
+	p, err := converter.GetDefaultDataConverter().ToPayload(v)
+	require.NoError(t, err)
+	return p
+}
+
+func describe(t *testing.T, status enumspb.WorkflowExecutionStatus, state State, cause string) *workflowservice.DescribeWorkflowExecutionResponse {
+	t.Helper()
+	return &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{
+		Execution:        &commonpb.WorkflowExecution{WorkflowId: "order-1", RunId: "run"},
+		Status:           status,
+		SearchAttributes: &commonpb.SearchAttributes{IndexedFields: map[string]*commonpb.Payload{"SagaState": payload(t, string(state))}},
+		Memo:             &commonpb.Memo{Fields: map[string]*commonpb.Payload{MemoCause: payload(t, cause)}},
+	}}
+}
+
+var statusPlan = MustPlan("Trip",
+	Step[string, string]{Name: "BookFlight", Do: bookSeat, Undo: releaseSeat},
+	Step[string, string]{Name: "BookHotel", Do: bookSeat, Undo: releaseSeat},
+	Step[string, string]{Name: "BookCar", Do: bookSeat, Undo: releaseSeat},
+	Step[string, string]{Name: "Pay", Kind: Pivot, Do: bookSeat, Undo: releaseSeat},
+)
+
+func TestStatusOfASagaThatTurnsBack(t *testing.T) {
+	t.Parallel()
+
+	h := &tape{start: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	flight := h.scheduled("BookFlight/do")
+	h.started(flight, 3)
+	flightDone := h.completed(flight)
+	car := h.scheduled("BookCar/do")
+	h.started(car, 1)
+	h.failed(car, ErrTypeRefused, "no cars")
+	h.scheduled("BookFlight/undo")
+	desc := describe(t, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, Compensating, "BookCar refused: no cars")
+	desc.PendingActivities = []*workflowpb.PendingActivityInfo{
+		{ActivityId: "BookFlight/undo", Attempt: 7, LastFailure: failure("", "connection reset")},
+	}
+
+	s := project(statusPlan, desc, h.events)
+	require.Equal(t, Compensating, s.State)
+	require.Equal(t, "BookCar refused: no cars", s.Cause)
+	require.Equal(t, []StepStatus{
+		{
+			Name: "BookFlight", Do: DoDone, Undo: UndoRunning, Attempts: 3, UndoAttempts: 7,
+			StartedAt: h.at(flight), EndedAt: h.at(flightDone), Error: "connection reset",
+		},
+		{Name: "BookHotel", Do: DoNotRun, Undo: UndoNone},
+		{Name: "BookCar", Do: DoRefused, Undo: UndoNone, Attempts: 1, StartedAt: h.at(car), EndedAt: h.at(car + 2), Error: "no cars"},
+		{Name: "Pay", Kind: Pivot, Do: DoNotRun, Undo: UndoNone},
+	}, s.Steps)
+}
+
+func TestStatusOfARunningSaga(t *testing.T) {
+	t.Parallel()
+
+	h := &tape{start: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	for _, item := range []string{"a", "b"} {
+		id := h.scheduled("BookHotel." + item + "/do")
+		h.started(id, 1)
+		h.completed(id)
+	}
+	waits := h.add(&historypb.HistoryEvent{
+		EventType:    enumspb.EVENT_TYPE_TIMER_STARTED,
+		UserMetadata: &sdkpb.UserMetadata{Summary: payload(t, "approval")},
+		Attributes: &historypb.HistoryEvent_TimerStartedEventAttributes{TimerStartedEventAttributes: &historypb.TimerStartedEventAttributes{
+			TimerId: "1", StartToFireTimeout: durationpb.New(time.Hour),
+		}},
+	})
+
+	s := project(statusPlan, describe(t, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, Running, ""), h.events)
+	require.Equal(t, Running, s.State)
+	require.Equal(t, []Wait{{For: "approval", Until: h.at(waits).Add(time.Hour)}}, s.Waits)
+
+	type brief struct {
+		name, item string
+		do         DoState
+	}
+	var got []brief
+	for _, st := range s.Steps {
+		got = append(got, brief{st.Name, st.Item, st.Do})
+	}
+	require.Equal(t, []brief{
+		{"BookFlight", "", DoNotRun},
+		{"BookHotel", "a", DoDone},
+		{"BookHotel", "b", DoDone},
+		{"BookCar", "", DoWaiting},
+		{"Pay", "", DoWaiting},
+	}, got)
+}
+
+func TestStateOf(t *testing.T) {
+	t.Parallel()
+
+	for _, tt := range []struct {
+		status    enumspb.WorkflowExecutionStatus
+		attribute State
+		want      State
+	}{
+		{enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, "", Running},
+		{enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, Compensating, Compensating},
+		{enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, Running, Completed},
+		{enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, Compensated, Compensated},
+		{enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED, Compensated, Compensated},
+		{enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, Running, Terminated},
+		{enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED, Compensating, Terminated},
+		{enumspb.WORKFLOW_EXECUTION_STATUS_TIMED_OUT, Running, Terminated},
+	} {
+		require.Equal(t, tt.want, StateOf(describe(t, tt.status, tt.attribute, "").GetWorkflowExecutionInfo()), "%v %s", tt.status, tt.attribute)
+	}
+}

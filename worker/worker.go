@@ -1,0 +1,122 @@
+// Package worker builds and runs the Temporal worker that hosts the sagas and their activities. It knows how to reach
+// Temporal and the step services, and nothing of what the sagas do.
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/sdk/client"
+	sdkworker "go.temporal.io/sdk/worker"
+
+	"github.com/amends-dev/amends/activities"
+	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/workflows"
+)
+
+// Options of a [Worker].
+type Options struct {
+	// ServicesURL is where the step services are. Required.
+	ServicesURL string
+	// ServiceURLs overrides the URL of single services by name.
+	ServiceURLs map[string]string
+	// Namespace is the client's. Default "default".
+	Namespace string
+	// StopTimeout is how long activities that run may take to finish when the worker stops. Those that do not are
+	// tried again elsewhere. Default 5 s.
+	StopTimeout time.Duration
+	// Logger takes what the worker itself has to say. Default [slog.Default]. Workflows and activities log to the
+	// client's logger.
+	Logger *slog.Logger
+}
+
+// Worker polls the sagas' task queue.
+type Worker struct {
+	client    client.Client
+	namespace string
+	logger    *slog.Logger
+	worker    sdkworker.Worker
+	// fatal gets the error with which the SDK gave up polling.
+	fatal chan error
+}
+
+// New makes a worker. It fails on URLs that cannot be used.
+func New(c client.Client, o Options) (*Worker, error) {
+	if o.Namespace == "" {
+		o.Namespace = client.DefaultNamespace
+	}
+	if o.StopTimeout == 0 {
+		o.StopTimeout = 5 * time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	set, err := activities.New(activities.Options{ServicesURL: o.ServicesURL, URLs: o.ServiceURLs})
+	if err != nil {
+		return nil, fmt.Errorf("worker: %w", err)
+	}
+	w := &Worker{client: c, namespace: o.Namespace, logger: o.Logger, fatal: make(chan error, 1)}
+	w.worker = sdkworker.New(c, workflows.TaskQueue, sdkworker.Options{
+		WorkerStopTimeout: o.StopTimeout,
+		OnFatalError:      func(err error) { w.fatal <- err },
+	})
+	workflows.Register(w.worker)
+	for _, participant := range set.All() {
+		w.worker.RegisterActivity(participant)
+	}
+	return w, nil
+}
+
+// Start checks that the namespace has what the sagas need, and begins to poll. It does not wait for work.
+func (w *Worker) Start(ctx context.Context) error {
+	if err := w.checkSearchAttributes(ctx); err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	if err := w.worker.Start(); err != nil {
+		return fmt.Errorf("worker: start polling: %w", err)
+	}
+	w.logger.Info("worker polls", "namespace", w.namespace, "task_queue", workflows.TaskQueue)
+	return nil
+}
+
+// Stop ends polling and waits for running activities, at most StopTimeout. What is unfinished goes on in another worker.
+func (w *Worker) Stop() {
+	w.worker.Stop()
+	w.logger.Info("worker stopped")
+}
+
+// Run starts the worker and stops it when ctx ends, or with an error when the SDK gives up.
+func (w *Worker) Run(ctx context.Context) error {
+	if err := w.Start(ctx); err != nil {
+		return err
+	}
+	defer w.Stop()
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-w.fatal:
+		return fmt.Errorf("worker: %w", err)
+	}
+}
+
+// checkSearchAttributes finds out at once what would otherwise fail every saga that turns back.
+func (w *Worker) checkSearchAttributes(ctx context.Context) error {
+	name := compensation.SearchAttributeState.GetName()
+	r, err := w.client.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: w.namespace})
+	if err != nil {
+		return fmt.Errorf("list search attributes of namespace %s: %w", w.namespace, err)
+	}
+	switch got, ok := r.GetCustomAttributes()[name]; {
+	case !ok:
+		return fmt.Errorf("namespace %s has no search attribute %s: make it with "+
+			"`temporal operator search-attribute create --namespace %s --name %s --type Keyword`", w.namespace, name, w.namespace, name)
+	case got != enumspb.INDEXED_VALUE_TYPE_KEYWORD:
+		return errors.New("search attribute " + name + " is of type " + got.String() + ", not Keyword")
+	}
+	return nil
+}

@@ -1,0 +1,104 @@
+package workflows
+
+import (
+	"time"
+
+	"github.com/amends-dev/amends/internal/order"
+)
+
+// The names under which the sagas are reached. They stand in histories and in clients' code, so they never change.
+const (
+	// TaskQueue is where workers poll for the sagas and their activities.
+	TaskQueue = "amends"
+
+	// TypePlaceOrder and TypeReturnOrder are the workflow types.
+	TypePlaceOrder  = "PlaceOrder"
+	TypeReturnOrder = "ReturnOrder"
+
+	// UpdateApproval decides an order that waits for a person: argument [Approval], no result. It is rejected with
+	// [ErrTypeNotAwaited] when nothing waits for it.
+	UpdateApproval = "approval"
+	// UpdateGoodsArrived reports that a return's goods are back: argument [Arrival], no result. It is rejected with
+	// [ErrTypeNotAwaited] when nothing waits for it.
+	UpdateGoodsArrived = "goods-arrived"
+
+	// MemoFingerprint is the memo field with a hash of the request that started the saga.
+	MemoFingerprint = "Fingerprint"
+)
+
+// Failure types of the sagas' own decisions.
+const (
+	// ErrTypeNotAwaited rejects an update that nothing waits for.
+	ErrTypeNotAwaited = "NotAwaited"
+	// ErrTypeRejected ends an order that a person rejected.
+	ErrTypeRejected = "Rejected"
+	// ErrTypeApprovalTimeout ends an order that nobody decided in time.
+	ErrTypeApprovalTimeout = "ApprovalTimeout"
+	// ErrTypeOverpaid ends an order whose voucher and points are worth more than it costs.
+	ErrTypeOverpaid = "Overpaid"
+	// ErrTypeGoodsOverdue ends a return whose goods did not arrive in time.
+	ErrTypeGoodsOverdue = "GoodsOverdue"
+)
+
+// Defaults of the inputs' time limits.
+const (
+	DefaultApprovalWithin = 24 * time.Hour
+	DefaultGoodsWithin    = 14 * 24 * time.Hour
+)
+
+// OrderWorkflowID is the ID of the saga that places the order: an order is placed once.
+func OrderWorkflowID(id order.ID) string { return "order-" + string(id) }
+
+// ReturnWorkflowID is the ID of the saga of a return.
+func ReturnWorkflowID(id order.ReturnID) string { return "return-" + string(id) }
+
+// PlaceOrderInput starts PlaceOrder.
+type PlaceOrderInput struct {
+	// Order is valid by its own Validate.
+	Order order.Order `json:"order"`
+	// ApprovalWithin is how long an order that fraud screening doubts waits for a person. Default [DefaultApprovalWithin].
+	ApprovalWithin time.Duration `json:"approval_within,omitempty"`
+}
+
+// Receipt is what PlaceOrder returns.
+type Receipt struct {
+	OrderID       order.ID    `json:"order_id"`
+	Total         order.Money `json:"total"`
+	Paid          order.Money `json:"paid"`
+	CaptureID     string      `json:"capture_id"`
+	Carrier       string      `json:"carrier"`
+	Tracking      string      `json:"tracking"`
+	InvoiceNumber string      `json:"invoice_number"`
+	PointsAwarded int64       `json:"points_awarded"`
+}
+
+// Approval is a person's decision about an order that waits for it.
+type Approval struct {
+	Approved bool   `json:"approved"`
+	By       string `json:"by"`
+	Reason   string `json:"reason,omitempty"`
+}
+
+// ReturnOrderInput starts ReturnOrder.
+type ReturnOrderInput struct {
+	// Return is valid by its own Validate.
+	Return order.Return `json:"return"`
+	// GoodsWithin is how long the goods may take. A reminder goes out after each quarter of it. Default [DefaultGoodsWithin].
+	GoodsWithin time.Duration `json:"goods_within,omitempty"`
+}
+
+// Arrival reports that returned goods reached the warehouse.
+type Arrival struct {
+	Condition order.Condition `json:"condition"`
+	By        string          `json:"by"`
+}
+
+// RefundReceipt is what ReturnOrder returns.
+type RefundReceipt struct {
+	ReturnID         order.ReturnID `json:"return_id"`
+	OrderID          order.ID       `json:"order_id"`
+	Refunded         order.Money    `json:"refunded"`
+	RefundID         string         `json:"refund_id"`
+	CreditNoteNumber string         `json:"credit_note_number"`
+	PointsTakenBack  int64          `json:"points_taken_back"`
+}
