@@ -1,0 +1,92 @@
+# `make` lists the targets. Everything here needs Go only; what a target builds for itself lies in .bin/.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# Both modules of the workspace; tools/ holds only the versions of the tools.
+PACKAGES := ./... ./devserver/...
+
+# Only the race detector needs cgo. One setting for all the rest lets it share one build cache.
+GO := CGO_ENABLED=0 go
+
+# .ci/run puts a runner here that counts.
+GO_TEST ?= go test
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## Run everything in one process until Ctrl-C; ARGS="--ephemeral" and the like are passed on
+	@test -x .bin/amends-dev || echo "Building. The first time takes about four minutes, later times take seconds."
+	@$(GO) build -o .bin/amends-dev ./devserver/cmd/amends-dev
+	@exec .bin/amends-dev $(ARGS)
+
+# -count=1: the end-to-end tests run binaries whose changes the test cache would not notice.
+.PHONY: test
+test: ## Run every test, end to end included; ARGS="-run Name" and the like are passed on
+	@race=-race; \
+	if ! { test "$$(go env CGO_ENABLED)" = 1 && echo '#include <stdlib.h>' | $$(go env CC) -x c -c -o /dev/null -; } 2>/dev/null; then \
+		if [ "$$CI" = true ]; then echo "The race detector needs a C compiler and CGO_ENABLED=1."; exit 1; fi; \
+		echo "No C compiler: the tests run without the race detector."; race=; \
+	fi; \
+	set -x; $(GO_TEST) $$race -count=1 -timeout 20m $(ARGS) $(PACKAGES)
+
+.PHONY: demo
+demo: ## Place 40 orders against a running `make run` and show how each ended; takes ARGS
+	@$(GO) build -o .bin/amends ./cmd/amends
+	@exec .bin/amends demo $(ARGS)
+
+.PHONY: histories
+histories: ## Record the histories that the replay tests read, from a real server
+	$(GO) test ./e2e -run TestEndings -count=1 -timeout 20m -record
+
+.PHONY: lint
+lint: lint-format lint-build lint-vet lint-golangci lint-workflows lint-modules ## Check formatting, code, the map's import rules, determinism and modules
+
+.PHONY: lint-format
+lint-format: .bin/.tools
+	@echo "gofumpt"
+	@files=$$(.bin/gofumpt -l .) || exit 1; test -z "$$files" || { \
+		echo "$$files"; echo "Not formatted; run: .bin/golangci-lint fmt $(PACKAGES)"; exit 1; }
+
+.PHONY: lint-build
+lint-build:
+	$(GO) build $(PACKAGES)
+
+.PHONY: lint-vet
+lint-vet:
+	$(GO) vet $(PACKAGES)
+
+.PHONY: lint-golangci
+lint-golangci: .bin/.tools
+	CGO_ENABLED=0 .bin/golangci-lint run --allow-serial-runners $(PACKAGES)
+
+.PHONY: lint-workflows
+lint-workflows: .bin/.tools
+	CGO_ENABLED=0 .bin/workflowcheck ./workflows/... ./compensation/...
+
+.PHONY: lint-modules
+lint-modules:
+	GOWORK=off go mod tidy -diff
+	GOWORK=off go -C devserver mod tidy -diff
+	GOWORK=off go -C tools mod tidy -diff
+
+.PHONY: build
+build: ## Build bin/amends and bin/amends-dev, static and without machine paths
+	$(GO) build -trimpath -o bin/ ./cmd/amends ./devserver/cmd/amends-dev
+
+.PHONY: generate
+generate: ## Write generated files again; changes nothing when they are current
+	$(GO) generate $(PACKAGES)
+
+.PHONY: clean
+clean: ## Remove what was built; the data of `make run` in .amends/ stays
+	rm -rf bin .bin
+	@test ! -d .amends || echo ".amends/ holds the data of make run and is kept; rm -r .amends removes it."
+
+.bin/.tools: tools/go.mod tools/go.sum
+	@echo "Building the lint tools. The first time takes a few minutes."
+	@mkdir -p .bin
+	GOWORK=off $(GO) -C tools build -o ../.bin/ tool
+	@touch $@
