@@ -1,0 +1,187 @@
+package fencetest
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// answer is what the service said to a call.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// key returns a new key, in the form that sagas use, and undoes at the end of t what was done with it.
+func (c *checker) key(t *testing.T) string {
+	t.Helper()
+	key := "fencetest-" + strings.ToLower(rand.Text()) + ":" + c.step.Name
+	c.cleanUp(t, key)
+	return key
+}
+
+func (c *checker) cleanUp(t *testing.T, key string) {
+	t.Helper()
+	if c.step.Irreversible {
+		return
+	}
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context()) // which has ended by now
+		_, err := c.definite(ctx, http.MethodDelete, key, nil)
+		require.NoError(t, err)
+	})
+}
+
+func (c *checker) url(key string) string {
+	return strings.TrimSuffix(c.step.URL, "/") + "/" + url.PathEscape(key)
+}
+
+func (c *checker) put(t *testing.T, key string, body any) answer {
+	t.Helper()
+	return c.putRaw(t, key, encode(t, body))
+}
+
+func (c *checker) putRaw(t *testing.T, key string, body []byte) answer {
+	t.Helper()
+	return c.must(t, http.MethodPut, key, body)
+}
+
+func (c *checker) delete(t *testing.T, key string) answer {
+	t.Helper()
+	return c.must(t, http.MethodDelete, key, nil)
+}
+
+func (c *checker) get(t *testing.T, key string) answer {
+	t.Helper()
+	return c.must(t, http.MethodGet, key, nil)
+}
+
+func (c *checker) must(t *testing.T, method, key string, body []byte) answer {
+	t.Helper()
+	a, err := c.definite(t.Context(), method, key, body)
+	require.NoError(t, err)
+	return a
+}
+
+func encode(t *testing.T, body any) []byte {
+	t.Helper()
+	raw, err := json.Marshal(body)
+	require.NoError(t, err)
+	return raw
+}
+
+// definite calls until the outcome is known, as a saga does.
+func (c *checker) definite(ctx context.Context, method, key string, body []byte) (answer, error) {
+	deadline := time.Now().Add(patience)
+	for attempt := 1; ; attempt++ {
+		a, err := c.call(ctx, method, c.url(key), key, attempt, body)
+		if err != nil || !a.unknown() {
+			return a, err
+		}
+		if time.Now().After(deadline) {
+			return a, fmt.Errorf("%s %s: the outcome is still unknown after %s: %s", method, key, patience, a)
+		}
+		pause := time.NewTimer(a.retryAfter())
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return a, ctx.Err()
+		}
+	}
+}
+
+// call calls once, with the headers that sagas send.
+func (c *checker) call(ctx context.Context, method, url, key string, attempt int, body []byte) (answer, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
+	if err != nil {
+		return answer{}, err
+	}
+	if method == http.MethodPut {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	saga, _, _ := strings.Cut(key, ":")
+	req.Header.Set("Saga-Id", saga)
+	req.Header.Set("Saga-Step", c.step.Name)
+	req.Header.Set("Saga-Attempt", strconv.Itoa(attempt))
+	var ids [24]byte
+	_, _ = rand.Read(ids[:]) // it never fails
+	req.Header.Set("Traceparent", "00-"+hex.EncodeToString(ids[:16])+"-"+hex.EncodeToString(ids[16:])+"-01")
+	res, err := c.client.Do(req)
+	if err != nil {
+		return answer{}, err
+	}
+	defer res.Body.Close()
+	read, err := io.ReadAll(res.Body)
+	return answer{res.StatusCode, res.Header, read}, err
+}
+
+// unknown reports whether the contract says to try again with the same key.
+func (a answer) unknown() bool {
+	switch a.status {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return true
+	case http.StatusConflict:
+		return a.code() == "in_progress"
+	}
+	return a.status >= 500
+}
+
+func (a answer) retryAfter() time.Duration {
+	if s, err := strconv.Atoi(a.header.Get("Retry-After")); err == nil && s >= 0 {
+		return min(time.Duration(s)*time.Second, 5*time.Second)
+	}
+	return 100 * time.Millisecond
+}
+
+// code returns the code of a problem, or "".
+func (a answer) code() string {
+	var problem struct {
+		Code string `json:"code"`
+	}
+	if json.Unmarshal(a.body, &problem) != nil {
+		return ""
+	}
+	return problem.Code
+}
+
+func (a answer) String() string { return strconv.Itoa(a.status) + " " + string(a.body) }
+
+// requireDone checks that a says done and returns the result.
+func requireDone(t *testing.T, a answer) string {
+	t.Helper()
+	require.Contains(t, []int{http.StatusOK, http.StatusCreated}, a.status, "want done, got %s", a)
+	require.Equal(t, "application/json", a.media(), "the content type of the answer")
+	require.True(t, json.Valid(a.body), "the result is not JSON: %s", a)
+	return string(a.body)
+}
+
+// requireProblem checks that a is a problem with status and, unless it is "", with code.
+func requireProblem(t *testing.T, a answer, status int, code string) {
+	t.Helper()
+	require.Equal(t, status, a.status, "%s", a)
+	require.Equal(t, "application/problem+json", a.media(), "the content type of an error")
+	require.NotEmpty(t, a.code(), "the problem has no code: %s", a)
+	if code != "" {
+		require.Equal(t, code, a.code())
+	}
+}
+
+// media returns the content type without parameters, or "".
+func (a answer) media() string {
+	media, _, _ := mime.ParseMediaType(a.header.Get("Content-Type"))
+	return media
+}

@@ -1,0 +1,18 @@
+//go:build !unix
+
+package pgtest
+
+import (
+	"fmt"
+	"syscall"
+)
+
+type account struct{}
+
+func serverUser() (account, error) {
+	return account{}, fmt.Errorf("%w that can be started on this system", errNotInstalled)
+}
+
+func (account) own(...string) error { return nil }
+
+func (account) attributes() *syscall.SysProcAttr { return nil }

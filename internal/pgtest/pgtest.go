@@ -1,0 +1,88 @@
+// Package pgtest gives tests a PostgreSQL database of their own.
+//
+// It knows how to find or start a server and how to make and drop a database. It knows nothing of
+// what is stored there.
+package pgtest
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+)
+
+// Env names the environment variable that holds the DSN of a server to use, as a postgres:// URL
+// whose user may create databases.
+const Env = "AMENDS_TEST_POSTGRES"
+
+// DSN returns the postgres:// URL of a new, empty database, which is dropped when t ends.
+//
+// The server is the one that [Env] names. Without it, each test process starts a private one, on
+// 127.0.0.1 and a free port, which ends with the process. If PostgreSQL is not installed the test is
+// skipped, unless CI=true is set: then it fails, since nothing is skipped there.
+func DSN(t testing.TB) string {
+	t.Helper()
+	server, err := theServer(t.Context())
+	if errors.Is(err, errNotInstalled) && os.Getenv("CI") != "true" {
+		t.Skipf("skipped, because %s; install PostgreSQL, or name a server in %s", err, Env)
+	}
+	require.NoError(t, err, "a PostgreSQL server for tests")
+
+	name := "test_" + strings.ToLower(rand.Text())
+	require.NoError(t, execute(t.Context(), server.url, "CREATE DATABASE "+name))
+	t.Cleanup(func() {
+		// The test's own context has ended. FORCE closes connections that the test left open.
+		ctx := context.WithoutCancel(t.Context())
+		require.NoError(t, execute(ctx, server.url, "DROP DATABASE "+name+" WITH (FORCE)"))
+	})
+	database := *server.url
+	database.Path = "/" + name
+	return database.String()
+}
+
+var (
+	find     sync.Once
+	found    *server
+	notFound error
+)
+
+// theServer finds or starts the server, once for the process.
+func theServer(ctx context.Context) (*server, error) {
+	find.Do(func() {
+		// The server outlives the test that comes first.
+		found, notFound = findServer(context.WithoutCancel(ctx))
+	})
+	return found, notFound
+}
+
+func findServer(ctx context.Context) (*server, error) {
+	dsn := os.Getenv(Env)
+	if dsn == "" {
+		return startServer(ctx)
+	}
+	u, err := url.Parse(dsn)
+	if err != nil || u.Scheme == "" {
+		return nil, fmt.Errorf("%s must be a postgres:// URL", Env)
+	}
+	return &server{url: u}, nil
+}
+
+func execute(ctx context.Context, server *url.URL, statement string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, server.String())
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, statement)
+	return errors.Join(err, conn.Close(ctx))
+}
