@@ -56,7 +56,8 @@ func (b *bundle) authorize() (activities.Authorization, error) {
 	if err != nil {
 		return out, err
 	}
-	return out, value.Get(&out)
+	err = value.Get(&out)
+	return out, err
 }
 
 func (b *bundle) void() error {

@@ -52,7 +52,7 @@ func outcomeOf(err error) (outcome DoState, doubtful bool) {
 		return DoUnknown, false
 	}
 	// Only the activity's own, outermost failure counts: a timeout that quotes a refusal is no refusal.
-	app, ok := activity.Unwrap().(*temporal.ApplicationError)
+	app, ok := activity.Unwrap().(*temporal.ApplicationError) //nolint:errorlint // just this one, not what it wraps
 	if !ok || app.Type() != ErrTypeRefused {
 		return DoUnknown, false
 	}

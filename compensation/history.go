@@ -115,28 +115,24 @@ func project(plan *Plan, desc *workflowservice.DescribeWorkflowExecutionResponse
 
 // step finds the entry for the step, and makes one for an item that is new.
 func (p *projection) step(name, item string) *StepStatus {
-	steps := p.status.Steps
-	last := -1
-	for i := range steps {
-		if steps[i].Name != name {
+	at, kind := len(p.status.Steps), Compensatable
+	for i := range p.status.Steps {
+		st := &p.status.Steps[i]
+		if st.Name != name {
 			continue
 		}
-		if steps[i].Item == item {
-			return &steps[i]
+		if st.Item == item {
+			return st
 		}
-		last = i
+		if st.Do == DoWaiting { // the plan's own entry, which no item has taken yet
+			st.Item = item
+			return st
+		}
+		at, kind = i+1, st.Kind
 	}
-	switch {
-	case last < 0:
-		// A step of another version of the plan.
-		p.status.Steps = append(steps, StepStatus{Name: name, Item: item, Undo: UndoNone})
-		return &p.status.Steps[len(steps)]
-	case steps[last].Do == DoWaiting:
-		steps[last].Item = item
-		return &steps[last]
-	}
-	p.status.Steps = slices.Insert(steps, last+1, StepStatus{Name: name, Item: item, Kind: steps[last].Kind, Undo: UndoNone})
-	return &p.status.Steps[last+1]
+	// Another item, or a step of another version of the plan.
+	p.status.Steps = slices.Insert(p.status.Steps, at, StepStatus{Name: name, Item: item, Kind: kind, Undo: UndoNone})
+	return &p.status.Steps[at]
 }
 
 func (p *projection) apply(event *historypb.HistoryEvent) {

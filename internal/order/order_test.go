@@ -1,7 +1,6 @@
 package order_test
 
 import (
-	"errors"
 	"math"
 	"strings"
 	"testing"
@@ -94,7 +93,7 @@ func TestMoney(t *testing.T) {
 func pointers(t *testing.T, err error) []string {
 	t.Helper()
 	var invalid *order.InvalidError
-	require.True(t, errors.As(err, &invalid), "%v", err)
+	require.ErrorAs(t, err, &invalid)
 	var out []string
 	for _, f := range invalid.Fields {
 		out = append(out, f.Pointer)

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/contrib/envconfig"
+	"go.temporal.io/sdk/log"
+
+	"github.com/amends-dev/amends/api"
+	"github.com/amends-dev/amends/internal/services"
+	"github.com/amends-dev/amends/worker"
+)
+
+type apiCommand struct {
+	Addr           string        `help:"Address to listen at." default:"127.0.0.1:8080" env:"AMENDS_API_ADDR"`
+	WebUI          string        `help:"Base URL of the Temporal Web UI, for links." name:"web-ui" env:"AMENDS_WEB_UI"`
+	ApprovalWithin time.Duration `help:"How long an order waits for a person's approval." default:"24h" env:"AMENDS_APPROVAL_WITHIN"`
+	GoodsWithin    time.Duration `help:"How long a return waits for its goods." default:"336h" env:"AMENDS_GOODS_WITHIN"`
+}
+
+func (c *apiCommand) Run(p *process) error {
+	temporal, namespace, err := dial(p)
+	if err != nil {
+		return err
+	}
+	defer temporal.Close()
+	return serve(p, "api", c.Addr, api.New(temporal, api.Options{
+		WebUI: c.WebUI, Namespace: namespace, ApprovalWithin: c.ApprovalWithin, GoodsWithin: c.GoodsWithin,
+		Logger: p.logger, Version: version(),
+	}))
+}
+
+type workerCommand struct {
+	ServicesURL string            `help:"Where the step services are." default:"http://127.0.0.1:8090" env:"AMENDS_SERVICES_URL"`
+	ServiceURLs map[string]string `help:"URL of a single service, such as payment=http://payment:8090/payment." name:"service-url" env:"AMENDS_SERVICE_URLS"`
+	StopTimeout time.Duration     `help:"How long running activities may take to finish at the end." default:"5s" env:"AMENDS_WORKER_STOP_TIMEOUT"`
+}
+
+func (c *workerCommand) Run(p *process) error {
+	temporal, namespace, err := dial(p)
+	if err != nil {
+		return err
+	}
+	defer temporal.Close()
+	w, err := worker.New(temporal, worker.Options{
+		ServicesURL: c.ServicesURL, ServiceURLs: c.ServiceURLs, Namespace: namespace, StopTimeout: c.StopTimeout, Logger: p.logger,
+	})
+	if err != nil {
+		return err
+	}
+	return w.Run(p.ctx)
+}
+
+type servicesCommand struct {
+	Names  []string `arg:"" optional:"" help:"Services to host; all of them if none is named."`
+	Addr   string   `help:"Address to listen at." default:"127.0.0.1:8090" env:"AMENDS_SERVICES_ADDR"`
+	DSN    string   `help:"PostgreSQL to keep the state in, one schema for each service. Default: SQLite files." name:"dsn" env:"AMENDS_SERVICES_DSN"`
+	Data   string   `help:"Folder of the SQLite files and the mails." default:".amends/services" env:"AMENDS_SERVICES_DATA" type:"path"`
+	Faults bool     `help:"Serve the fault settings, with which a service can be made slow, flaky or lose replies. For demos and tests." env:"AMENDS_SERVICES_FAULTS"`
+}
+
+func (c *servicesCommand) Run(p *process) (err error) {
+	host, err := services.Open(p.ctx, services.Config{DSN: c.DSN, Dir: c.Data, Names: c.Names, Faults: c.Faults, Logger: p.logger})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, host.Close()) }()
+	return serve(p, "services", c.Addr, host.Handler())
+}
+
+type versionCommand struct{}
+
+func (versionCommand) Run(p *process) error {
+	_, err := fmt.Fprintln(p.stdout, "amends", version())
+	return err
+}
+
+// version is the module's version, or the commit that was built.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && info.Main.Version == "(devel)" {
+			return s.Value
+		}
+	}
+	return info.Main.Version
+}
+
+// dial connects to Temporal as TEMPORAL_* variables and profiles say.
+func dial(p *process) (client.Client, string, error) {
+	options, err := envconfig.LoadDefaultClientOptions()
+	if err != nil {
+		return nil, "", fmt.Errorf("configuration of Temporal: %w", err)
+	}
+	if options.HostPort == "" {
+		options.HostPort = client.DefaultHostPort
+	}
+	if options.Namespace == "" {
+		options.Namespace = client.DefaultNamespace
+	}
+	options.Logger = log.NewStructuredLogger(p.logger)
+	c, err := client.DialContext(p.ctx, options)
+	if err != nil {
+		return nil, "", fmt.Errorf("connect to Temporal at %s (set TEMPORAL_ADDRESS for another): %w", options.HostPort, err)
+	}
+	return c, options.Namespace, nil
+}
+
+// shutdownTimeout is how long requests that are being answered may take when the process ends.
+const shutdownTimeout = 5 * time.Second
+
+// serve answers requests until the process is told to end.
+func serve(p *process, what, addr string, h http.Handler) error {
+	listener, err := (&net.ListenConfig{}).Listen(p.ctx, "tcp", addr)
+	if err != nil {
+		return fmt.Errorf("%s: listen at %s (choose another with --addr): %w", what, addr, err)
+	}
+	server := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		ErrorLog:          slog.NewLogLogger(p.logger.Handler(), slog.LevelWarn),
+	}
+	p.logger.Info("listening", "serving", what, "url", "http://"+listener.Addr().String())
+
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("%s: %w", what, err)
+	case <-p.ctx.Done():
+	}
+	p.logger.Info("stopping", "serving", what)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), shutdownTimeout)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		return fmt.Errorf("%s: stop: %w", what, err)
+	}
+	<-ended // says that it was shut down, which is known
+	return nil
+}

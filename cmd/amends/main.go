@@ -1,0 +1,86 @@
+// Command amends runs the processes of Amends: the API, the worker and the step services.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A second signal ends the process at once.
+	context.AfterFunc(ctx, stop)
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "amends:", err)
+		os.Exit(1)
+	}
+}
+
+// cli is the command line. Every flag can be given by the environment variable that the help names.
+type cli struct {
+	LogLevel slog.Level `help:"Least level to log: debug, info, warn or error." default:"info" env:"AMENDS_LOG_LEVEL"`
+	LogJSON  bool       `help:"Log JSON instead of text." env:"AMENDS_LOG_JSON"`
+
+	API      apiCommand      `cmd:"" name:"api" help:"Serve the REST API."`
+	Worker   workerCommand   `cmd:"" help:"Run the sagas and their activities."`
+	Services servicesCommand `cmd:"" help:"Host the reference step services."`
+	Demo     demoCommand     `cmd:"" help:"Place a mix of orders against a running system and show what became of them."`
+	Version  versionCommand  `cmd:"" help:"Print the version."`
+}
+
+// process is what every command gets.
+type process struct {
+	ctx            context.Context //nolint:containedctx // kong passes one value to a command's Run
+	stdout, stderr io.Writer
+	logger         *slog.Logger
+}
+
+const description = `Durable order sagas on Temporal.
+
+The connection to Temporal is configured as for every Temporal tool: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, the other TEMPORAL_* variables, or a profile.`
+
+// run is the program: arguments in, error out. It ends when ctx does.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	var c cli
+	exited := errors.New("exited") // after --help
+	parser, err := kong.New(&c, kong.Name("amends"), kong.Description(description), kong.Writers(stdout, stderr),
+		kong.Exit(func(int) { panic(exited) }), kong.UsageOnError())
+	if err != nil {
+		return err
+	}
+	command, err := parse(parser, args, exited)
+	if err != nil || command == nil {
+		return err
+	}
+	return command.Run(&process{ctx: ctx, stdout: stdout, stderr: stderr, logger: c.logger(stderr)})
+}
+
+// parse returns nil without an error where the arguments only asked for help.
+func parse(parser *kong.Kong, args []string, exited error) (command *kong.Context, err error) {
+	defer func() {
+		switch r := recover(); r {
+		case nil:
+		case exited:
+			command, err = nil, nil
+		default:
+			panic(r)
+		}
+	}()
+	return parser.Parse(args)
+}
+
+func (c *cli) logger(w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: c.LogLevel}
+	if c.LogJSON {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
