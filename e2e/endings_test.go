@@ -1,0 +1,39 @@
+package e2e_test
+
+import (
+	"testing"
+
+	"github.com/amends-dev/amends/workflows"
+)
+
+// Every way in which a saga of either kind ends, all at once on one system, whose books must balance afterwards. With
+// -record, their histories are recorded for the replay tests.
+func TestEndings(t *testing.T) {
+	t.Parallel()
+
+	if *record {
+		forgetHistories(t)
+	}
+	s := startSystem(t)
+	t.Run("sagas", func(t *testing.T) { //nolint:paralleltest // the audit comes after all of them
+		for sagaType, scenarios := range map[string][]scenario{
+			workflows.TypePlaceOrder: orderScenarios, workflows.TypeReturnOrder: returnScenarios,
+		} {
+			for _, sc := range scenarios {
+				t.Run(sagaType+" "+sc.name, func(t *testing.T) {
+					t.Parallel()
+
+					s := s.of(t)
+					path := sc.play(s)
+					if *record {
+						s.recordHistory(workflowID(path), sagaType, sc.name)
+					}
+				})
+			}
+		}
+	})
+	s.requireNothingHalfDone()
+	if *record {
+		s.recordChangedSaga() // after the audit: it stops half way
+	}
+}

@@ -1,0 +1,269 @@
+package e2e_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+)
+
+// system is Temporal, step services, a worker and the API, each a process of its own.
+type system struct {
+	t                          *testing.T
+	dir                        string
+	temporal, services, worker *process
+	api                        *process
+	temporalPort               int
+	apiURL, servicesURL        string
+	// hastyURL is an API that gives people two seconds.
+	hastyURL string
+	vouchers *atomic.Int64
+}
+
+// of is the system in a subtest.
+func (s *system) of(t *testing.T) *system {
+	t.Helper()
+	sub := *s
+	sub.t = t
+	return &sub
+}
+
+func startSystem(t *testing.T) *system {
+	t.Helper()
+	s := &system{t: t, dir: t.TempDir(), temporalPort: freePort(t), vouchers: &atomic.Int64{}}
+	s.startTemporal()
+
+	s.servicesURL = fmt.Sprintf("http://127.0.0.1:%d", freePort(t))
+	s.startServices()
+	s.startWorker()
+	s.apiURL, s.api = s.startAPI(time.Hour)
+	s.hastyURL, _ = s.startAPI(hasty)
+	return s
+}
+
+// startTemporal starts the server on the system's file, and waits until it answers.
+func (s *system) startTemporal() {
+	s.t.Helper()
+	s.temporal = spawn(s.t, "temporal", binaries.amendsDev, nil, "--temporal-only", "--data", filepath.Join(s.dir, "temporal"),
+		"--temporal-port", fmt.Sprint(s.temporalPort), "--ui-port", fmt.Sprint(freePort(s.t)))
+	require.Eventually(s.t, func() bool {
+		require.True(s.t, s.temporal.alive(), "temporal ended:\n%s", s.temporal.out)
+		c, err := client.Dial(client.Options{HostPort: s.address(), Logger: quiet})
+		if err != nil {
+			return false
+		}
+		c.Close()
+		return strings.Contains(s.temporal.out.String(), s.address())
+	}, time.Minute, 50*time.Millisecond, "temporal is not ready")
+}
+
+// startServices starts the step services on the system's files, and waits until they answer.
+func (s *system) startServices() {
+	s.t.Helper()
+	s.services = spawn(s.t, "services", binaries.amends, nil, "services", "--faults",
+		"--addr", strings.TrimPrefix(s.servicesURL, "http://"), "--data", filepath.Join(s.dir, "services"))
+	s.awaitReady("services", s.services, s.servicesURL)
+}
+
+func (s *system) address() string { return fmt.Sprintf("127.0.0.1:%d", s.temporalPort) }
+
+func (s *system) temporalEnv() []string { return []string{"TEMPORAL_ADDRESS=" + s.address()} }
+
+func (s *system) startWorker() {
+	s.t.Helper()
+	s.worker = spawn(s.t, "worker", binaries.amends, s.temporalEnv(), "worker", "--services-url", s.servicesURL)
+}
+
+// startAPI starts an API that gives people so much time, and waits until it is ready, which includes that a worker polls.
+func (s *system) startAPI(within time.Duration) (string, *process) {
+	s.t.Helper()
+	addr := fmt.Sprintf("127.0.0.1:%d", freePort(s.t))
+	p := spawn(s.t, "api", binaries.amends, s.temporalEnv(), "api", "--addr", addr, "--web-ui", "http://ui.example",
+		"--approval-within", within.String(), "--goods-within", within.String())
+	s.awaitReady("api", p, "http://"+addr)
+	return "http://" + addr, p
+}
+
+func (s *system) awaitReady(name string, p *process, url string) {
+	s.t.Helper()
+	require.Eventually(s.t, func() bool {
+		require.True(s.t, p.alive(), "%s ended:\n%s", name, p.out)
+		req, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, url+"/readyz", nil)
+		require.NoError(s.t, err)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	}, time.Minute, 50*time.Millisecond, "%s is not ready", name)
+}
+
+// dial connects to the system's Temporal.
+func (s *system) dial() client.Client {
+	s.t.Helper()
+	c, err := client.Dial(client.Options{HostPort: s.address(), Logger: quiet})
+	require.NoError(s.t, err)
+	s.t.Cleanup(c.Close)
+	return c
+}
+
+// saga is an order or a return as the API shows it.
+type saga struct {
+	ID    string `json:"id"`
+	State string `json:"state"`
+	Cause string `json:"cause"`
+	Steps []step `json:"steps"`
+	Waits []struct {
+		For string `json:"for"`
+	} `json:"waits"`
+	Result json.RawMessage   `json:"result"`
+	Links  map[string]string `json:"links"`
+}
+
+type step struct {
+	Name         string `json:"name"`
+	Item         string `json:"item"`
+	Kind         string `json:"kind"`
+	Do           string `json:"do"`
+	Undo         string `json:"undo"`
+	Attempts     int    `json:"attempts"`
+	UndoAttempts int    `json:"undo_attempts"`
+	Error        string `json:"error"`
+}
+
+func (s saga) step(name string) step {
+	i := slices.IndexFunc(s.Steps, func(st step) bool { return st.Name == name })
+	if i < 0 {
+		return step{}
+	}
+	return s.Steps[i]
+}
+
+// undone are the steps that were undone.
+func (s saga) undone() []string {
+	var names []string
+	for _, st := range s.Steps {
+		if st.Undo == "done" {
+			names = append(names, st.Name)
+		}
+	}
+	return names
+}
+
+// document is an order or a return as its file in examples/ has it.
+type document map[string]any
+
+// example reads a file of examples/ and gives the order or return an ID of its own.
+func example(t *testing.T, file string) document {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join("..", "examples", file))
+	require.NoError(t, err)
+	var d document
+	require.NoError(t, json.Unmarshal(content, &d))
+	d["id"] = uuid.NewString()
+	return d
+}
+
+func (d document) id() string { return d["id"].(string) }
+
+// with is the document with one field set.
+func (d document) with(field string, value any) document {
+	d = maps.Clone(d)
+	d[field] = value
+	return d
+}
+
+// post sends a request and returns the answer's status and body.
+func (s *system) post(url string, body any) (int, []byte) {
+	s.t.Helper()
+	encoded, err := json.Marshal(body)
+	require.NoError(s.t, err)
+	return s.send(http.MethodPost, url, encoded)
+}
+
+func (s *system) send(method, url string, body []byte) (int, []byte) {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), method, url, bytes.NewReader(body))
+	require.NoError(s.t, err)
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(s.t, err)
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	require.NoError(s.t, err)
+	return resp.StatusCode, answer
+}
+
+// place places the order, or asks for the return, and returns its path.
+func (s *system) place(collection string, d document) string {
+	s.t.Helper()
+	status, body := s.post(s.apiURL+"/v1/"+collection, d)
+	require.Equal(s.t, http.StatusAccepted, status, "%s", body)
+	return "/v1/" + collection + "/" + d.id()
+}
+
+func (s *system) get(path string) saga {
+	s.t.Helper()
+	status, body := s.send(http.MethodGet, s.apiURL+path, nil)
+	require.Equal(s.t, http.StatusOK, status, "%s", body)
+	var out saga
+	require.NoError(s.t, json.Unmarshal(body, &out))
+	return out
+}
+
+// await waits until the saga is as wanted, and returns it.
+func (s *system) await(path, what string, wanted func(saga) bool) saga {
+	s.t.Helper()
+	var last saga
+	require.Eventually(s.t, func() bool {
+		last = s.get(path)
+		return wanted(last)
+	}, 2*time.Minute, 50*time.Millisecond, "%s: %s", path, what)
+	return last
+}
+
+func ended(s saga) bool { return s.State != "running" && s.State != "compensating" }
+
+func (s *system) awaitEnd(path string) saga {
+	s.t.Helper()
+	return s.await(path, "does not end", ended)
+}
+
+// awaitStep waits until the step's do is in that state.
+func (s *system) awaitStep(path, name, do string) {
+	s.t.Helper()
+	s.await(path, name+" is not "+do, func(v saga) bool { return v.step(name).Do == do })
+}
+
+// fault sets a fault of a step for one saga.
+func (s *system) fault(service, step string, d document, setting map[string]any) {
+	s.t.Helper()
+	setting = maps.Clone(setting)
+	setting["match"] = d.id()
+	s.setFault(service, step, setting)
+}
+
+// setFault sets a fault of a step, for every saga unless the setting says which.
+func (s *system) setFault(service, step string, setting map[string]any) {
+	s.t.Helper()
+	encoded, err := json.Marshal(setting)
+	require.NoError(s.t, err)
+	status, body := s.send(http.MethodPut, s.servicesURL+"/"+service+"/faults/"+step, encoded)
+	require.Equal(s.t, http.StatusNoContent, status, "%s", body)
+}

@@ -1,0 +1,119 @@
+package services
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// middleware makes calls of step routes meet the faults.
+func (f *faults) middleware(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		on, ok := map[string]Direction{http.MethodPut: Do, http.MethodDelete: Undo}[r.Method]
+		if !ok {
+			next.ServeHTTP(w, r)
+			return
+		}
+		fault, ok := f.meet(callOf(r), on)
+		if !ok {
+			next.ServeHTTP(w, r)
+			return
+		}
+		fault.strike(w, r, next)
+	})
+}
+
+// strike serves one call as the fault has it.
+func (f Fault) strike(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	if f.LatencyMS > 0 {
+		wait := time.NewTimer(time.Duration(f.LatencyMS) * time.Millisecond)
+		defer wait.Stop()
+		select {
+		case <-wait.C:
+		case <-r.Context().Done():
+			panic(http.ErrAbortHandler)
+		}
+	}
+	if f.Down || rand.Float64() < f.ErrorRate {
+		status, code := http.StatusInternalServerError, "internal"
+		if f.Down {
+			status, code = http.StatusServiceUnavailable, "unavailable"
+		}
+		if f.RetryAfterS > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(f.RetryAfterS))
+		}
+		writeProblem(w, status, code, "a fault is set for %s", f.Step)
+		return
+	}
+	if f.LoseReply {
+		next.ServeHTTP(discard{header: make(http.Header)}, r)
+		panic(http.ErrAbortHandler)
+	}
+	next.ServeHTTP(w, r)
+}
+
+// discard is the answer that nobody gets.
+type discard struct{ header http.Header }
+
+func (d discard) Header() http.Header       { return d.header }
+func (discard) WriteHeader(int)             {}
+func (discard) Write(b []byte) (int, error) { return len(b), nil }
+
+// routes registers the settings under prefix.
+func (f *faults) routes(mux *http.ServeMux, prefix string) {
+	mux.HandleFunc("GET "+prefix, func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, f.list())
+	})
+	mux.HandleFunc("DELETE "+prefix, func(w http.ResponseWriter, _ *http.Request) {
+		f.clear("")
+		w.WriteHeader(http.StatusNoContent)
+	})
+	mux.HandleFunc("DELETE "+prefix+"/{step}", f.known(func(w http.ResponseWriter, r *http.Request) {
+		f.clear(r.PathValue("step"))
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	mux.HandleFunc("PUT "+prefix+"/{step}", f.known(func(w http.ResponseWriter, r *http.Request) {
+		fault, err := readFault(w, r)
+		if err != nil {
+			writeProblem(w, http.StatusBadRequest, "malformed", "%s", err)
+			return
+		}
+		f.put(fault)
+		w.WriteHeader(http.StatusNoContent)
+	}))
+}
+
+// known answers 404 for a step that the service does not have.
+func (f *faults) known(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !slices.Contains(f.steps, r.PathValue("step")) {
+			writeProblem(w, http.StatusNotFound, "unknown_step", "there is no step %q; the steps are: %s",
+				r.PathValue("step"), strings.Join(f.steps, ", "))
+			return
+		}
+		next(w, r)
+	}
+}
+
+func readFault(w http.ResponseWriter, r *http.Request) (Fault, error) {
+	fault := Fault{On: Do}
+	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16))
+	body.DisallowUnknownFields()
+	if err := body.Decode(&fault); err != nil {
+		return Fault{}, err
+	}
+	if _, err := body.Token(); !errors.Is(err, io.EOF) {
+		return Fault{}, errors.New("want one JSON object")
+	}
+	if step := r.PathValue("step"); fault.Step != "" && fault.Step != step {
+		return Fault{}, errors.New("the step is given by the path")
+	}
+	fault.Step = r.PathValue("step")
+	return fault, fault.validate()
+}

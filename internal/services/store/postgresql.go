@@ -1,0 +1,62 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/amends-dev/amends/fence"
+)
+
+// maxConns bounds the connections of one service, so that nine of them in one process leave room
+// in PostgreSQL's default of 100.
+const maxConns = 6
+
+// openPostgreSQL connects with the schema called name, which it creates, as the only one of the
+// search path, and takes the lock under which it is migrated.
+func openPostgreSQL(ctx context.Context, c Config, name string) (*DB, func() error, error) {
+	cfg, err := pgx.ParseConfig(c.DSN)
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg.RuntimeParams["search_path"] = name
+	db := stdlib.OpenDB(*cfg)
+	db.SetMaxOpenConns(maxConns)
+	db.SetMaxIdleConns(maxConns)
+	db.SetConnMaxIdleTime(5 * time.Minute)
+
+	unlock, err := lockSchema(ctx, db, name)
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	if _, err := db.ExecContext(ctx, "CREATE SCHEMA IF NOT EXISTS "+name); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("create the schema: %w", err), unlock(), db.Close())
+	}
+	return &DB{DB: db, Dialect: fence.PostgreSQL}, unlock, nil
+}
+
+// lockSchema holds an advisory lock on a connection of its own; it ends with the connection, so a
+// process that dies does not keep it.
+func lockSchema(ctx context.Context, db *sql.DB, name string) (func() error, error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	h := fnv.New64a()
+	h.Write([]byte("amends migrates " + name))
+	key := int64(h.Sum64()) // any 64 bits do
+	if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1)", key); err != nil {
+		return nil, errors.Join(fmt.Errorf("wait for another process's migration: %w", err), conn.Close())
+	}
+	return func() error {
+		// A lock must be given back also when the caller has given up.
+		_, err := conn.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", key)
+		return errors.Join(err, conn.Close())
+	}, nil
+}
