@@ -145,6 +145,23 @@ func TestCancelAfterThePivotIsTooLate(t *testing.T) {
 	require.Contains(t, rejection.Message(), "Pay")
 }
 
+// Nobody knows yet which way the saga goes; the pivot decides.
+func TestCancelThroughTemporalWhileThePivotIsTriedAgain(t *testing.T) {
+	t.Parallel()
+
+	r := newRun(t, map[string][]error{key("Pay"): {errDown, errDown}})
+	r.RegisterDelayedCallback(r.CancelWorkflow, time.Second)
+	require.NoError(t, r.execute(r.trip.book))
+	require.Equal(t, key("SendMail"), r.ran()[len(r.ran())-1])
+
+	r = newRun(t, map[string][]error{key("Pay"): {errDown, errDown, errRefused}})
+	r.RegisterDelayedCallback(r.CancelWorkflow, time.Second)
+	err := r.execute(r.trip.book)
+	require.True(t, temporal.IsCanceledError(err), "%v", err)
+	require.Equal(t, slices.Concat(keys("BookFlight", "BookHotel", "BookCar"), tries("Pay", 3),
+		keys("undo Pay", "undo BookCar", "undo BookHotel", "undo BookFlight")), r.ran())
+}
+
 func TestCancelWhileCompensatingChangesNothing(t *testing.T) {
 	t.Parallel()
 

@@ -77,6 +77,7 @@ func (s *saga) commit(ctx workflow.Context, e *execution, in, out any) error {
 	}
 	if err == nil {
 		s.committed = true
+		s.cancel = nil // it came too late
 		return nil
 	}
 	s.pivot = nil

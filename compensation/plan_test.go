@@ -95,6 +95,10 @@ func TestDefectsOfTheWorkflow(t *testing.T) {
 			}
 			return errDown
 		},
+		"the body of Trip failed after its pivot Pay, when": func(r *run, ctx workflow.Context) error {
+			r.trip.pay.Start(ctx, "")
+			return errDown
+		},
 	} {
 		t.Run(want, func(t *testing.T) {
 			t.Parallel()

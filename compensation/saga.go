@@ -176,6 +176,12 @@ func (s *saga) inFlight() bool {
 
 // finish brings the saga to its end after its body returned err. ctx is one that no cancel reaches.
 func (s *saga) finish(ctx workflow.Context, err error) error {
+	if s.pivot != nil {
+		// While the pivot runs nobody knows which way the saga goes.
+		if err := s.await(ctx); err != nil {
+			return err
+		}
+	}
 	if err != nil && s.committed {
 		panic(fmt.Sprintf("compensation: the body of %s failed after its pivot %s, when a saga only goes forward: %v", s.plan.name, s.pivot.name, err))
 	}
@@ -185,7 +191,7 @@ func (s *saga) finish(ctx workflow.Context, err error) error {
 	if err := s.await(ctx); err != nil {
 		return err
 	}
-	if s.cancel != nil && !s.committed {
+	if s.cancel != nil {
 		return s.turnBack(ctx, nil)
 	}
 	for _, e := range s.executions {

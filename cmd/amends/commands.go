@@ -32,10 +32,10 @@ func (c *apiCommand) Run(p *process) error {
 		return err
 	}
 	defer temporal.Close()
-	return serve(p, "api", c.Addr, api.New(temporal, api.Options{
+	return serve(p, "api", api.NewServer(c.Addr, api.New(temporal, api.Options{
 		WebUI: c.WebUI, Namespace: namespace, ApprovalWithin: c.ApprovalWithin, GoodsWithin: c.GoodsWithin,
 		Logger: p.logger, Version: version(),
-	}))
+	})))
 }
 
 type workerCommand struct {
@@ -73,7 +73,7 @@ func (c *servicesCommand) Run(p *process) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, host.Close()) }()
-	return serve(p, "services", c.Addr, host.Handler())
+	return serve(p, "services", &http.Server{Addr: c.Addr, Handler: host.Handler(), ReadHeaderTimeout: 5 * time.Second})
 }
 
 type versionCommand struct{}
@@ -121,18 +121,12 @@ func dial(p *process) (client.Client, string, error) {
 const shutdownTimeout = 5 * time.Second
 
 // serve answers requests until the process is told to end.
-func serve(p *process, what, addr string, h http.Handler) error {
-	listener, err := (&net.ListenConfig{}).Listen(p.ctx, "tcp", addr)
+func serve(p *process, what string, server *http.Server) error {
+	listener, err := (&net.ListenConfig{}).Listen(p.ctx, "tcp", server.Addr)
 	if err != nil {
-		return fmt.Errorf("%s: listen at %s (choose another with --addr): %w", what, addr, err)
+		return fmt.Errorf("%s: listen at %s (choose another with --addr): %w", what, server.Addr, err)
 	}
-	server := &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		ErrorLog:          slog.NewLogLogger(p.logger.Handler(), slog.LevelWarn),
-	}
+	server.ErrorLog = slog.NewLogLogger(p.logger.Handler(), slog.LevelWarn)
 	p.logger.Info("listening", "serving", what, "url", "http://"+listener.Addr().String())
 
 	ended := make(chan error, 1)

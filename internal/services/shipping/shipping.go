@@ -214,7 +214,10 @@ func carriersFor(ctx context.Context, tx *sql.Tx, b booking) ([]string, error) {
 		return nil, fmt.Errorf("look up carriers: %w", err)
 	}
 	if len(carriers) == 0 {
-		return nil, fence.Refuse(CountryNotServed, "no carrier serves %s (%s)", country, b.direction)
+		if b.direction == "return" {
+			return nil, fence.Refuse(CountryNotServed, "no carrier fetches returns from %s", country)
+		}
+		return nil, fence.Refuse(CountryNotServed, "no carrier delivers to %s", country)
 	}
 	return carriers, nil
 }

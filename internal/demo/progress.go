@@ -1,0 +1,127 @@
+package demo
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/amends-dev/amends/compensation"
+)
+
+// tally is how many orders are in which state.
+type tally struct {
+	total int
+	state map[compensation.State]int
+}
+
+// shownStates are the states of a tally in the order in which they are shown.
+var shownStates = []compensation.State{
+	compensation.Running, compensation.Compensating, compensation.Completed, compensation.Compensated, compensation.Terminated,
+}
+
+func (d *demo) tally() tally {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t := tally{total: len(d.entries), state: map[compensation.State]int{}}
+	for _, e := range d.entries {
+		if e.placed {
+			t.state[e.view.State]++
+		}
+	}
+	return t
+}
+
+func (t tally) ended() int {
+	n := 0
+	for state, count := range t.state {
+		if (view{State: state}).ended() {
+			n += count
+		}
+	}
+	return n
+}
+
+// String is a line that says how far the run is.
+func (t tally) String() string {
+	return fmt.Sprintf("%d of %d ended", t.ended(), t.total) + t.states(", ")
+}
+
+// states lists the states that any order is in, each after sep.
+func (t tally) states(sep string) string {
+	var list strings.Builder
+	for _, state := range shownStates {
+		if n := t.state[state]; n > 0 {
+			fmt.Fprintf(&list, "%s%d %s", sep, n, state)
+		}
+	}
+	return list.String()
+}
+
+const widestBar = 30
+
+// bar is the tally as a line of at most width characters: a bar, the states and the time. With all states there are in
+// a run of 40 there is room for a bar on 80 columns.
+func (t tally) bar(width int, elapsed time.Duration) string {
+	text := fmt.Sprintf("%d/%d%s", t.ended(), t.total, t.states(gap)) + gap + seconds(elapsed)
+	room := min(width-utf8.RuneCountInString(text)-len(gap), widestBar)
+	if room < len("--") {
+		return cut(text, width)
+	}
+	full := room * t.ended() / t.total
+	return strings.Repeat("█", full) + strings.Repeat("░", room-full) + gap + text
+}
+
+const (
+	redraw = 100 * time.Millisecond
+	// onTerminal goes back to the line's start and clears it.
+	onTerminal = "\r\x1b[2K"
+	// plainPause is how long there is at least between two lines where they stay.
+	plainPause = time.Second
+)
+
+// showProgress shows the tally until the function that it returns is called: in place on a terminal, else a line
+// whenever it has changed.
+func (d *demo) showProgress() (stop func()) {
+	began := time.Now()
+	every, show := redraw, func() {
+		// A line as wide as the terminal would wrap on some.
+		fmt.Fprint(d.Out, onTerminal, d.tally().bar(d.Width()-1, time.Since(began)))
+	}
+	if d.Width == nil {
+		every, show = plainPause, d.plainLines(began)
+	}
+	ended := make(chan struct{})
+	var showing sync.WaitGroup
+	showing.Go(func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			show()
+			select {
+			case <-tick.C:
+			case <-ended:
+				show()
+				return
+			}
+		}
+	})
+	return func() {
+		close(ended)
+		showing.Wait()
+		if d.Width != nil {
+			fmt.Fprintln(d.Out)
+		}
+	}
+}
+
+func (d *demo) plainLines(began time.Time) func() {
+	last := ""
+	return func() {
+		if line := d.tally().String(); line != last {
+			last = line
+			fmt.Fprintf(d.Out, "%s  %s\n", seconds(time.Since(began)), line)
+		}
+	}
+}
