@@ -78,8 +78,10 @@ func TestCancelTurnsBack(t *testing.T) {
 
 			r := newRun(t, nil)
 			r.RegisterDelayedCallback(func() { tt.cancel(r) }, time.Hour)
+			began := r.Now()
 			err := r.execute(r.trip.waits)
 			require.True(t, temporal.IsCanceledError(err), "%v", err)
+			require.Less(t, r.Now().Sub(began), 2*time.Hour, "the wait ends with the cancel")
 			require.Equal(t, undone, r.ran())
 			require.Equal(t, []string{"compensating", "compensated"}, r.states)
 			require.Equal(t, tt.cause, r.cause)
@@ -111,6 +113,8 @@ func TestCancelThatBodySwallowsTurnsBack(t *testing.T) {
 	err := r.execute(func(ctx workflow.Context) (string, error) {
 		_, err := r.trip.waits(ctx)
 		require.Error(t, err)
+		_, err = r.trip.car.Run(ctx, "")
+		require.True(t, temporal.IsCanceledError(err), "no step starts any more")
 		return "as if nothing had happened", nil
 	})
 	require.True(t, temporal.IsCanceledError(err), "%v", err)
@@ -120,12 +124,39 @@ func TestCancelThatBodySwallowsTurnsBack(t *testing.T) {
 func TestCancelWhileAStepIsTriedAgain(t *testing.T) {
 	t.Parallel()
 
-	r := newRun(t, map[string][]error{key("BookHotel"): slices.Repeat([]error{errDown}, 1000)})
-	r.RegisterDelayedCallback(func() { r.cancelBy("ada", "") }, time.Minute)
-	err := r.execute(r.trip.book)
+	for name, cancel := range map[string]func(*run){
+		"by update":        func(r *run) { r.cancelBy("ada", "") },
+		"through Temporal": func(r *run) { r.CancelWorkflow() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			r := newRun(t, map[string][]error{key("BookHotel"): slices.Repeat([]error{errDown}, 1000)})
+			r.RegisterDelayedCallback(func() { cancel(r) }, time.Minute)
+			err := r.execute(func(ctx workflow.Context) (string, error) {
+				r.trip.flight.Start(ctx, "")
+				r.trip.hotel.Start(ctx, "")
+				return "", workflow.Sleep(ctx, time.Hour)
+			})
+			require.True(t, temporal.IsCanceledError(err), "%v", err)
+			ran := r.ran()
+			require.Equal(t, keys("undo BookHotel", "undo BookFlight"), ran[len(ran)-2:], "a canceled step may have happened")
+		})
+	}
+}
+
+func TestCancelAfterARefusedPivot(t *testing.T) {
+	t.Parallel()
+
+	r := newRun(t, map[string][]error{key("Pay"): {errRefused}})
+	r.RegisterDelayedCallback(func() { r.cancelBy("ada", "") }, time.Hour)
+	err := r.execute(func(ctx workflow.Context) (string, error) {
+		_, err := r.trip.pay.Run(ctx, "")
+		require.ErrorContains(t, err, "Pay refused")
+		return "", workflow.Sleep(ctx, 24*time.Hour) // for another card
+	})
 	require.True(t, temporal.IsCanceledError(err), "%v", err)
-	ran := r.ran()
-	require.Equal(t, keys("undo BookHotel", "undo BookFlight"), ran[len(ran)-2:], "a canceled step may have happened")
+	require.Equal(t, "canceled by ada", r.cause)
 }
 
 func TestCancelAfterThePivotIsTooLate(t *testing.T) {
@@ -139,10 +170,39 @@ func TestCancelAfterThePivotIsTooLate(t *testing.T) {
 	require.Equal(t, key("SendMail"), r.ran()[len(r.ran())-1])
 	require.Empty(t, r.states)
 
-	var rejection *temporal.ApplicationError
-	require.ErrorAs(t, answer.rejected, &rejection)
-	require.Equal(t, compensation.ErrTypeTooLate, rejection.Type())
-	require.Contains(t, rejection.Message(), "Pay")
+	require.Contains(t, requireType(t, answer.rejected, compensation.ErrTypeTooLate).Message(), "Pay")
+}
+
+func TestCancelAfterThePivotDoesNotReachTheBody(t *testing.T) {
+	t.Parallel()
+
+	r := newRun(t, nil)
+	r.RegisterDelayedCallback(r.CancelWorkflow, time.Hour)
+	require.NoError(t, r.execute(func(ctx workflow.Context) (string, error) {
+		if _, err := r.trip.pay.Run(ctx, ""); err != nil {
+			return "", err
+		}
+		return "paid", workflow.Sleep(ctx, 24*time.Hour)
+	}))
+}
+
+// A workflow that cancels a step of its own accord was not canceled itself.
+func TestStepCanceledByTheBody(t *testing.T) {
+	t.Parallel()
+
+	r := newRun(t, map[string][]error{key("BookHotel"): slices.Repeat([]error{errDown}, 1000)})
+	err := r.execute(func(ctx workflow.Context) (string, error) {
+		hotelCtx, cancel := workflow.WithCancel(ctx)
+		hotel := r.trip.hotel.Start(hotelCtx, "")
+		if err := workflow.Sleep(ctx, time.Minute); err != nil {
+			return "", err
+		}
+		cancel()
+		return hotel.Get(ctx)
+	})
+	require.False(t, temporal.IsCanceledError(err), "%v", err)
+	requireType(t, err, compensation.ErrTypeUnknown)
+	require.Equal(t, key("undo BookHotel"), r.ran()[len(r.ran())-1])
 }
 
 // Nobody knows yet which way the saga goes; the pivot decides.

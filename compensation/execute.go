@@ -56,14 +56,13 @@ func outcomeOf(err error) (outcome DoState, doubtful bool) {
 	if !ok || app.Type() != ErrTypeRefused {
 		return DoUnknown, false
 	}
-	var r Refusal
-	return DoRefused, app.Details(&r) != nil || r.Attempt != 1
+	refusal, ok := refusalOf(app)
+	return DoRefused, !ok || refusal.Attempt != 1
 }
 
 // commit runs the pivot. If its outcome stays unknown, its undo decides: either the pivot can never happen any more, and
 // the saga may turn back, or it did happen, and the saga goes forward.
 func (s *saga) commit(ctx workflow.Context, e *execution, in, out any) error {
-	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	err := s.do(ctx, e, in, out, false)
 	if e.do == DoUnknown || e.doubtful {
 		happened, fenceErr := s.fence(ctx, e)

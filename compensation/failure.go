@@ -53,17 +53,21 @@ func Irreversible(message string, cause error) error {
 	})
 }
 
-// RefusalCode is the code that [Refuse] was given for err or for an error that it wraps; "" if it is no refusal.
+// RefusalCode is the code that [Refuse] was given, if err is a refusal, a step's error because of one, or the failure of
+// a saga that ended because of one; "" otherwise.
 func RefusalCode(err error) string {
 	var app *temporal.ApplicationError
-	if !errors.As(err, &app) || app.Type() != ErrTypeRefused {
+	if !errors.As(err, &app) {
 		return ""
 	}
-	var r Refusal
-	if app.Details(&r) != nil {
-		return ""
-	}
+	r, _ := refusalOf(app)
 	return r.Code
+}
+
+// refusalOf is the detail of a failure made by [Refuse].
+func refusalOf(app *temporal.ApplicationError) (r Refusal, ok bool) {
+	ok = app.Type() == ErrTypeRefused && app.Details(&r) == nil
+	return r, ok
 }
 
 // StepError says which step was not done, and how.
@@ -128,6 +132,12 @@ func failureOf(cause error) error {
 		failureType = ErrTypeUnknown
 	}
 	options := temporal.ApplicationErrorOptions{NonRetryable: true, Category: temporal.ApplicationErrorCategoryBenign}
+	var app *temporal.ApplicationError
+	if errors.As(cause, &app) {
+		if refusal, ok := refusalOf(app); ok {
+			options.Details = []any{refusal}
+		}
+	}
 	// A canceled error anywhere in the chain would close the workflow as canceled, though nobody asked for it.
 	if !temporal.IsCanceledError(cause) {
 		options.Cause = cause

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
@@ -224,10 +225,12 @@ func TestSagaTurnsBack(t *testing.T) {
 			require.Equal(t, []string{"compensating", "compensated"}, r.states)
 			require.Equal(t, tt.cause, r.cause)
 
-			var failure *temporal.ApplicationError
-			require.ErrorAs(t, err, &failure)
-			require.Equal(t, tt.failureType, failure.Type())
-			require.Equal(t, tt.cause, failure.Message())
+			require.Equal(t, tt.cause, requireType(t, err, tt.failureType).Message())
+			if tt.failureType == compensation.ErrTypeRefused {
+				require.Equal(t, "no_seats", compensation.RefusalCode(err))
+			} else {
+				require.Empty(t, compensation.RefusalCode(err))
+			}
 		})
 	}
 }
@@ -282,6 +285,23 @@ func TestParallelStepsAreUndoneInReverseOrderOfStart(t *testing.T) {
 	require.Equal(t, keys("undo BookCar", "undo BookHotel"), ran[3:])
 }
 
+func TestTurningBackStopsWhatIsInFlight(t *testing.T) {
+	t.Parallel()
+
+	r := newRun(t, map[string][]error{
+		key("BookFlight"): {errRefused},
+		key("BookHotel"):  slices.Repeat([]error{errDown}, 1000),
+	})
+	began := r.Now()
+	err := r.execute(func(ctx workflow.Context) (string, error) {
+		r.trip.hotel.Start(ctx, "")
+		return r.trip.flight.Run(ctx, "")
+	})
+	requireType(t, err, compensation.ErrTypeRefused)
+	require.Less(t, r.Now().Sub(began), 10*time.Second, "the hotel is not tried until its limit")
+	require.Equal(t, key("undo BookHotel"), r.ran()[len(r.ran())-1])
+}
+
 func TestItemsHaveKeysOfTheirOwn(t *testing.T) {
 	t.Parallel()
 
@@ -308,9 +328,7 @@ func TestBodyErrorTurnsBack(t *testing.T) {
 		}
 		return "", temporal.NewNonRetryableApplicationError("the dog is ill", "DogIll", nil)
 	})
-	var failure *temporal.ApplicationError
-	require.ErrorAs(t, err, &failure)
-	require.Equal(t, "DogIll", failure.Type())
+	requireType(t, err, "DogIll")
 	require.Equal(t, "the dog is ill", r.cause)
 	require.Equal(t, keys("BookFlight", "undo BookFlight"), r.ran())
 }
@@ -325,7 +343,7 @@ func TestOutcomeNobodyAskedForTurnsBack(t *testing.T) {
 		return "booked", nil
 	})
 	require.ErrorContains(t, err, "BookHotel refused")
-	require.Equal(t, "undo "+key("BookFlight"), r.ran()[2])
+	require.Equal(t, key("undo BookFlight"), r.ran()[2])
 }
 
 func TestUnknownStepThatBodyIgnoresIsUndone(t *testing.T) {
@@ -341,8 +359,17 @@ func TestUnknownStepThatBodyIgnoresIsUndone(t *testing.T) {
 		return "booked without a hotel", nil
 	}))
 	ran := r.ran()
-	require.Equal(t, "undo "+key("BookHotel"), ran[len(ran)-1])
-	require.NotContains(t, ran, "undo "+key("BookFlight"))
+	require.Equal(t, key("undo BookHotel"), ran[len(ran)-1])
+	require.NotContains(t, ran, key("undo BookFlight"))
+}
+
+// requireType requires that the saga failed so, and returns the failure.
+func requireType(t *testing.T, err error, failureType string) *temporal.ApplicationError {
+	t.Helper()
+	var failure *temporal.ApplicationError
+	require.ErrorAs(t, err, &failure)
+	require.Equal(t, failureType, failure.Type())
+	return failure
 }
 
 // payTries is how often the pivot is tried before its outcome counts as unknown.

@@ -41,9 +41,13 @@ type Worker struct {
 	namespace string
 	logger    *slog.Logger
 	worker    sdkworker.Worker
-	// fatal gets the error with which the SDK gave up polling.
-	fatal chan error
+	failed    chan error
 }
+
+// stickyTimeout is how long a workflow task waits for the worker that has the saga in its cache before any other gets
+// it. The SDK's 5 s are what the first update after a worker's crash would wait, longer than the API does; a worker
+// that lives takes the task within milliseconds.
+const stickyTimeout = time.Second
 
 // New makes a worker. It fails on URLs that cannot be used.
 func New(c client.Client, o Options) (*Worker, error) {
@@ -60,10 +64,11 @@ func New(c client.Client, o Options) (*Worker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("worker: %w", err)
 	}
-	w := &Worker{client: c, namespace: o.Namespace, logger: o.Logger, fatal: make(chan error, 1)}
+	w := &Worker{client: c, namespace: o.Namespace, logger: o.Logger, failed: make(chan error, 1)}
 	w.worker = sdkworker.New(c, workflows.TaskQueue, sdkworker.Options{
-		WorkerStopTimeout: o.StopTimeout,
-		OnFatalError:      func(err error) { w.fatal <- err },
+		WorkerStopTimeout:            o.StopTimeout,
+		StickyScheduleToStartTimeout: stickyTimeout,
+		OnFatalError:                 func(err error) { w.failed <- err },
 	})
 	workflows.Register(w.worker)
 	for _, participant := range set.All() {
@@ -99,10 +104,13 @@ func (w *Worker) Run(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return nil
-	case err := <-w.fatal:
+	case err := <-w.failed:
 		return fmt.Errorf("worker: %w", err)
 	}
 }
+
+// Failed gets the error with which the SDK gives up polling, if it ever does. Run takes it by itself.
+func (w *Worker) Failed() <-chan error { return w.failed }
 
 // checkSearchAttributes finds out at once what would otherwise fail every saga that turns back.
 func (w *Worker) checkSearchAttributes(ctx context.Context) error {

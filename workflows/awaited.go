@@ -7,7 +7,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// awaited is a message that a saga waits for at one point, and takes as an update there and nowhere else.
+// awaited is a message that a saga waits for during one part of its way, and takes as an update there and nowhere else.
 type awaited[T any] struct {
 	waiting bool
 	value   T
@@ -34,11 +34,13 @@ func expect[T any](ctx workflow.Context, update, description string, check func(
 	return a, err
 }
 
-// await waits for the message; in time is false if it did not come within the limit. summary says in histories what is
-// waited for. The error is that of a canceled ctx.
+// open begins the part of the saga in which the message is taken, close ends it.
+func (a *awaited[T]) open()  { a.waiting = true }
+func (a *awaited[T]) close() { a.waiting = false }
+
+// await waits for the message, which may have come since open; inTime is false if it did not come within the limit.
+// summary says in histories what is waited for. The error is that of a canceled ctx.
 func (a *awaited[T]) await(ctx workflow.Context, within time.Duration, summary string) (value T, inTime bool, err error) {
-	a.waiting = true
-	defer func() { a.waiting = false }()
 	inTime, err = workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
 		Timeout:      within,
 		TimerOptions: workflow.TimerOptions{Summary: summary},

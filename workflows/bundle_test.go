@@ -153,6 +153,13 @@ func (e *env) call(ctx context.Context, name string, key compensation.Key) error
 	return nil
 }
 
+// up lets an activity answer again.
+func (e *env) up(name string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.down[name] = false
+}
+
 // answer records what became of an update.
 type answer struct {
 	rejected error

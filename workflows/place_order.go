@@ -87,6 +87,8 @@ func placeOrder(ctx workflow.Context, in PlaceOrderInput, approval *awaited[Appr
 
 // approve waits for a person's decision about the order.
 func approve(ctx workflow.Context, in PlaceOrderInput, approval *awaited[Approval]) error {
+	approval.open()
+	defer approval.close()
 	decision, inTime, err := approval.await(ctx, in.ApprovalWithin, "approval of an order that fraud screening doubts")
 	switch {
 	case err != nil:

@@ -77,6 +77,9 @@ func returnOrder(ctx workflow.Context, in ReturnOrderInput, arrival *awaited[Arr
 func awaitGoods(
 	ctx workflow.Context, in ReturnOrderInput, arrival *awaited[Arrival], customer order.Customer, shipment activities.ReturnShipment,
 ) (Arrival, error) {
+	// Also while a reminder is sent: the goods do not know of it.
+	arrival.open()
+	defer arrival.close()
 	for sent := range reminders + 1 {
 		goods, inTime, err := arrival.await(ctx, in.GoodsWithin/(reminders+1), "arrival of the returned goods")
 		if err != nil || inTime {

@@ -80,6 +80,18 @@ func TestReturnOrderReminds(t *testing.T) {
 	require.Equal(t, []string{"return-r7:RemindCustomer.1", "return-r7:RemindCustomer.2"}, e.keys["RemindCustomer"])
 }
 
+func TestGoodsMayArriveWhileAReminderIsSent(t *testing.T) {
+	t.Parallel()
+
+	e := newReturnEnv(t)
+	e.down["RemindCustomer"] = true // it is tried again for minutes
+	arrived := e.goodsArrive(24*time.Hour + time.Minute)
+	e.RegisterDelayedCallback(func() { e.up("RemindCustomer") }, 24*time.Hour+90*time.Second)
+	require.NoError(t, e.returnOrder())
+	require.True(t, arrived.accepted)
+	require.Len(t, e.keys["RemindCustomer"], 1)
+}
+
 func TestReturnOrderGoodsOverdue(t *testing.T) {
 	t.Parallel()
 

@@ -1,0 +1,145 @@
+// Package api serves the sagas over REST: it starts, shows and steers them, and describes itself in OpenAPI 3.1.
+//
+// It keeps no state. What it answers comes from Temporal, so any number of processes may serve it, and they may come
+// and go. It knows the sagas by their contract and the engine's status of them, and nothing of the step services.
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+	"go.temporal.io/sdk/client"
+)
+
+// Options of the API. The zero value is what each field says.
+type Options struct {
+	// WebUI is the base URL of the Temporal Web UI, for links to it. Default: no such links.
+	WebUI string
+	// Namespace is the client's namespace, for links. Default "default".
+	Namespace string
+	// ApprovalWithin is how long an order that fraud screening doubts waits for a person.
+	// Default [workflows.DefaultApprovalWithin].
+	ApprovalWithin time.Duration
+	// GoodsWithin is how long the goods of a return may take. Default [workflows.DefaultGoodsWithin].
+	GoodsWithin time.Duration
+	// Logger gets a line for each request, and the causes of answers that say only "internal". Default [slog.Default].
+	Logger *slog.Logger
+	// Version is what the API calls itself in its description. Default "dev".
+	Version string
+}
+
+func (o Options) withDefaults() Options {
+	if o.Namespace == "" {
+		o.Namespace = client.DefaultNamespace
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Version == "" {
+		o.Version = "dev"
+	}
+	return o
+}
+
+// requestTimeout bounds what is done for one request after its body was read.
+const requestTimeout = 10 * time.Second
+
+type server struct {
+	temporal client.Client
+	options  Options
+	log      *slog.Logger
+}
+
+// New returns the API's handler. It uses c until the last request is answered, and does not close it.
+func New(c client.Client, o Options) http.Handler {
+	o = o.withDefaults()
+	s := &server{temporal: c, options: o, log: o.Logger}
+
+	router := chi.NewRouter()
+	router.Use(s.identify, s.logRequest, s.recoverPanic, middleware.GetHead)
+	router.NotFound(s.notFound)
+	router.MethodNotAllowed(s.methodNotAllowed(router))
+
+	api := humachi.New(router.With(s.readBody), config(o.Version))
+	s.routeOrders(api)
+	s.routeReturns(api)
+	s.routeHealth(api)
+	router.Get("/openapi.json", document(api))
+	return router
+}
+
+// NewServer returns a server for the handler with limits on how long a client may take.
+func NewServer(addr string, h http.Handler) *http.Server {
+	return &http.Server{
+		Addr:              addr,
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		// Longer than requestTimeout: when it runs out, net/http cancels the request's context.
+		ReadTimeout:    15 * time.Second,
+		WriteTimeout:   30 * time.Second,
+		IdleTimeout:    2 * time.Minute,
+		MaxHeaderBytes: 16 << 10,
+	}
+}
+
+func config(version string) huma.Config {
+	c := huma.DefaultConfig("Amends", version)
+	c.Info.Description = "Starts, shows and steers the sagas that place orders and take them back. " +
+		"A saga ends with everything done or with everything undone. " +
+		"Every error is an RFC 9457 problem whose `code` is for programs."
+	c.Info.License = &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}
+	c.Tags = []*huma.Tag{
+		{Name: "orders", Description: "Placing orders."},
+		{Name: "returns", Description: "Taking orders back."},
+		{Name: "service", Description: "The API itself."},
+	}
+	c.RejectUnknownQueryParameters = true
+	// document serves the description; schemas in answers and pages from elsewhere are not wanted.
+	c.OpenAPIPath, c.DocsPath, c.SchemasPath, c.CreateHooks = "", "", "", nil
+	return c
+}
+
+// document serves the API's description.
+func document(api huma.API) http.HandlerFunc {
+	for _, schema := range api.OpenAPI().Components.Schemas.Map() {
+		for _, field := range schema.Properties {
+			// Not a keyword of JSON Schema; huma has taken it into its messages by now.
+			field.PatternDescription = ""
+		}
+	}
+	text, err := api.OpenAPI().MarshalJSON()
+	if err != nil {
+		panic("api: its own description: " + err.Error())
+	}
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(text) // the client is gone
+	}
+}
+
+// register adds an operation. Its handler's errors become problems here, and nowhere else; codes are those that it may
+// answer besides the ones that any operation may.
+func register[I, O any](s *server, api huma.API, op huma.Operation, codes []Code, handle func(context.Context, *I) (*O, error)) {
+	codes = append(codes, codeInternal)
+	if op.Method == http.MethodPost {
+		codes = append(codes, bodyCodes...)
+	}
+	op.Responses = problemResponses(api, codes)
+	// readBody has read the body, with limits and all.
+	op.MaxBodyBytes, op.BodyReadTimeout = -1, -1
+	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+		defer cancel()
+		out, err := handle(ctx, in)
+		if err != nil {
+			return nil, s.problem(ctx, err)
+		}
+		return out, nil
+	})
+}

@@ -1,0 +1,33 @@
+package api
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Each problem's type is the address of its section in docs/problems.md.
+func TestProblemsAreDocumented(t *testing.T) {
+	t.Parallel()
+
+	page, err := os.ReadFile("../docs/problems.md")
+	require.NoError(t, err)
+	sections := 0
+	for line := range strings.Lines(string(page)) {
+		if code, ok := strings.CutPrefix(strings.TrimSpace(line), "## "); ok {
+			require.Contains(t, problems, Code(code), "a section of no problem")
+			sections++
+		}
+	}
+	require.Len(t, problems, sections, "a problem without a section")
+	for code, kind := range problems {
+		row := fmt.Sprintf("\n| %d | ", kind.status)
+		at := strings.Index(string(page), row)
+		require.GreaterOrEqual(t, at, 0, "no row for status %d", kind.status)
+		cells, _, _ := strings.Cut(string(page)[at+1:], "\n")
+		require.Contains(t, cells, fmt.Sprintf("[%s](#%s)", code, code))
+	}
+}

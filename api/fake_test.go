@@ -1,0 +1,233 @@
+package api_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/api/serviceerror"
+	taskqueuepb "go.temporal.io/api/taskqueue/v1"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/amends-dev/amends/compensation"
+)
+
+// fakeTemporal is Temporal as the API sees it: it keeps what was started, and answers as a test tells it to.
+type fakeTemporal struct {
+	client.Client // panics on what the API has no business calling
+
+	mu sync.Mutex
+	// down is the answer to everything, if set.
+	down    error
+	sagas   map[string]*saga
+	updates []client.UpdateWorkflowOptions
+	// answer is what a worker says to an update; nil for no worker.
+	answer func(client.UpdateWorkflowOptions) (any, error)
+	// pollers are when workers were last seen, by the kind of tasks they poll for.
+	pollers map[enumspb.TaskQueueType][]time.Time
+	// listed are the requests for lists; pages are the answers.
+	listed []*workflowservice.ListWorkflowExecutionsRequest
+	pages  []*workflowservice.ListWorkflowExecutionsResponse
+}
+
+type saga struct {
+	options client.StartWorkflowOptions
+	kind    any
+	input   any
+	info    *workflowpb.WorkflowExecutionInfo
+	events  []*historypb.HistoryEvent
+	result  any
+}
+
+var startTime = time.Date(2026, 5, 4, 10, 0, 0, 0, time.UTC)
+
+func newFakeTemporal() *fakeTemporal { return &fakeTemporal{sagas: map[string]*saga{}} }
+
+// end lets the saga end with the status, and with the state as its search attribute.
+func (f *fakeTemporal) end(id string, status enumspb.WorkflowExecutionStatus, state compensation.State) *saga {
+	s := f.sagas[id]
+	s.info.Status = status
+	s.info.CloseTime = timestamppb.New(startTime.Add(time.Minute))
+	s.info.SearchAttributes = attributes(state)
+	return s
+}
+
+func attributes(state compensation.State) *commonpb.SearchAttributes {
+	return &commonpb.SearchAttributes{IndexedFields: payloads(map[string]any{"SagaState": string(state)})}
+}
+
+func payloads(values map[string]any) map[string]*commonpb.Payload {
+	out := map[string]*commonpb.Payload{}
+	for name, v := range values {
+		p, err := converter.GetDefaultDataConverter().ToPayload(v)
+		if err != nil {
+			panic(err)
+		}
+		out[name] = p
+	}
+	return out
+}
+
+func (f *fakeTemporal) ExecuteWorkflow(_ context.Context, o client.StartWorkflowOptions, kind any, args ...any) (client.WorkflowRun, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.down != nil {
+		return nil, f.down
+	}
+	if _, ok := f.sagas[o.ID]; ok {
+		return nil, serviceerror.NewWorkflowExecutionAlreadyStarted("started", "request", "run-"+o.ID)
+	}
+	f.sagas[o.ID] = &saga{
+		options: o, kind: kind, input: args[0],
+		info: &workflowpb.WorkflowExecutionInfo{
+			Execution:        &commonpb.WorkflowExecution{WorkflowId: o.ID, RunId: "run-" + o.ID},
+			Type:             &commonpb.WorkflowType{Name: fmt.Sprint(kind)},
+			Status:           enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING,
+			StartTime:        timestamppb.New(startTime),
+			Memo:             &commonpb.Memo{Fields: payloads(o.Memo)},
+			SearchAttributes: attributes(compensation.Running),
+		},
+	}
+	return fakeRun{id: o.ID}, nil
+}
+
+type fakeRun struct {
+	client.WorkflowRun
+	id   string
+	saga *saga
+}
+
+func (r fakeRun) GetRunID() string { return "run-" + r.id }
+
+func (r fakeRun) Get(_ context.Context, out any) error { return copyInto(r.saga.result, out) }
+
+// copyInto passes a value on as Temporal does.
+func copyInto(from, to any) error {
+	if to == nil {
+		return nil
+	}
+	p, err := converter.GetDefaultDataConverter().ToPayload(from)
+	if err != nil {
+		return err
+	}
+	return converter.GetDefaultDataConverter().FromPayload(p, to)
+}
+
+func (f *fakeTemporal) GetWorkflow(_ context.Context, id, _ string) client.WorkflowRun {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return fakeRun{id: id, saga: f.sagas[id]}
+}
+
+func (f *fakeTemporal) DescribeWorkflowExecution(_ context.Context, id, _ string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.down != nil {
+		return nil, f.down
+	}
+	s, ok := f.sagas[id]
+	switch {
+	case len(id) > 1000:
+		return nil, serviceerror.NewInvalidArgument("WorkflowId length exceeds limit.")
+	case !ok:
+		return nil, serviceerror.NewNotFound("no workflow " + id + " in shard 7")
+	}
+	return &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: s.info}, nil
+}
+
+func (f *fakeTemporal) GetWorkflowHistory(
+	_ context.Context, id, _ string, _ bool, _ enumspb.HistoryEventFilterType,
+) client.HistoryEventIterator {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return &fakeHistory{events: f.sagas[id].events}
+}
+
+type fakeHistory struct{ events []*historypb.HistoryEvent }
+
+func (h *fakeHistory) HasNext() bool { return len(h.events) > 0 }
+
+func (h *fakeHistory) Next() (*historypb.HistoryEvent, error) {
+	next := h.events[0]
+	h.events = h.events[1:]
+	return next, nil
+}
+
+func (f *fakeTemporal) UpdateWorkflow(ctx context.Context, o client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error) {
+	f.mu.Lock()
+	f.updates = append(f.updates, o)
+	answer := f.answer
+	f.mu.Unlock()
+	if answer == nil {
+		<-ctx.Done()
+		return nil, client.NewWorkflowUpdateServiceTimeoutOrCanceledError(ctx.Err())
+	}
+	result, err := answer(o)
+	var notFound *serviceerror.NotFound
+	if errors.As(err, &notFound) {
+		return nil, err
+	}
+	return fakeUpdate{result: result, err: err}, nil
+}
+
+type fakeUpdate struct {
+	client.WorkflowUpdateHandle
+	result any
+	err    error
+}
+
+func (u fakeUpdate) Get(_ context.Context, out any) error {
+	if u.err != nil {
+		return u.err
+	}
+	return copyInto(u.result, out)
+}
+
+func (f *fakeTemporal) ListWorkflow(
+	_ context.Context, r *workflowservice.ListWorkflowExecutionsRequest,
+) (*workflowservice.ListWorkflowExecutionsResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.down != nil {
+		return nil, f.down
+	}
+	f.listed = append(f.listed, r)
+	if len(f.pages) == 0 {
+		return &workflowservice.ListWorkflowExecutionsResponse{}, nil
+	}
+	next := f.pages[0]
+	f.pages = f.pages[1:]
+	return next, nil
+}
+
+func (f *fakeTemporal) DescribeTaskQueue(
+	_ context.Context, _ string, kind enumspb.TaskQueueType,
+) (*workflowservice.DescribeTaskQueueResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.down != nil {
+		return nil, f.down
+	}
+	r := &workflowservice.DescribeTaskQueueResponse{}
+	for _, seen := range f.pollers[kind] {
+		r.Pollers = append(r.Pollers, &taskqueuepb.PollerInfo{LastAccessTime: timestamppb.New(seen)})
+	}
+	return r, nil
+}
+
+// started starts a saga by the API's own way.
+func (b *bundle) started(t *testing.T, path, body string) {
+	t.Helper()
+	require.Equal(t, 202, b.post(t, path, body).status)
+}

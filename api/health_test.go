@@ -1,0 +1,53 @@
+package api_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+)
+
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+
+	a := b.get(t, "/healthz")
+
+	require.Equal(t, 200, a.status)
+	require.JSONEq(t, `{"version":"dev"}`, a.body)
+}
+
+func TestReady(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for _, tt := range []struct {
+		name                 string
+		workflow, activities []time.Time
+		status               int
+		says                 string
+	}{
+		{"ready", []time.Time{now}, []time.Time{now}, 200, `{"workers":1}`},
+		{"nobody", nil, nil, 503, "Activity"},
+		{"nobody runs workflows", nil, []time.Time{now}, 503, "Workflow"},
+		{"nobody runs activities", []time.Time{now}, nil, 503, "Activity"},
+		{"gone", []time.Time{now.Add(-2 * time.Minute)}, []time.Time{now}, 503, "Workflow"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.temporal.pollers = map[enumspb.TaskQueueType][]time.Time{
+				enumspb.TASK_QUEUE_TYPE_WORKFLOW: tt.workflow,
+				enumspb.TASK_QUEUE_TYPE_ACTIVITY: tt.activities,
+			}
+
+			a := b.get(t, "/readyz")
+
+			require.Equal(t, tt.status, a.status)
+			require.Contains(t, a.body, tt.says)
+			if tt.status == 503 {
+				requireProblem(t, a, 503, "no_worker")
+			}
+		})
+	}
+}

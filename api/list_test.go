@@ -1,0 +1,112 @@
+package api_test
+
+import (
+	"net/url"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+
+	"github.com/amends-dev/amends/compensation"
+)
+
+func TestList(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+	b.started(t, "/v1/orders", with(`"id":"42"`, `"id":"43"`))
+	ended := b.temporal.end("order-43", enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED, compensation.Compensated)
+	ended.info.Memo = &commonpb.Memo{Fields: payloads(map[string]any{"SagaCause": "canceled by ada"})}
+	b.temporal.pages = []*workflowservice.ListWorkflowExecutionsResponse{{
+		Executions:    []*workflowpb.WorkflowExecutionInfo{b.temporal.sagas["order-42"].info, ended.info},
+		NextPageToken: []byte{0, 255, ':', 7},
+	}}
+
+	a := b.get(t, "/v1/orders?page_size=2")
+
+	require.Equal(t, 200, a.status, a.body)
+	token, ok := a.json(t, "next_page_token").(string)
+	require.True(t, ok)
+	require.JSONEq(t, `[
+		{"id":"42","state":"running","started_at":"2026-05-04T10:00:00Z","links":{"self":"/v1/orders/42",
+			"web_ui":"http://127.0.0.1:8233/namespaces/default/workflows/order-42/run-order-42/timeline"}},
+		{"id":"43","state":"compensated","cause":"canceled by ada",
+			"started_at":"2026-05-04T10:00:00Z","ended_at":"2026-05-04T10:01:00Z","links":{"self":"/v1/orders/43",
+			"web_ui":"http://127.0.0.1:8233/namespaces/default/workflows/order-43/run-order-43/timeline"}}
+	]`, string(encode(t, a.json(t, "items"))))
+	require.EqualValues(t, 2, b.temporal.listed[0].GetPageSize())
+	require.Empty(t, b.temporal.listed[0].GetNextPageToken())
+
+	last := b.get(t, "/v1/orders?page_token="+url.QueryEscape(token))
+	require.JSONEq(t, `{"items":[]}`, last.body)
+	require.EqualValues(t, 50, b.temporal.listed[1].GetPageSize())
+	require.Equal(t, []byte{0, 255, ':', 7}, b.temporal.listed[1].GetNextPageToken())
+
+	for _, other := range []string{"/v1/orders?state=running&page_token=", "/v1/returns?page_token="} {
+		requireProblem(t, b.get(t, other+url.QueryEscape(token)), 400, "bad_parameter",
+			"page_token: is not the next_page_token of a page of this list")
+	}
+}
+
+func TestListByState(t *testing.T) {
+	t.Parallel()
+	for query, want := range map[string]string{
+		"":                    `WorkflowType = 'PlaceOrder'`,
+		"?state=running":      `WorkflowType = 'PlaceOrder' AND ExecutionStatus = 'Running' AND SagaState = 'running'`,
+		"?state=compensating": `WorkflowType = 'PlaceOrder' AND ExecutionStatus = 'Running' AND SagaState = 'compensating'`,
+		"?state=completed":    `WorkflowType = 'PlaceOrder' AND ExecutionStatus = 'Completed'`,
+		"?state=compensated":  `WorkflowType = 'PlaceOrder' AND ExecutionStatus IN ('Failed', 'Canceled') AND SagaState = 'compensated'`,
+		"?state=terminated": `WorkflowType = 'PlaceOrder' AND (ExecutionStatus IN ('Terminated', 'TimedOut') OR ` +
+			`(ExecutionStatus IN ('Failed', 'Canceled') AND SagaState != 'compensated'))`,
+	} {
+		t.Run(query, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+
+			a := b.get(t, "/v1/orders"+query)
+
+			require.Equal(t, 200, a.status, a.body)
+			require.Equal(t, want, b.temporal.listed[0].GetQuery())
+		})
+	}
+}
+
+func TestListReturns(t *testing.T) {
+	t.Parallel()
+	b := completedOrder(t)
+	b.started(t, "/v1/returns", exampleReturn)
+	b.temporal.pages = []*workflowservice.ListWorkflowExecutionsResponse{{
+		Executions: []*workflowpb.WorkflowExecutionInfo{b.temporal.sagas["return-r1"].info},
+	}}
+
+	a := b.get(t, "/v1/returns")
+
+	require.Equal(t, "WorkflowType = 'ReturnOrder'", b.temporal.listed[0].GetQuery())
+	require.Contains(t, a.body, `"self":"/v1/returns/r1"`)
+}
+
+func TestListIsRefused(t *testing.T) {
+	t.Parallel()
+	for query, fault := range map[string]string{
+		"state=parked":                  `state: expected value to be one of "running, compensating, completed, compensated, terminated"`,
+		"page_size=0":                   "page_size: expected number >= 1",
+		"page_size=201":                 "page_size: expected number <= 200",
+		"page_size=many":                "page_size: invalid integer",
+		"page_size=99999999999":         "page_size: expected number <= 200",
+		"page_token=~":                  "page_token: is not the next_page_token of a page of this list",
+		"page_token=cnVubmluZzp4c29tZQ": "page_token: is not the next_page_token of a page of this list",
+		"page_token=AAAA":               "page_token: is not the next_page_token of a page of this list",
+		"stat=running":                  "stat: unknown query parameter",
+		"state=running'%20OR%20'1'='1":  `state: expected value to be one of "running, compensating, completed, compensated, terminated"`,
+	} {
+		t.Run(query, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+
+			requireProblem(t, b.get(t, "/v1/orders?"+query), 400, "bad_parameter", fault)
+		})
+	}
+}

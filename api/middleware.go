@@ -1,0 +1,115 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+)
+
+// requestIDHeader carries a request's ID, from a caller that has one and back to every caller.
+const requestIDHeader = "X-Request-Id"
+
+type requestIDKey struct{}
+
+// requestID is the ID of the request that ctx belongs to.
+func requestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestIDKey{}).(string)
+	return id
+}
+
+// usableID is what a caller's own request ID may be, since it goes into logs.
+var usableID = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
+
+// identify gives each request an ID.
+func (s *server) identify(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := r.Header.Get(requestIDHeader)
+		if !usableID.MatchString(id) {
+			id = strings.ToLower(rand.Text())
+		}
+		w.Header().Set(requestIDHeader, id)
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id)))
+	})
+}
+
+func (s *server) logRequest(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		answer := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
+		defer func() {
+			level, route := slog.LevelInfo, chi.RouteContext(r.Context()).RoutePattern()
+			if route == "/healthz" || route == "/readyz" {
+				level = slog.LevelDebug
+			}
+			s.log.Log(r.Context(), level, "request",
+				"method", r.Method, "route", route, "status", answer.Status(), "bytes", answer.BytesWritten(),
+				"duration", time.Since(start), "request_id", requestID(r.Context()))
+		}()
+		next.ServeHTTP(answer, r)
+	})
+}
+
+// recoverPanic answers a request whose handler panicked, and logs why.
+func (s *server) recoverPanic(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			v := recover()
+			if v == nil {
+				return
+			}
+			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				panic(v)
+			}
+			answer := s.problem(r.Context(), fmt.Errorf("panic: %v\n%s", v, debug.Stack()))
+			if sent, ok := w.(middleware.WrapResponseWriter); ok && sent.Status() != 0 {
+				return // it is too late for another answer
+			}
+			writeProblem(w, answer)
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (s *server) notFound(w http.ResponseWriter, r *http.Request) {
+	writeProblem(w, s.problem(r.Context(), &failure{code: codeNotFound, detail: "Nothing is served under this path."}))
+}
+
+func (s *server) methodNotAllowed(routes chi.Routes) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var allowed []string
+		for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+			// GetHead lets HEAD in wherever GET is.
+			asked := m
+			if m == http.MethodHead {
+				asked = http.MethodGet
+			}
+			if routes.Match(chi.NewRouteContext(), asked, r.URL.Path) {
+				allowed = append(allowed, m)
+			}
+		}
+		list := strings.Join(allowed, ", ")
+		w.Header().Set("Allow", list)
+		writeProblem(w, s.problem(r.Context(), &failure{code: codeMethodNotAllowed, detail: "It takes " + list + "."}))
+	}
+}
+
+// writeProblem answers where huma does not.
+func writeProblem(w http.ResponseWriter, p *Problem) {
+	for name, values := range p.GetHeaders() {
+		w.Header()[name] = values
+	}
+	w.Header().Set("Content-Type", p.ContentType(""))
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p) // the client is gone
+}

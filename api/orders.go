@@ -1,0 +1,205 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
+
+	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/internal/order"
+	"github.com/amends-dev/amends/workflows"
+)
+
+var orders = collection{
+	path:         "/v1/orders",
+	noun:         "order",
+	workflowType: workflows.TypePlaceOrder,
+	workflowID:   func(id string) string { return workflows.OrderWorkflowID(order.ID(id)) },
+	plan:         workflows.PlaceOrderPlan,
+	idReused:     codeOrderIDReused,
+
+	insteadOfCancel: "What it brought can be taken back once it is completed, with a return: POST /v1/returns.",
+}
+
+func (s *server) routeOrders(api huma.API) {
+	tags := []string{"orders"}
+	register(s, api, huma.Operation{
+		OperationID: "place-order", Method: http.MethodPost, Path: orders.path, Tags: tags, DefaultStatus: http.StatusAccepted,
+		Summary: "Place an order",
+		Description: "Starts the saga that places the order. The same order again is the same saga. " +
+			"Give it an `id` to be able to ask again when an answer is lost; without one, each request is another order.",
+	}, []Code{codeOrderIDReused, codeUnavailable}, s.placeOrder)
+	register(s, api, huma.Operation{
+		OperationID: "list-orders", Method: http.MethodGet, Path: orders.path, Tags: tags,
+		Summary: "List orders", Description: listOrder,
+	}, []Code{codeBadParameter, codeUnavailable}, func(ctx context.Context, in *listInput) (*listOutput, error) {
+		return s.list(ctx, orders, in)
+	})
+	register(s, api, huma.Operation{
+		OperationID: "get-order", Method: http.MethodGet, Path: orders.path + "/{id}", Tags: tags,
+		Summary: "Show an order, step by step",
+	}, []Code{codeNotFound, codeUnavailable}, s.getOrder)
+	register(s, api, huma.Operation{
+		OperationID: "cancel-order", Method: http.MethodPost, Path: orders.path + "/{id}/cancel", Tags: tags, DefaultStatus: http.StatusAccepted,
+		Summary:     "Cancel an order",
+		Description: "Turns the saga back: everything that was done is undone. Possible until the payment is captured; after that, return the order.",
+	}, []Code{codeNotFound, codeTooLate, codeAlreadyEnded, codeNoWorker, codeUnavailable}, s.cancelOrder)
+	register(s, api, huma.Operation{
+		OperationID: "decide-order", Method: http.MethodPost, Path: orders.path + "/{id}/approval", Tags: tags, DefaultStatus: http.StatusAccepted,
+		Summary:     "Approve or reject an order",
+		Description: "Decides an order that fraud screening doubts and that waits for a person.",
+	}, []Code{codeNotFound, codeNotAwaited, codeNoWorker, codeUnavailable}, s.decideOrder)
+}
+
+// sagaPath names a saga.
+type sagaPath struct {
+	ID string `path:"id" doc:"The ID that it was started with."`
+}
+
+type placeOrderInput struct{ Body orderRequest }
+
+// orderRequest is an order on the wire. Its limits are those of [order.Order].
+type orderRequest struct {
+	ID       string          `json:"id,omitempty" pattern:"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$" patternDescription:"1 to 64 letters, digits, - and _, the first a letter or a digit" doc:"Names the order. Default: a new UUID." example:"42"`
+	Customer customerRequest `json:"customer"`
+	Lines    []lineRequest   `json:"lines" nullable:"false" minItems:"1" maxItems:"100"`
+	Currency string          `json:"currency" pattern:"^[A-Z]{3}$" patternDescription:"an ISO 4217 code, such as EUR" example:"EUR"`
+	Voucher  string          `json:"voucher,omitempty" maxLength:"64" doc:"A voucher's code to redeem." example:"SPRING-0001"`
+	Points   int64           `json:"points,omitempty" minimum:"0" maximum:"1000000000" doc:"Loyalty points to spend."`
+	Payment  paymentRequest  `json:"payment"`
+	ShipTo   addressRequest  `json:"ship_to"`
+	Carrier  string          `json:"carrier,omitempty" maxLength:"64" doc:"Who ships it. Default: the shop chooses." example:"parcel"`
+}
+
+type customerRequest struct {
+	ID    string `json:"id" minLength:"1" maxLength:"64" example:"c-1001"`
+	Name  string `json:"name" minLength:"1" maxLength:"200" example:"Ada Lovelace"`
+	Email string `json:"email" format:"email" maxLength:"254" example:"ada@example.com"`
+}
+
+type lineRequest struct {
+	SKU      string `json:"sku" pattern:"^[A-Z0-9][A-Z0-9-]{0,63}$" patternDescription:"capital letters, digits and -, at most 64" example:"TEA-EARL-GREY"`
+	Quantity int64  `json:"quantity" minimum:"1" maximum:"100000" example:"2"`
+}
+
+type paymentRequest struct {
+	Token string `json:"token" minLength:"1" maxLength:"64" doc:"The payment provider's name for the card to charge." example:"tok_visa"`
+}
+
+type addressRequest struct {
+	Name       string `json:"name" minLength:"1" maxLength:"200" example:"Ada Lovelace"`
+	Street     string `json:"street" minLength:"1" maxLength:"200" example:"12 Analytical Row"`
+	PostalCode string `json:"postal_code" minLength:"1" maxLength:"200" example:"20095"`
+	City       string `json:"city" minLength:"1" maxLength:"200" example:"Hamburg"`
+	Country    string `json:"country" pattern:"^[A-Z]{2}$" patternDescription:"an ISO 3166-1 alpha-2 code, such as DE" example:"DE"`
+}
+
+func (r orderRequest) order() order.Order {
+	return order.Order{
+		ID:       order.ID(r.ID),
+		Customer: order.Customer(r.Customer),
+		Lines:    linesOf(r.Lines),
+		Currency: r.Currency,
+		Voucher:  r.Voucher,
+		Points:   r.Points,
+		Payment:  order.Payment(r.Payment),
+		ShipTo:   order.Address(r.ShipTo),
+		Carrier:  r.Carrier,
+	}
+}
+
+func linesOf(requests []lineRequest) []order.Line {
+	var lines []order.Line
+	for _, l := range requests {
+		lines = append(lines, order.Line(l))
+	}
+	return lines
+}
+
+func (s *server) placeOrder(ctx context.Context, in *placeOrderInput) (*acceptedOutput, error) {
+	if in.Body.ID == "" {
+		id, err := newID()
+		if err != nil {
+			return nil, err
+		}
+		in.Body.ID = id
+	}
+	o := in.Body.order()
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	return acceptedAt(s.start(ctx, orders, start{
+		id:      in.Body.ID,
+		request: o,
+		input:   workflows.PlaceOrderInput{Order: o, ApprovalWithin: s.options.ApprovalWithin},
+		summary: fmt.Sprintf("%s for customer %s, in %s", count(len(o.Lines), "article"), escapeMarkdown(o.Customer.ID), o.Currency),
+	}))
+}
+
+// newID is a new ID that sorts by time.
+func newID() (string, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return "", fmt.Errorf("make an id: %w", err)
+	}
+	return id.String(), nil
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+type orderOutput struct{ Body orderView }
+
+type orderView view[workflows.Receipt]
+
+func (s *server) getOrder(ctx context.Context, in *sagaPath) (*orderOutput, error) {
+	v, err := show[workflows.Receipt](ctx, s, orders, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if v.waits() {
+		v.Links.Approval = v.Links.Self + "/approval"
+	}
+	return &orderOutput{Body: orderView(v)}, nil
+}
+
+type cancelInput struct {
+	ID   string `path:"id" doc:"The ID that it was started with."`
+	Body *cancelRequest
+}
+
+type cancelRequest struct {
+	By     string `json:"by,omitempty" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Who cancels." example:"ada"`
+	Reason string `json:"reason,omitempty" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Why." example:"ordered twice"`
+}
+
+func (in *cancelInput) request() compensation.CancelRequest {
+	if in.Body == nil {
+		return compensation.CancelRequest{}
+	}
+	return compensation.CancelRequest{By: in.Body.By, Reason: in.Body.Reason}
+}
+
+func (s *server) cancelOrder(ctx context.Context, in *cancelInput) (*acceptedOutput, error) {
+	return acceptedAt(s.cancel(ctx, orders, in.ID, in.request()))
+}
+
+type approvalInput struct {
+	ID   string `path:"id" doc:"The ID that it was started with."`
+	Body struct {
+		Approved bool   `json:"approved" doc:"true lets the order go on; false undoes it."`
+		By       string `json:"by" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Who decides." example:"grace"`
+		Reason   string `json:"reason,omitempty" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Why." example:"knows the customer"`
+	} `nameHint:"ApprovalRequest"`
+}
+
+func (s *server) decideOrder(ctx context.Context, in *approvalInput) (*acceptedOutput, error) {
+	return acceptedAt(s.tell(ctx, orders, in.ID, workflows.UpdateApproval, workflows.Approval(in.Body)))
+}

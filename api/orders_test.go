@@ -1,0 +1,313 @@
+package api_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/internal/order"
+	"github.com/amends-dev/amends/workflows"
+)
+
+const exampleOrder = `{"id":"42","customer":{"id":"c_1001","name":"Ada Lovelace","email":"ada@example.com"},` +
+	`"lines":[{"sku":"TEA-EARL-GREY","quantity":2}],"currency":"EUR","payment":{"token":"tok_visa"},` +
+	`"ship_to":{"name":"Ada Lovelace","street":"12 Analytical Row","postal_code":"20095","city":"Hamburg","country":"DE"}}`
+
+// with is the example order with texts replaced.
+func with(oldnew ...string) string { return strings.NewReplacer(oldnew...).Replace(exampleOrder) }
+
+func contextDeadline() error { return context.DeadlineExceeded }
+
+func TestPlaceOrder(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+
+	a := b.post(t, "/v1/orders", exampleOrder)
+
+	require.Equal(t, 202, a.status, a.body)
+	require.Equal(t, "/v1/orders/42", a.header.Get("Location"))
+	require.JSONEq(t, `{"id":"42","state":"running","links":{"self":"/v1/orders/42",
+		"web_ui":"http://127.0.0.1:8233/namespaces/default/workflows/order-42/run-order-42/timeline"}}`, a.body)
+	started := b.temporal.sagas["order-42"]
+	require.Equal(t, "PlaceOrder", started.kind)
+	require.Equal(t, workflows.PlaceOrderInput{Order: order.Order{
+		ID:       "42",
+		Customer: order.Customer{ID: "c_1001", Name: "Ada Lovelace", Email: "ada@example.com"},
+		Lines:    []order.Line{{SKU: "TEA-EARL-GREY", Quantity: 2}},
+		Currency: "EUR", Payment: order.Payment{Token: "tok_visa"},
+		ShipTo: order.Address{Name: "Ada Lovelace", Street: "12 Analytical Row", PostalCode: "20095", City: "Hamburg", Country: "DE"},
+	}}, started.input)
+	require.Equal(t, "amends", started.options.TaskQueue)
+	require.Equal(t, enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE, started.options.WorkflowIDReusePolicy)
+	require.Equal(t, enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL, started.options.WorkflowIDConflictPolicy)
+	require.Equal(t, `1 article for customer c\_1001, in EUR`, started.options.StaticSummary)
+	state, ok := started.options.TypedSearchAttributes.GetKeyword(compensation.SearchAttributeState)
+	require.True(t, ok)
+	require.Equal(t, "running", state)
+}
+
+func TestPlaceOrderWithoutID(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+
+	first, second := b.post(t, "/v1/orders", with(`"id":"42",`, "")), b.post(t, "/v1/orders", with(`"id":"42",`, ""))
+
+	require.Regexp(t, `^/v1/orders/[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$`, first.header.Get("Location"))
+	require.NotEqual(t, first.header.Get("Location"), second.header.Get("Location"))
+}
+
+func TestPlaceOrderAgain(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+	b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.Compensated)
+
+	// The same in another order, and with what is said by default said.
+	same := b.post(t, "/v1/orders", with(`"id":"42",`, ` `, `"currency":"EUR"`, `"voucher":"","points":0,"currency":"EUR", "id" : "42"`))
+	require.Equal(t, 202, same.status, same.body)
+	require.Equal(t, "/v1/orders/42", same.header.Get("Location"))
+	require.Equal(t, "compensated", same.json(t, "state"))
+
+	other := b.post(t, "/v1/orders", with(`"quantity":2`, `"quantity":3`))
+	requireProblem(t, other, 409, "order_id_reused", "/id: belongs to another order")
+	require.Len(t, b.temporal.sagas, 1)
+}
+
+// An order that the description allows is one that the domain allows, and the other way round, at every limit.
+func TestPlaceOrderLimits(t *testing.T) {
+	t.Parallel()
+	name := func(n int) string { return strings.Repeat("é", n) }
+	token := func(n int) string { return strings.Repeat("a", n) }
+	capitals := func(n int) string { return strings.Repeat("A", n) }
+	lines := func(n int) string {
+		var all []string
+		for i := range n {
+			all = append(all, fmt.Sprintf(`{"sku":"S%d","quantity":1}`, i))
+		}
+		return strings.Join(all, ",")
+	}
+	for _, tt := range []struct{ pointer, part, good, bad string }{
+		{"/id", `"id":"42"`, `"id":"` + token(64) + `"`, `"id":"` + token(65) + `"`},
+		{"/id", `"id":"42"`, `"id":"4_2-"`, `"id":""`},
+		{"/customer/id", `c_1001`, token(64), token(65)},
+		{"/customer/id", `c_1001`, `c.1`, `c/1`},
+		{"/customer/name", `"name":"Ada Lovelace","e`, `"name":"` + name(200) + `","e`, `"name":"` + name(201) + `","e`},
+		{"/customer/name", `"name":"Ada Lovelace","e`, `"name":"A","e`, `"name":"A\u0000","e`},
+		{"/customer/name", `"name":"Ada Lovelace","e`, `"name":"A","e`, `"name":"  ","e`},
+		{"/customer/email", `ada@example.com`, `a@b`, `ada`},
+		{"/customer/email", `ada@example.com`, `a@b`, `Ada <ada@example.com>`},
+		{"/lines", `{"sku":"TEA-EARL-GREY","quantity":2}`, lines(100), lines(101)},
+		{"/lines", `{"sku":"TEA-EARL-GREY","quantity":2}`, lines(1), ``},
+		{"/lines/1/sku", `{"sku":"TEA-EARL-GREY","quantity":2}`, lines(2), lines(1) + "," + lines(1)},
+		{"/lines/0/sku", `TEA-EARL-GREY`, capitals(64), capitals(65)},
+		{"/lines/0/sku", `TEA-EARL-GREY`, `A-`, `a`},
+		{"/lines/0/quantity", `"quantity":2`, `"quantity":100000`, `"quantity":100001`},
+		{"/lines/0/quantity", `"quantity":2`, `"quantity":1`, `"quantity":0`},
+		{"/lines/0/quantity", `"quantity":2`, `"quantity":1`, `"quantity":-1`},
+		{"/currency", `EUR`, `USD`, `EURO`},
+		{"/voucher", `"currency"`, `"voucher":"` + capitals(64) + `","currency"`, `"voucher":"` + capitals(65) + `","currency"`},
+		{"/voucher", `"currency"`, `"voucher":"","currency"`, `"voucher":"spring","currency"`},
+		{"/points", `"currency"`, `"points":1000000000,"currency"`, `"points":1000000001,"currency"`},
+		{"/points", `"currency"`, `"points":0,"currency"`, `"points":-1,"currency"`},
+		{"/payment/token", `tok_visa`, token(64), token(65)},
+		{"/ship_to/street", `12 Analytical Row`, name(200), name(201)},
+		{"/ship_to/postal_code", `20095`, name(200), name(201)},
+		{"/ship_to/city", `Hamburg`, name(200), name(201)},
+		{"/ship_to/country", `"DE"`, `"AT"`, `"de"`},
+		{"/carrier", `"currency"`, `"carrier":"` + token(64) + `","currency"`, `"carrier":"` + token(65) + `","currency"`},
+		{"/carrier", `"currency"`, `"carrier":"","currency"`, `"carrier":"a b","currency"`},
+	} {
+		t.Run(tt.pointer, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+
+			good, bad := b.post(t, "/v1/orders", with(tt.part, tt.good)), b.post(t, "/v1/orders", with(tt.part, tt.bad))
+
+			require.Equal(t, 202, good.status, good.body)
+			require.Equal(t, 422, bad.status, bad.body)
+			faults, ok := bad.json(t, "errors").([]any)
+			require.True(t, ok)
+			require.Len(t, faults, 1, bad.body)
+			require.Contains(t, bad.body, `"pointer":"`+tt.pointer+`"`)
+			require.Len(t, b.temporal.sagas, 1)
+		})
+	}
+}
+
+func TestUnknownSaga(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for _, id := range []string{"42", "no%20id", "a%2Fb", "-", strings.Repeat("a", 1001)} {
+		requireProblem(t, b.get(t, "/v1/orders/"+id), 404, "not_found")
+		requireProblem(t, b.post(t, "/v1/orders/"+id+"/cancel", ""), 404, "not_found")
+		requireProblem(t, b.post(t, "/v1/orders/"+id+"/approval", `{"approved":true,"by":"grace"}`), 404, "not_found")
+		requireProblem(t, b.get(t, "/v1/returns/"+id), 404, "not_found")
+		requireProblem(t, b.post(t, "/v1/returns/"+id+"/cancel", ""), 404, "not_found")
+		requireProblem(t, b.post(t, "/v1/returns/"+id+"/arrival", `{"condition":"damaged","by":"dock 4"}`), 404, "not_found")
+	}
+}
+
+func TestCancel(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+	b.temporal.answer = func(client.UpdateWorkflowOptions) (any, error) { return compensation.Compensating, nil }
+
+	a := b.post(t, "/v1/orders/42/cancel", `{"by":"ada","reason":"ordered twice"}`)
+
+	require.Equal(t, 202, a.status, a.body)
+	require.Equal(t, "compensating", a.json(t, "state"))
+	require.Equal(t, "/v1/orders/42", a.header.Get("Location"))
+	sent := b.temporal.updates[0]
+	require.Equal(t, "order-42", sent.WorkflowID)
+	require.Equal(t, "cancel", sent.UpdateName)
+	require.Equal(t, []any{compensation.CancelRequest{By: "ada", Reason: "ordered twice"}}, sent.Args)
+
+	require.Equal(t, 202, b.post(t, "/v1/orders/42/cancel", "").status)
+	require.Equal(t, sent.UpdateID, b.temporal.updates[1].UpdateID, "a repeat is the same update")
+}
+
+func TestCancelIsRefused(t *testing.T) {
+	t.Parallel()
+	tooLate := func(client.UpdateWorkflowOptions) (any, error) {
+		return nil, temporal.NewApplicationError("too late to cancel: CapturePayment was started", compensation.ErrTypeTooLate)
+	}
+	for _, tt := range []struct {
+		name    string
+		prepare func(*fakeTemporal)
+		code    string
+		state   any
+	}{
+		{"past the pivot", func(f *fakeTemporal) { f.answer = tooLate }, "too_late_to_cancel", "running"},
+		{"completed", func(f *fakeTemporal) {
+			f.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, compensation.Running)
+		}, "too_late_to_cancel", "completed"},
+		{"refused", func(f *fakeTemporal) {
+			f.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.Compensated)
+		}, "already_ended", "compensated"},
+		{"canceled", func(f *fakeTemporal) {
+			f.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED, compensation.Compensated)
+		}, "already_ended", "compensated"},
+		{"terminated", func(f *fakeTemporal) {
+			f.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED, compensation.Running)
+		}, "already_ended", "terminated"},
+		{"ends while it is asked", func(f *fakeTemporal) {
+			f.answer = func(client.UpdateWorkflowOptions) (any, error) {
+				f.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, compensation.Running)
+				return nil, serviceerror.NewNotFound("workflow execution already completed")
+			}
+		}, "too_late_to_cancel", "completed"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.started(t, "/v1/orders", exampleOrder)
+			tt.prepare(b.temporal)
+
+			a := b.post(t, "/v1/orders/42/cancel", "")
+
+			requireProblem(t, a, 409, tt.code)
+			require.Equal(t, tt.state, a.json(t, "state"))
+		})
+	}
+}
+
+func TestNoWorkerAnswers(t *testing.T) {
+	t.Parallel()
+	for path, body := range map[string]string{
+		"/v1/orders/42/cancel":   `{"by":"ada"}`,
+		"/v1/orders/42/approval": `{"approved":true,"by":"grace"}`,
+	} {
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			description(t) // outside the bubble: it is shared
+			synctest.Test(t, func(t *testing.T) {
+				b := setup(t)
+				b.started(t, "/v1/orders", exampleOrder)
+				start := time.Now()
+
+				a := b.post(t, path, body)
+
+				requireProblem(t, a, 503, "no_worker")
+				require.Equal(t, 5*time.Second, time.Since(start))
+			})
+		})
+	}
+}
+
+func TestApproval(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+	b.temporal.answer = func(client.UpdateWorkflowOptions) (any, error) { return nil, nil }
+
+	for _, body := range []string{
+		`{"approved":true,"by":"grace","reason":"a regular"}`,
+		`{"by":"grace","reason":"a regular","approved":true}`,
+		`{"approved":false,"by":"grace"}`,
+	} {
+		a := b.post(t, "/v1/orders/42/approval", body)
+		require.Equal(t, 202, a.status, a.body)
+		require.Equal(t, "running", a.json(t, "state"))
+	}
+
+	sent := b.temporal.updates
+	require.Equal(t, "approval", sent[0].UpdateName)
+	require.Equal(t, []any{workflows.Approval{Approved: true, By: "grace", Reason: "a regular"}}, sent[0].Args)
+	require.Equal(t, sent[0].UpdateID, sent[1].UpdateID, "the same decision is the same update")
+	require.NotEqual(t, sent[0].UpdateID, sent[2].UpdateID, "another decision is another update")
+}
+
+func TestApprovalIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, body string
+		err        error
+		status     int
+		code       string
+		faults     []string
+	}{
+		{
+			"nothing waits", `{"approved":true,"by":"grace"}`,
+			temporal.NewApplicationError("nothing waits", workflows.ErrTypeNotAwaited), 409, "not_awaited", nil,
+		},
+		{"the saga objects", `{"approved":true,"by":"grace"}`, temporal.NewApplicationError("who is that", "wrapError"), 422, "invalid", nil},
+		{"Temporal objects", `{"approved":true,"by":"grace"}`, errors.New("odd"), 500, "internal", nil},
+		{"nobody decides", `{"approved":true}`, nil, 422, "invalid", []string{"/by: is missing"}},
+		{"nothing is decided", `{"by":"grace"}`, nil, 422, "invalid", []string{"/approved: is missing"}},
+		{"control characters", `{"approved":true,"by":"a\u001b"}`, nil, 422, "invalid", []string{"/by: expected string to be free of control characters"}},
+		{"empty", ``, nil, 400, "malformed", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.started(t, "/v1/orders", exampleOrder)
+			b.temporal.answer = func(client.UpdateWorkflowOptions) (any, error) { return nil, tt.err }
+
+			requireProblem(t, b.post(t, "/v1/orders/42/approval", tt.body), tt.status, tt.code, tt.faults...)
+		})
+	}
+}
+
+func TestApprovalOfAnEndedOrder(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+	b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, compensation.Running)
+
+	a := b.post(t, "/v1/orders/42/approval", `{"approved":true,"by":"grace"}`)
+
+	requireProblem(t, a, 409, "not_awaited")
+	require.Equal(t, "completed", a.json(t, "state"))
+}

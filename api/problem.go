@@ -1,0 +1,217 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"go.temporal.io/api/serviceerror"
+
+	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/internal/order"
+)
+
+// Code names a kind of problem, for programs.
+type Code string
+
+const (
+	codeMalformed         Code = "malformed"
+	codeBadParameter      Code = "bad_parameter"
+	codeNotFound          Code = "not_found"
+	codeMethodNotAllowed  Code = "method_not_allowed"
+	codeBodyTimeout       Code = "body_timeout"
+	codeOrderIDReused     Code = "order_id_reused"
+	codeReturnIDReused    Code = "return_id_reused"
+	codeOrderNotCompleted Code = "order_not_completed"
+	codeTooLate           Code = "too_late_to_cancel"
+	codeAlreadyEnded      Code = "already_ended"
+	codeNotAwaited        Code = "not_awaited"
+	codeBodyTooLarge      Code = "body_too_large"
+	codeUnsupportedMedia  Code = "unsupported_media_type"
+	codeInvalid           Code = "invalid"
+	codeUnknownOrder      Code = "unknown_order"
+	codeInternal          Code = "internal"
+	codeNoWorker          Code = "no_worker"
+	codeUnavailable       Code = "temporal_unavailable"
+)
+
+// kind is what all problems of one code have in common.
+type kind struct {
+	status int
+	title  string
+	// retryAfter is in seconds; 0 for problems that trying again does not mend.
+	retryAfter int
+}
+
+// problems is the closed list of what can go wrong.
+var problems = map[Code]kind{
+	codeMalformed:         {status: http.StatusBadRequest, title: "The body is not what this resource reads."},
+	codeBadParameter:      {status: http.StatusBadRequest, title: "A query parameter is wrong."},
+	codeNotFound:          {status: http.StatusNotFound, title: "There is no such resource."},
+	codeMethodNotAllowed:  {status: http.StatusMethodNotAllowed, title: "The resource does not take this method."},
+	codeBodyTimeout:       {status: http.StatusRequestTimeout, title: "The body did not arrive in time."},
+	codeOrderIDReused:     {status: http.StatusConflict, title: "The ID belongs to another order."},
+	codeReturnIDReused:    {status: http.StatusConflict, title: "The ID belongs to another return."},
+	codeOrderNotCompleted: {status: http.StatusConflict, title: "The order is not completed."},
+	codeTooLate:           {status: http.StatusConflict, title: "It is too late to cancel."},
+	codeAlreadyEnded:      {status: http.StatusConflict, title: "The saga has ended."},
+	codeNotAwaited:        {status: http.StatusConflict, title: "Nothing waits for this."},
+	codeBodyTooLarge:      {status: http.StatusRequestEntityTooLarge, title: "The body is too large."},
+	codeUnsupportedMedia:  {status: http.StatusUnsupportedMediaType, title: "The body is not JSON."},
+	codeInvalid:           {status: http.StatusUnprocessableEntity, title: "The body is well-formed, but some of it is not possible."},
+	codeUnknownOrder:      {status: http.StatusUnprocessableEntity, title: "There is no such order."},
+	codeInternal:          {status: http.StatusInternalServerError, title: "Something went wrong here."},
+	codeNoWorker:          {status: http.StatusServiceUnavailable, title: "No worker answers.", retryAfter: 5},
+	codeUnavailable:       {status: http.StatusServiceUnavailable, title: "Temporal is not available.", retryAfter: 5},
+}
+
+// Schema implements [huma.SchemaProvider].
+func (Code) Schema(huma.Registry) *huma.Schema {
+	s := &huma.Schema{Type: huma.TypeString}
+	for _, c := range slices.Sorted(maps.Keys(problems)) {
+		s.Enum = append(s.Enum, string(c))
+	}
+	s.PrecomputeMessages()
+	return s
+}
+
+// bodyCodes are the problems of any operation that reads a body.
+var bodyCodes = []Code{codeMalformed, codeInvalid, codeBodyTimeout, codeBodyTooLarge, codeUnsupportedMedia}
+
+// typeBase is where each code is explained.
+const typeBase = "https://github.com/amends-dev/amends/blob/main/docs/problems.md#"
+
+// Problem is the body of every error: an RFC 9457 problem.
+type Problem struct {
+	Type    string  `json:"type" format:"uri" doc:"Names the kind of problem, and says where it is explained."`
+	Title   string  `json:"title" doc:"The kind of problem in words."`
+	Status  int     `json:"status" doc:"The HTTP status."`
+	Detail  string  `json:"detail,omitempty" doc:"What went wrong this time, and what to do about it."`
+	Code    Code    `json:"code" doc:"The kind of problem, for programs."`
+	State   state   `json:"state,omitempty" doc:"The saga's state, where that is the reason."`
+	Errors  []Fault `json:"errors,omitempty" nullable:"false" doc:"What is wrong where in the request."`
+	TraceID string  `json:"trace_id,omitempty" doc:"Finds this request in the logs."`
+
+	retryAfter int
+}
+
+// Fault is something wrong at one place of a request.
+type Fault struct {
+	Pointer   string `json:"pointer,omitempty" doc:"A JSON pointer (RFC 6901) into the body; absent where the fault is not in one field of it." example:"/lines/0/quantity"`
+	Parameter string `json:"parameter,omitempty" doc:"The name of a query parameter."`
+	Detail    string `json:"detail" doc:"What is wrong."`
+}
+
+// Error implements error. GetStatus, GetHeaders and ContentType are what huma asks of an error that is an answer.
+func (p *Problem) Error() string { return string(p.Code) + ": " + p.Detail }
+
+// GetStatus implements [huma.StatusError].
+func (p *Problem) GetStatus() int { return p.Status }
+
+// GetHeaders implements [huma.HeadersError].
+func (p *Problem) GetHeaders() http.Header {
+	h := http.Header{}
+	if p.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(p.retryAfter))
+	}
+	return h
+}
+
+// ContentType implements [huma.ContentTypeFilter].
+func (p *Problem) ContentType(string) string { return "application/problem+json" }
+
+// failure is an error that knows which problem it is. Its texts are for the caller; a cause is for the log.
+type failure struct {
+	code   Code
+	detail string
+	state  compensation.State
+	faults []Fault
+}
+
+func (f *failure) Error() string { return string(f.code) + ": " + f.detail }
+
+func newProblem(traceID string, f *failure) *Problem {
+	k := problems[f.code]
+	return &Problem{
+		Type: typeBase + string(f.code), Title: k.title, Status: k.status, Detail: f.detail, Code: f.code,
+		State: state(f.state), Errors: f.faults, TraceID: traceID, retryAfter: k.retryAfter,
+	}
+}
+
+// problem is the answer to err. The cause of one that the caller cannot know is logged, and not sent.
+func (s *server) problem(ctx context.Context, err error) *Problem {
+	f := failureOf(err)
+	if status := problems[f.code].status; status >= http.StatusInternalServerError {
+		level := slog.LevelError
+		if status == http.StatusServiceUnavailable {
+			level = slog.LevelWarn
+		}
+		s.log.Log(ctx, level, "request failed", "code", f.code, "error", err, "request_id", requestID(ctx))
+	}
+	return newProblem(requestID(ctx), f)
+}
+
+// failureOf is the table from errors to problems.
+func failureOf(err error) *failure {
+	var (
+		own         *failure
+		invalid     *order.InvalidError
+		notFound    *serviceerror.NotFound
+		unavailable *serviceerror.Unavailable
+		deadline    *serviceerror.DeadlineExceeded
+		canceled    *serviceerror.Canceled
+		exhausted   *serviceerror.ResourceExhausted
+	)
+	switch {
+	case errors.As(err, &own):
+		return own
+	case errors.As(err, &invalid):
+		faults := make([]Fault, len(invalid.Fields))
+		for i, f := range invalid.Fields {
+			faults[i] = Fault{Pointer: f.Pointer, Detail: f.Detail}
+		}
+		return &failure{code: codeInvalid, detail: "Some fields cannot be as they are.", faults: faults}
+	case errors.As(err, &notFound):
+		return &failure{code: codeNotFound, detail: "Nothing has this ID."}
+	case errors.As(err, &unavailable), errors.As(err, &deadline), errors.As(err, &canceled), errors.As(err, &exhausted),
+		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return &failure{
+			code:   codeUnavailable,
+			detail: "Temporal did not answer in time. A request for a change may have been taken all the same: repeat it unchanged.",
+		}
+	}
+	return &failure{code: codeInternal, detail: "The cause is in the logs, under the trace_id."}
+}
+
+// problemResponses describes the problems by status.
+func problemResponses(api huma.API, codes []Code) map[string]*huma.Response {
+	schema := api.OpenAPI().Components.Schemas.Schema(problemType, true, "")
+	byStatus := map[int][]string{}
+	for _, c := range codes {
+		k := problems[c]
+		text := "`" + string(c) + "`: " + k.title
+		if !slices.Contains(byStatus[k.status], text) {
+			byStatus[k.status] = append(byStatus[k.status], text)
+		}
+	}
+	responses := map[string]*huma.Response{}
+	for status, texts := range byStatus {
+		r := &huma.Response{
+			Description: strings.Join(texts, " "),
+			Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: schema}},
+		}
+		if status == http.StatusServiceUnavailable {
+			r.Headers = map[string]*huma.Param{"Retry-After": {
+				Description: "Seconds after which trying again makes sense.", Schema: &huma.Schema{Type: huma.TypeInteger},
+			}}
+		}
+		responses[strconv.Itoa(status)] = r
+	}
+	return responses
+}

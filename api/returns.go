@@ -1,0 +1,149 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"go.temporal.io/api/serviceerror"
+
+	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/internal/order"
+	"github.com/amends-dev/amends/workflows"
+)
+
+var returns = collection{
+	path:         "/v1/returns",
+	noun:         "return",
+	workflowType: workflows.TypeReturnOrder,
+	workflowID:   func(id string) string { return workflows.ReturnWorkflowID(order.ReturnID(id)) },
+	plan:         workflows.ReturnOrderPlan,
+	idReused:     codeReturnIDReused,
+
+	insteadOfCancel: "What was refunded stays refunded; if the customer wants the goods after all, place a new order.",
+}
+
+func (s *server) routeReturns(api huma.API) {
+	tags := []string{"returns"}
+	register(s, api, huma.Operation{
+		OperationID: "return-order", Method: http.MethodPost, Path: returns.path, Tags: tags, DefaultStatus: http.StatusAccepted,
+		Summary: "Return an order, or part of it",
+		Description: "Starts the saga that takes a completed order back. The same return again is the same saga. " +
+			"Give it an `id` to be able to ask again when an answer is lost.",
+	}, []Code{codeReturnIDReused, codeUnknownOrder, codeOrderNotCompleted, codeUnavailable}, s.returnOrder)
+	register(s, api, huma.Operation{
+		OperationID: "list-returns", Method: http.MethodGet, Path: returns.path, Tags: tags,
+		Summary: "List returns", Description: listOrder,
+	}, []Code{codeBadParameter, codeUnavailable}, func(ctx context.Context, in *listInput) (*listOutput, error) {
+		return s.list(ctx, returns, in)
+	})
+	register(s, api, huma.Operation{
+		OperationID: "get-return", Method: http.MethodGet, Path: returns.path + "/{id}", Tags: tags,
+		Summary: "Show a return, step by step",
+	}, []Code{codeNotFound, codeUnavailable}, s.getReturn)
+	register(s, api, huma.Operation{
+		OperationID: "cancel-return", Method: http.MethodPost, Path: returns.path + "/{id}/cancel", Tags: tags, DefaultStatus: http.StatusAccepted,
+		Summary:     "Cancel a return",
+		Description: "Turns the saga back: everything that was done is undone. Possible until the payment is refunded.",
+	}, []Code{codeNotFound, codeTooLate, codeAlreadyEnded, codeNoWorker, codeUnavailable}, s.cancelReturn)
+	register(s, api, huma.Operation{
+		OperationID: "report-arrival", Method: http.MethodPost, Path: returns.path + "/{id}/arrival", Tags: tags, DefaultStatus: http.StatusAccepted,
+		Summary:     "Report that the goods are back",
+		Description: "Tells a return that waits for its goods that the warehouse has them.",
+	}, []Code{codeNotFound, codeNotAwaited, codeNoWorker, codeUnavailable}, s.reportArrival)
+}
+
+type returnOrderInput struct{ Body returnRequest }
+
+// returnRequest is a return on the wire. Its limits are those of [order.Return].
+type returnRequest struct {
+	ID      string        `json:"id,omitempty" pattern:"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$" patternDescription:"1 to 64 letters, digits, - and _, the first a letter or a digit" doc:"Names the return. Default: a new UUID." example:"42-1"`
+	OrderID string        `json:"order_id" pattern:"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$" patternDescription:"1 to 64 letters, digits, - and _, the first a letter or a digit" doc:"The order, which must be completed." example:"42"`
+	Lines   []lineRequest `json:"lines,omitempty" nullable:"false" maxItems:"100" doc:"What comes back. Default: everything that was shipped."`
+	Reason  string        `json:"reason" minLength:"1" maxLength:"200" example:"does not fit"`
+}
+
+func (s *server) returnOrder(ctx context.Context, in *returnOrderInput) (*acceptedOutput, error) {
+	if in.Body.ID == "" {
+		id, err := newID()
+		if err != nil {
+			return nil, err
+		}
+		in.Body.ID = id
+	}
+	r := order.Return{
+		ID: order.ReturnID(in.Body.ID), OrderID: order.ID(in.Body.OrderID), Lines: linesOf(in.Body.Lines), Reason: in.Body.Reason,
+	}
+	if err := r.Validate(); err != nil {
+		return nil, err
+	}
+	if err := s.checkReturnable(ctx, in.Body.OrderID); err != nil {
+		return nil, err
+	}
+	what := "everything"
+	if len(r.Lines) > 0 {
+		what = count(len(r.Lines), "article")
+	}
+	return acceptedAt(s.start(ctx, returns, start{
+		id:      in.Body.ID,
+		request: r,
+		input:   workflows.ReturnOrderInput{Return: r, GoodsWithin: s.options.GoodsWithin},
+		summary: fmt.Sprintf("Return of order %s: %s", escapeMarkdown(in.Body.OrderID), what),
+	}))
+}
+
+// checkReturnable refuses a return of an order that is not completed.
+func (s *server) checkReturnable(ctx context.Context, orderID string) error {
+	info, err := s.describe(ctx, orders, orderID)
+	var notFound *serviceerror.NotFound
+	if errors.As(err, &notFound) {
+		return &failure{
+			code: codeUnknownOrder, detail: "Only what was ordered can be returned.",
+			faults: []Fault{{Pointer: "/order_id", Detail: "no order has this ID"}},
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if state := compensation.StateOf(info); state != compensation.Completed {
+		return &failure{
+			code: codeOrderNotCompleted, state: state,
+			detail: "Only a completed order can be returned; one that still runs can be canceled until its payment is captured.",
+			faults: []Fault{{Pointer: "/order_id", Detail: "this order is " + string(state)}},
+		}
+	}
+	return nil
+}
+
+type returnOutput struct{ Body returnView }
+
+type returnView view[workflows.RefundReceipt]
+
+func (s *server) getReturn(ctx context.Context, in *sagaPath) (*returnOutput, error) {
+	v, err := show[workflows.RefundReceipt](ctx, s, returns, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if v.waits() {
+		v.Links.Arrival = v.Links.Self + "/arrival"
+	}
+	return &returnOutput{Body: returnView(v)}, nil
+}
+
+func (s *server) cancelReturn(ctx context.Context, in *cancelInput) (*acceptedOutput, error) {
+	return acceptedAt(s.cancel(ctx, returns, in.ID, in.request()))
+}
+
+type arrivalInput struct {
+	ID   string `path:"id" doc:"The ID that it was started with."`
+	Body struct {
+		Condition order.Condition `json:"condition" enum:"resalable,damaged" doc:"The state in which they arrived."`
+		By        string          `json:"by" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Who reports it." example:"dock 4"`
+	} `nameHint:"ArrivalRequest"`
+}
+
+func (s *server) reportArrival(ctx context.Context, in *arrivalInput) (*acceptedOutput, error) {
+	return acceptedAt(s.tell(ctx, returns, in.ID, workflows.UpdateGoodsArrived, workflows.Arrival(in.Body)))
+}

@@ -1,0 +1,193 @@
+package api_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	failurepb "go.temporal.io/api/failure/v1"
+	historypb "go.temporal.io/api/history/v1"
+	sdkpb "go.temporal.io/api/sdk/v1"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/internal/order"
+	"github.com/amends-dev/amends/workflows"
+)
+
+// history writes the events of a saga's activities and timers, one second apart.
+type history struct{ events []*historypb.HistoryEvent }
+
+func (h *history) add(e *historypb.HistoryEvent) int64 {
+	e.EventId = int64(len(h.events) + 1)
+	e.EventTime = timestamppb.New(startTime.Add(time.Duration(e.GetEventId()) * time.Second))
+	h.events = append(h.events, e)
+	return e.GetEventId()
+}
+
+func (h *history) started(activity string) int64 {
+	id := h.add(&historypb.HistoryEvent{
+		EventType: enumspb.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED,
+		Attributes: &historypb.HistoryEvent_ActivityTaskScheduledEventAttributes{
+			ActivityTaskScheduledEventAttributes: &historypb.ActivityTaskScheduledEventAttributes{ActivityId: activity},
+		},
+	})
+	h.add(&historypb.HistoryEvent{
+		EventType: enumspb.EVENT_TYPE_ACTIVITY_TASK_STARTED,
+		Attributes: &historypb.HistoryEvent_ActivityTaskStartedEventAttributes{
+			ActivityTaskStartedEventAttributes: &historypb.ActivityTaskStartedEventAttributes{ScheduledEventId: id, Attempt: 2},
+		},
+	})
+	return id
+}
+
+func (h *history) done(activity string) {
+	id := h.started(activity)
+	h.add(&historypb.HistoryEvent{
+		EventType: enumspb.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
+		Attributes: &historypb.HistoryEvent_ActivityTaskCompletedEventAttributes{
+			ActivityTaskCompletedEventAttributes: &historypb.ActivityTaskCompletedEventAttributes{ScheduledEventId: id},
+		},
+	})
+}
+
+func (h *history) refused(activity, message string) {
+	id := h.started(activity)
+	h.add(&historypb.HistoryEvent{
+		EventType: enumspb.EVENT_TYPE_ACTIVITY_TASK_FAILED,
+		Attributes: &historypb.HistoryEvent_ActivityTaskFailedEventAttributes{
+			ActivityTaskFailedEventAttributes: &historypb.ActivityTaskFailedEventAttributes{
+				ScheduledEventId: id,
+				Failure: &failurepb.Failure{
+					Message: message,
+					FailureInfo: &failurepb.Failure_ApplicationFailureInfo{
+						ApplicationFailureInfo: &failurepb.ApplicationFailureInfo{Type: compensation.ErrTypeRefused, NonRetryable: true},
+					},
+				},
+			},
+		},
+	})
+}
+
+func (h *history) waits(summary string, within time.Duration) {
+	h.add(&historypb.HistoryEvent{
+		EventType:    enumspb.EVENT_TYPE_TIMER_STARTED,
+		UserMetadata: &sdkpb.UserMetadata{Summary: payloads(map[string]any{"": summary})[""]},
+		Attributes: &historypb.HistoryEvent_TimerStartedEventAttributes{
+			TimerStartedEventAttributes: &historypb.TimerStartedEventAttributes{TimerId: "1", StartToFireTimeout: durationpb.New(within)},
+		},
+	})
+}
+
+func TestGetOrderThatWaits(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+	var h history
+	h.done("PriceOrder/do")
+	h.done("ScreenFraud/do")
+	h.waits("approval", time.Hour)
+	b.temporal.sagas["order-42"].events = h.events
+
+	a := b.get(t, "/v1/orders/42")
+
+	require.Equal(t, 200, a.status, a.body)
+	require.Equal(t, []any{map[string]any{"for": "approval", "until": "2026-05-04T11:00:07Z"}}, a.json(t, "waits"))
+	require.Equal(t, map[string]any{
+		"self":     "/v1/orders/42",
+		"cancel":   "/v1/orders/42/cancel",
+		"approval": "/v1/orders/42/approval",
+		"web_ui":   "http://127.0.0.1:8233/namespaces/default/workflows/order-42/run-order-42/timeline",
+	}, a.json(t, "links"))
+	require.Equal(t, "running", a.json(t, "state"))
+	require.Equal(t, "2026-05-04T10:00:00Z", a.json(t, "started_at"))
+	require.Nil(t, a.json(t, "ended_at"))
+	steps, ok := a.json(t, "steps").([]any)
+	require.True(t, ok)
+	require.Equal(t, map[string]any{
+		"name": "PriceOrder", "kind": "compensatable", "do": "done", "undo": "none", "attempts": 2.0, "undo_attempts": 0.0,
+		"started_at": "2026-05-04T10:00:01Z", "ended_at": "2026-05-04T10:00:03Z",
+	}, steps[0])
+	require.Len(t, steps, 13)
+}
+
+func TestGetOrderThatTurnedBack(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+	var h history
+	h.done("PriceOrder/do")
+	h.refused("ScreenFraud/do", "customer is blocked")
+	h.done("PriceOrder/undo")
+	ended := b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.Compensated)
+	ended.events = h.events
+	ended.info.Memo = &commonpb.Memo{Fields: payloads(map[string]any{"SagaCause": "ScreenFraud refused: customer is blocked"})}
+
+	a := b.get(t, "/v1/orders/42")
+
+	require.Equal(t, "compensated", a.json(t, "state"), a.body)
+	require.Equal(t, "ScreenFraud refused: customer is blocked", a.json(t, "cause"))
+	require.Equal(t, "2026-05-04T10:01:00Z", a.json(t, "ended_at"))
+	require.Nil(t, a.json(t, "links", "cancel"))
+	steps, ok := a.json(t, "steps").([]any)
+	require.True(t, ok)
+	require.Equal(t, map[string]any{
+		"name": "PriceOrder", "kind": "compensatable", "do": "done", "undo": "done", "attempts": 2.0, "undo_attempts": 2.0,
+		"started_at": "2026-05-04T10:00:01Z", "ended_at": "2026-05-04T10:00:03Z",
+	}, steps[0])
+	require.Equal(t, map[string]any{
+		"name": "ScreenFraud", "kind": "compensatable", "do": "refused", "undo": "none", "attempts": 2.0, "undo_attempts": 0.0,
+		"started_at": "2026-05-04T10:00:04Z", "ended_at": "2026-05-04T10:00:06Z", "error": "customer is blocked",
+	}, steps[1])
+}
+
+func TestGetOrderPastItsPivot(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+	var h history
+	h.started("CapturePayment/do")
+	b.temporal.sagas["order-42"].events = h.events
+
+	a := b.get(t, "/v1/orders/42")
+
+	require.Equal(t, "running", a.json(t, "state"), a.body)
+	require.Nil(t, a.json(t, "links", "cancel"))
+}
+
+func TestGetCompleted(t *testing.T) {
+	t.Parallel()
+	b := completedOrder(t)
+	b.temporal.sagas["order-42"].result = workflows.Receipt{
+		OrderID: "42", Total: order.Money{Amount: 1300, Currency: "EUR"}, Paid: order.Money{Amount: 1300, Currency: "EUR"}, InvoiceNumber: "7",
+	}
+	b.started(t, "/v1/returns", exampleReturn)
+	b.temporal.end("return-r1", enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, compensation.Running).result = workflows.RefundReceipt{
+		ReturnID: "r1", OrderID: "42", Refunded: order.Money{Amount: 650, Currency: "EUR"},
+	}
+
+	placed, returned := b.get(t, "/v1/orders/42"), b.get(t, "/v1/returns/r1")
+
+	require.Equal(t, "completed", placed.json(t, "state"), placed.body)
+	require.Equal(t, "7", placed.json(t, "result", "invoice_number"))
+	require.InDelta(t, 1300, placed.json(t, "result", "paid", "amount"), 0)
+	require.InDelta(t, 650, returned.json(t, "result", "refunded", "amount"), 0)
+}
+
+func TestGetReturnThatWaits(t *testing.T) {
+	t.Parallel()
+	b := completedOrder(t)
+	b.started(t, "/v1/returns", exampleReturn)
+	var h history
+	h.waits("arrival of the returned goods", time.Hour)
+	b.temporal.sagas["return-r1"].events = h.events
+
+	a := b.get(t, "/v1/returns/r1")
+
+	require.Equal(t, 200, a.status, a.body)
+	require.Equal(t, "/v1/returns/r1/arrival", a.json(t, "links", "arrival"))
+	require.Equal(t, "/v1/returns/r1/cancel", a.json(t, "links", "cancel"))
+}

@@ -1,0 +1,109 @@
+package devserver
+
+import (
+	"time"
+
+	"go.temporal.io/server/common/cluster"
+	"go.temporal.io/server/common/config"
+	"go.temporal.io/server/common/dynamicconfig"
+	"go.temporal.io/server/common/log"
+	"go.temporal.io/server/common/membership/static"
+	"go.temporal.io/server/common/primitives"
+	"go.temporal.io/server/temporal"
+)
+
+// clusterName is the name Temporal's own development configurations use; it is
+// in the database, so it stays.
+const clusterName = "active"
+
+// historyShards is in the database too and cannot change later. On two cores 4
+// were faster than 1 and than 16.
+const historyShards = 4
+
+// serverOptions puts all services of a Temporal server into this process. They
+// find each other through a fixed list: gossip would need four more ports and
+// half a second.
+func serverOptions(p ports, s *store, logger log.Logger) []temporal.ServerOption {
+	return []temporal.ServerOption{
+		temporal.WithConfig(serverConfig(p, s)),
+		temporal.ForServices(temporal.DefaultServices),
+		temporal.WithStaticHosts(map[primitives.ServiceName]static.Hosts{
+			primitives.FrontendService: static.SingleLocalHost(hostPort(p.frontend)),
+			primitives.HistoryService:  static.SingleLocalHost(hostPort(p.history)),
+			primitives.MatchingService: static.SingleLocalHost(hostPort(p.matching)),
+			primitives.WorkerService:   static.SingleLocalHost(hostPort(p.worker)),
+		}),
+		temporal.WithDynamicConfigClient(dynamicConfig()),
+		temporal.WithLogger(logger),
+	}
+}
+
+func serverConfig(p ports, s *store) *config.Config {
+	service := func(grpc, http int) config.Service {
+		return config.Service{RPC: config.RPC{GRPCPort: grpc, HTTPPort: http, BindOnIP: localhost}}
+	}
+	return &config.Config{
+		Services: map[string]config.Service{
+			string(primitives.FrontendService): service(p.frontend, p.frontendHTTP),
+			string(primitives.HistoryService):  service(p.history, 0),
+			string(primitives.MatchingService): service(p.matching, 0),
+			string(primitives.WorkerService):   service(p.worker, 0),
+		},
+		Global: config.Global{
+			Membership: config.Membership{BroadcastAddress: localhost},
+		},
+		Persistence: config.Persistence{
+			DefaultStore:     "main",
+			VisibilityStore:  "visibility",
+			NumHistoryShards: historyShards,
+			DataStores: map[string]config.DataStore{
+				"main":       {SQL: &s.main},
+				"visibility": {SQL: &s.visibility},
+			},
+		},
+		ClusterMetadata: &cluster.Config{
+			FailoverVersionIncrement: 10,
+			MasterClusterName:        clusterName,
+			CurrentClusterName:       clusterName,
+			ClusterInformation: map[string]cluster.ClusterInformation{
+				clusterName: {Enabled: true, InitialFailoverVersion: 1, RPCAddress: hostPort(p.frontend)},
+			},
+		},
+		DCRedirectionPolicy: config.DCRedirectionPolicy{Policy: "noop"},
+		Archival: config.Archival{
+			History:    config.HistoryArchival{State: config.ArchivalDisabled},
+			Visibility: config.VisibilityArchival{State: config.ArchivalDisabled},
+		},
+		NamespaceDefaults: config.NamespaceDefaults{
+			Archival: config.ArchivalNamespaceDefaults{
+				History:    config.HistoryArchivalNamespaceDefaults{State: config.ArchivalDisabled},
+				Visibility: config.VisibilityArchivalNamespaceDefaults{State: config.ArchivalDisabled},
+			},
+		},
+		PublicClient: config.PublicClient{HostPort: hostPort(p.frontend)},
+	}
+}
+
+// dynamicConfig changes what does not suit one developer's machine. Limits that
+// protect a shared cluster from one of its tenants only get in the way of load
+// tests here. Eager workflow start and update-with-start are on by default.
+func dynamicConfig() dynamicconfig.Client {
+	const unlimited = 100_000
+	c := dynamicconfig.NewMemoryClient()
+	c.OverrideSetting(dynamicconfig.EnableServerVersionCheck, false) // asks a server on the internet
+	// Updates wait for people, so that a call takes long says nothing.
+	c.OverrideSetting(dynamicconfig.SlowRequestLoggingThreshold, time.Minute)
+	for _, limit := range []dynamicconfig.GenericSetting{
+		dynamicconfig.FrontendRPS,
+		dynamicconfig.FrontendMaxNamespaceRPSPerInstance,
+		dynamicconfig.FrontendMaxNamespaceVisibilityRPSPerInstance,
+		dynamicconfig.FrontendPersistenceMaxQPS,
+		dynamicconfig.HistoryRPS,
+		dynamicconfig.HistoryPersistenceMaxQPS,
+		dynamicconfig.MatchingRPS,
+		dynamicconfig.MatchingPersistenceMaxQPS,
+	} {
+		c.OverrideSetting(limit, unlimited)
+	}
+	return c
+}

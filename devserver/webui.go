@@ -1,0 +1,66 @@
+package devserver
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	uiserver "github.com/temporalio/ui-server/v2/server"
+	uiconfig "github.com/temporalio/ui-server/v2/server/config"
+	"github.com/temporalio/ui-server/v2/server/server_options"
+)
+
+// webUI is the running Web UI.
+type webUI struct {
+	server *uiserver.Server
+	done   chan struct{}
+}
+
+// startWebUI returns when the UI answers. It asks nobody for news or releases.
+func startWebUI(ctx context.Context, p ports, namespace string) (*webUI, error) {
+	ui := &webUI{
+		server: uiserver.NewServer(server_options.WithConfigProvider(&uiconfig.Config{
+			TemporalGRPCAddress: p.frontendAddr(),
+			Host:                localhost,
+			Port:                p.ui,
+			EnableUI:            true,
+			DefaultNamespace:    namespace,
+			DisableNewsFetch:    true,
+			NotifyOnNewVersion:  false,
+			HideLogs:            true,
+			CORS:                uiconfig.CORS{CookieInsecure: true}, // there is no TLS on localhost
+		})),
+		done: make(chan struct{}),
+	}
+	go func() {
+		defer close(ui.done)
+		// Its only error is that it was closed; on any other it ends the process.
+		_ = ui.server.Start()
+	}()
+	if err := poll(ctx, "answer", func(ctx context.Context) error { return healthy(ctx, p.uiAddr()) }); err != nil {
+		ui.stop()
+		return nil, err
+	}
+	return ui, nil
+}
+
+func (ui *webUI) stop() {
+	ui.server.Stop()
+	<-ui.done
+}
+
+func healthy(ctx context.Context, addr string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/healthz", http.NoBody)
+	if err != nil {
+		return err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("answered %s", res.Status)
+	}
+	return nil
+}
