@@ -8,6 +8,8 @@ import (
 
 // Every way in which a saga of either kind ends, all at once on one system, whose books must balance afterwards. With
 // -record, their histories are recorded for the replay tests.
+//
+//nolint:tparallel // the audit comes after the sagas, which run in parallel
 func TestEndings(t *testing.T) {
 	t.Parallel()
 
@@ -15,7 +17,7 @@ func TestEndings(t *testing.T) {
 		forgetHistories(t)
 	}
 	s := startSystem(t)
-	t.Run("sagas", func(t *testing.T) { //nolint:paralleltest // the audit comes after all of them
+	t.Run("sagas", func(t *testing.T) {
 		for sagaType, scenarios := range map[string][]scenario{
 			workflows.TypePlaceOrder: orderScenarios, workflows.TypeReturnOrder: returnScenarios,
 		} {

@@ -142,6 +142,8 @@ func serve(p *process, what string, server *http.Server) error {
 	if err := server.Shutdown(ctx); err != nil {
 		return fmt.Errorf("%s: stop: %w", what, err)
 	}
-	<-ended // says that it was shut down, which is known
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("%s: %w", what, err)
+	}
 	return nil
 }
