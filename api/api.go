@@ -17,6 +17,8 @@ import (
 	"go.temporal.io/sdk/client"
 )
 
+//go:generate go test -run ^TestOpenAPIDocument$ -update .
+
 // Options of the API. The zero value is what each field says.
 type Options struct {
 	// WebUI is the base URL of the Temporal Web UI, for links to it. Default: no such links.

@@ -79,7 +79,7 @@ func New(c client.Client, o Options) (*Worker, error) {
 
 // Start checks that the namespace has what the sagas need, and begins to poll. It does not wait for work.
 func (w *Worker) Start(ctx context.Context) error {
-	if err := w.checkSearchAttributes(ctx); err != nil {
+	if err := checkSearchAttributes(ctx, w.client.OperatorService(), w.namespace); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
 	if err := w.worker.Start(); err != nil {
@@ -113,16 +113,16 @@ func (w *Worker) Run(ctx context.Context) error {
 func (w *Worker) Failed() <-chan error { return w.failed }
 
 // checkSearchAttributes finds out at once what would otherwise fail every saga that turns back.
-func (w *Worker) checkSearchAttributes(ctx context.Context) error {
+func checkSearchAttributes(ctx context.Context, operator operatorservice.OperatorServiceClient, namespace string) error {
 	name := compensation.SearchAttributeState.GetName()
-	r, err := w.client.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: w.namespace})
+	r, err := operator.ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
 	if err != nil {
-		return fmt.Errorf("list search attributes of namespace %s: %w", w.namespace, err)
+		return fmt.Errorf("list search attributes of namespace %s: %w", namespace, err)
 	}
 	switch got, ok := r.GetCustomAttributes()[name]; {
 	case !ok:
 		return fmt.Errorf("namespace %s has no search attribute %s: make it with "+
-			"`temporal operator search-attribute create --namespace %s --name %s --type Keyword`", w.namespace, name, w.namespace, name)
+			"`temporal operator search-attribute create --namespace %s --name %s --type Keyword`", namespace, name, namespace, name)
 	case got != enumspb.INDEXED_VALUE_TYPE_KEYWORD:
 		return errors.New("search attribute " + name + " is of type " + got.String() + ", not Keyword")
 	}

@@ -3,7 +3,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,7 +10,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/alecthomas/kong"
+	"github.com/amends-dev/amends/internal/commandline"
 )
 
 func main() {
@@ -50,31 +49,11 @@ The connection to Temporal is configured as for every Temporal tool: TEMPORAL_AD
 // run is the program: arguments in, error out. It ends when ctx does.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var c cli
-	exited := errors.New("exited") // after --help
-	parser, err := kong.New(&c, kong.Name("amends"), kong.Description(description), kong.Writers(stdout, stderr),
-		kong.Exit(func(int) { panic(exited) }), kong.UsageOnError())
-	if err != nil {
-		return err
-	}
-	command, err := parse(parser, args, exited)
+	command, err := commandline.Parse(&c, "amends", description, args, stdout, stderr)
 	if err != nil || command == nil {
 		return err
 	}
 	return command.Run(&process{ctx: ctx, stdout: stdout, stderr: stderr, logger: c.logger(stderr)})
-}
-
-// parse returns nil without an error where the arguments only asked for help.
-func parse(parser *kong.Kong, args []string, exited error) (command *kong.Context, err error) {
-	defer func() {
-		switch r := recover(); r {
-		case nil:
-		case exited:
-			command, err = nil, nil
-		default:
-			panic(r)
-		}
-	}()
-	return parser.Parse(args)
 }
 
 func (c *cli) logger(w io.Writer) *slog.Logger {

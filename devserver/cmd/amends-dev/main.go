@@ -15,6 +15,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/amends-dev/amends/internal/commandline"
 )
 
 func main() {
@@ -62,18 +64,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 }
 
 // parse returns nil without an error where the arguments only asked for help.
-func parse(args []string, getenv func(string) string, stdout, stderr io.Writer) (f *flags, err error) {
-	f = &flags{}
-	exited := errors.New("exited")
-	defer func() {
-		switch r := recover(); r {
-		case nil:
-		case exited:
-			f, err = nil, nil
-		default:
-			panic(r)
-		}
-	}()
+func parse(args []string, getenv func(string) string, stdout, stderr io.Writer) (*flags, error) {
 	environment := kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 		name := "AMENDS_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
 		if value := getenv(name); value != "" {
@@ -81,11 +72,10 @@ func parse(args []string, getenv func(string) string, stdout, stderr io.Writer) 
 		}
 		return nil, nil
 	})
-	parser, err := kong.New(f, kong.Name("amends-dev"), kong.Description(description), kong.Writers(stdout, stderr),
-		kong.Exit(func(int) { panic(exited) }), kong.Resolvers(environment))
-	if err != nil {
+	f := &flags{}
+	parsed, err := commandline.Parse(f, "amends-dev", description, args, stdout, stderr, kong.Resolvers(environment))
+	if err != nil || parsed == nil {
 		return nil, err
 	}
-	_, err = parser.Parse(args)
-	return f, err
+	return f, nil
 }

@@ -1,0 +1,55 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/sdk/client"
+	"google.golang.org/grpc"
+)
+
+// operator is a Temporal that has these search attributes.
+type operator struct {
+	operatorservice.OperatorServiceClient // panics on what the worker has no business calling
+
+	has map[string]enumspb.IndexedValueType
+	err error
+}
+
+func (o operator) ListSearchAttributes(
+	context.Context, *operatorservice.ListSearchAttributesRequest, ...grpc.CallOption,
+) (*operatorservice.ListSearchAttributesResponse, error) {
+	return &operatorservice.ListSearchAttributesResponse{CustomAttributes: o.has}, o.err
+}
+
+func TestSearchAttributesAreChecked(t *testing.T) {
+	t.Parallel()
+
+	for want, o := range map[string]operator{
+		"": {has: map[string]enumspb.IndexedValueType{"SagaState": enumspb.INDEXED_VALUE_TYPE_KEYWORD}},
+		"search-attribute create --namespace orders --name SagaState --type Keyword": {},
+		"search attribute SagaState is of type Text, not Keyword":                    {has: map[string]enumspb.IndexedValueType{"SagaState": enumspb.INDEXED_VALUE_TYPE_TEXT}},
+		"list search attributes of namespace orders: away":                           {err: errors.New("away")},
+	} {
+		err := checkSearchAttributes(t.Context(), o, "orders")
+		if want == "" {
+			require.NoError(t, err)
+		} else {
+			require.ErrorContains(t, err, want)
+		}
+	}
+}
+
+func TestBadServicesURL(t *testing.T) {
+	t.Parallel()
+
+	c, err := client.NewLazyClient(client.Options{})
+	require.NoError(t, err)
+	defer c.Close()
+	_, err = New(c, Options{ServicesURL: "127.0.0.1:8090"})
+	require.ErrorContains(t, err, "worker: service pricing: ")
+}
