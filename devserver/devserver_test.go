@@ -337,7 +337,7 @@ func TestWebUIServesItselfAndTheServer(t *testing.T) {
 		"/":                             "<!doctype html>",
 		"/api/v1/settings":              `"DisableNewsFetch":true`,
 		"/api/v1/releases":              `{"Releases":{}}`,
-		"/api/v1/namespaces/default":    `"604800s"`,
+		"/api/v1/namespaces/default":    `"NAMESPACE_STATE_REGISTERED"`,
 		"/namespaces/default/schedules": "<!doctype html>",
 	} {
 		status, body, err := get(t, s.UIURL()+path)
