@@ -135,7 +135,7 @@ func (s *server) placeOrder(ctx context.Context, in *placeOrderInput) (*accepted
 		id:      in.Body.ID,
 		request: o,
 		input:   workflows.PlaceOrderInput{Order: o, ApprovalWithin: s.options.ApprovalWithin},
-		summary: fmt.Sprintf("%s for customer %s, in %s", count(len(o.Lines), "article"), escapeMarkdown(o.Customer.ID), o.Currency),
+		summary: fmt.Sprintf("%s for customer %s, in %s", count(len(o.Lines), "article"), compensation.EscapeMarkdown(o.Customer.ID), o.Currency),
 	}))
 }
 

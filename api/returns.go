@@ -90,7 +90,7 @@ func (s *server) returnOrder(ctx context.Context, in *returnOrderInput) (*accept
 		id:      in.Body.ID,
 		request: r,
 		input:   workflows.ReturnOrderInput{Return: r, GoodsWithin: s.options.GoodsWithin},
-		summary: fmt.Sprintf("Return of order %s: %s", escapeMarkdown(in.Body.OrderID), what),
+		summary: fmt.Sprintf("Return of order %s: %s", compensation.EscapeMarkdown(in.Body.OrderID), what),
 	}))
 }
 

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
@@ -263,19 +262,4 @@ func memo(info *workflowpb.WorkflowExecutionInfo, field string) string {
 		return ""
 	}
 	return text
-}
-
-// escapeMarkdown makes a caller's text safe to stand in a line of Markdown, which the Web UI renders.
-func escapeMarkdown(text string) string {
-	var b strings.Builder
-	for _, r := range text {
-		if unicode.IsControl(r) {
-			r = ' '
-		}
-		if strings.ContainsRune("\\`*_{}[]()<>#+-.!|~&", r) {
-			b.WriteByte('\\')
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
 }

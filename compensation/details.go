@@ -14,7 +14,7 @@ func (s *saga) show(ctx workflow.Context) {
 	var b strings.Builder
 	b.WriteString("**" + string(s.state) + "**")
 	if s.cause != "" {
-		b.WriteString(": " + escape(s.cause))
+		b.WriteString(": " + EscapeMarkdown(s.cause))
 	}
 	b.WriteString("\n\n| step | kind | do | undo |\n|---|---|---|---|\n")
 	for _, d := range s.plan.steps {
@@ -55,8 +55,8 @@ func (s *saga) undoState(e *execution) UndoState {
 // markdownSpecial are the characters that could make markup, or a table's cell, out of somebody's text.
 const markdownSpecial = "\\`*_{}[]()<>#+-.!|~&"
 
-// escape makes text safe to stand in a line of Markdown.
-func escape(text string) string {
+// EscapeMarkdown makes text safe to stand in a line of Markdown, which the Web UI renders in summaries and details.
+func EscapeMarkdown(text string) string {
 	var b strings.Builder
 	for _, r := range text {
 		switch {

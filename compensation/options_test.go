@@ -49,8 +49,8 @@ func TestDefaults(t *testing.T) {
 	require.Zero(t, Step[string, string]{Name: "A", Kind: Retriable}.definition().withDefaults().limit)
 }
 
-func TestEscape(t *testing.T) {
+func TestEscapeMarkdown(t *testing.T) {
 	t.Parallel()
 
-	require.Equal(t, `\| x \|  \[a\]\(b\) \<b\> \*\*`, escape("| x |\n [a](b) <b> **"))
+	require.Equal(t, `\| x \|  \[a\]\(b\) \<b\> \*\*`, EscapeMarkdown("| x |\n [a](b) <b> **"))
 }
