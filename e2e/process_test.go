@@ -3,11 +3,13 @@ package e2e_test
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -122,11 +124,23 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-// freePort finds a port that nobody listens at.
+// lastPort is the port that freePort gave last. The range lies below those that systems give to whoever asks for any
+// port, so nobody gets one of ours between freePort and the process that listens there.
+var lastPort atomic.Int64
+
+func init() { lastPort.Store(20_000 + rand.Int64N(8_000)) }
+
+// freePort finds a port that nobody listens at and that no other test gets.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	for range 1_000 {
+		port := int(lastPort.Add(1))
+		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			require.NoError(t, l.Close())
+			return port
+		}
+	}
+	require.Fail(t, "no free port", "tried 1000 up to %d", lastPort.Load())
+	return 0
 }
