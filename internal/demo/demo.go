@@ -141,15 +141,16 @@ func (d *demo) play(ctx context.Context, e *entry) (err error) {
 	if e.fault != nil {
 		f := *e.fault
 		f.Match = "order-" + string(e.order.ID) + ":"
-		// Also after Ctrl-C, and when setting it was cut off.
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		// Also after Ctrl-C. Setting it is not cut off either: what was cut off could come after what clears it.
 		defer func() {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
-			defer cancel()
-			if e := d.client.clearFault(ctx, f); e != nil {
+			if e := whole(ctx, d.client.clearFault, f); e != nil {
 				err = errors.Join(err, fmt.Errorf("clear the fault of %s: %w", f.Step, e))
 			}
 		}()
-		if err := d.client.setFault(ctx, f); err != nil {
+		if err := whole(ctx, d.client.setFault, f); err != nil {
 			return fmt.Errorf("set a fault of %s: %w", f.Step, err)
 		}
 	}
@@ -157,6 +158,13 @@ func (d *demo) play(ctx context.Context, e *entry) (err error) {
 		return fmt.Errorf("place order %s: %w", e.order.ID, err)
 	}
 	return d.watch(ctx, e)
+}
+
+// whole lets the request about the fault come to its end, though ctx may end meanwhile.
+func whole(ctx context.Context, request func(context.Context, fault) error, f fault) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
+	defer cancel()
+	return request(ctx, f)
 }
 
 // watch looks at the order until it has ended, and decides it when it waits for that.
