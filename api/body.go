@@ -44,11 +44,11 @@ func (s *server) readBody(next http.Handler) http.Handler {
 func takeBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	connection := http.NewResponseController(w)
 	// Connections without deadlines are those of tests.
-	_ = connection.SetReadDeadline(time.Now().Add(bodyReadTimeout))
+	_ = connection.SetReadDeadline(time.Now().Add(bodyReadTimeout)) // see above
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err == nil {
 		// It would cancel the request when it runs out. After an error it stays: net/http reads on before it answers.
-		_ = connection.SetReadDeadline(time.Time{})
+		_ = connection.SetReadDeadline(time.Time{}) // see above
 	}
 
 	var tooLarge *http.MaxBytesError

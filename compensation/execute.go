@@ -2,6 +2,7 @@ package compensation
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -25,6 +26,7 @@ func (s *saga) execute(ctx workflow.Context, e *execution, in, out any) error {
 	case Retriable:
 		e.err = s.insist(ctx, func(ctx workflow.Context) error { return s.do(ctx, e, in, out, true) })
 	}
+	e.settled = true
 	return e.err
 }
 
@@ -103,12 +105,16 @@ func (s *saga) fence(ctx workflow.Context, e *execution) (happened bool, err err
 // insist calls f until it succeeds, with growing pauses. Nothing cancels it; the error is the pause's only.
 func (s *saga) insist(ctx workflow.Context, f func(workflow.Context) error) error {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	for pause := firstPause; f(ctx) != nil; pause = min(2*pause, lastPause) {
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		err := f(ctx)
+		if err == nil {
+			return nil
+		}
+		workflow.GetLogger(ctx).Error("failed for good, and is tried again after a pause", "saga", s.id, "pause", pause, "error", err)
 		if err := rest(ctx, pause); err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
 func rest(ctx workflow.Context, pause time.Duration) error {
@@ -125,8 +131,7 @@ func (s *saga) undo(ctx workflow.Context, e *execution) error {
 	e.undo = UndoDone
 	if err != nil {
 		e.undo = UndoFailed
-		workflow.GetLogger(ctx).Error("undo failed for good; it is tried again after a pause",
-			"step", e.key.label(), "error", plain(err))
+		err = fmt.Errorf("undo of %s: %w", e.key.label(), err)
 	}
 	s.show(ctx)
 	return err

@@ -60,7 +60,10 @@ type execution struct {
 	undo UndoState
 	// doubtful marks a refusal behind which an earlier try may still have its effect.
 	doubtful bool
-	err      error
+	// settled is set once err is final. Until then the step is in flight, also while it rests between tries or its undo
+	// decides about it.
+	settled bool
+	err     error
 	// seen is set once the body has taken the outcome.
 	seen bool
 }
@@ -159,7 +162,7 @@ func (s *saga) checkTurn(e *execution) {
 		}
 	case Pivot:
 		for _, o := range s.executions {
-			if o.do == DoRunning {
+			if !o.settled {
 				panic(fmt.Sprintf("compensation: pivot %s was started while %s was running: wait for its outcome first", e.name, o.key.label()))
 			}
 		}
@@ -171,7 +174,7 @@ func (s *saga) checkTurn(e *execution) {
 }
 
 func (s *saga) inFlight() bool {
-	return slices.ContainsFunc(s.executions, func(e *execution) bool { return e.do == DoRunning })
+	return slices.ContainsFunc(s.executions, func(e *execution) bool { return !e.settled })
 }
 
 // finish brings the saga to its end after its body returned err. ctx is one that no cancel reaches.

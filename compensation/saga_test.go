@@ -258,6 +258,40 @@ func TestPivotThatHappenedGoesForward(t *testing.T) {
 	require.Empty(t, r.states)
 }
 
+// While its undo decides about a pivot, the pivot is in flight: nothing is undone, whatever the body returns.
+func TestBodyDoesNotOvertakeThePivot(t *testing.T) {
+	t.Parallel()
+
+	r := newRun(t, map[string][]error{
+		key("Pay"):      slices.Repeat([]error{errDown}, payTries),
+		key("undo Pay"): {errDown, errIrreversible},
+	})
+	err := r.execute(func(ctx workflow.Context) (string, error) {
+		if _, err := r.trip.flight.Run(ctx, ""); err != nil {
+			return "", err
+		}
+		r.trip.pay.Start(ctx, "")
+		return "", errDown
+	})
+	require.ErrorContains(t, err, "the body of Trip failed after its pivot Pay")
+	require.Equal(t, slices.Concat(keys("BookFlight"), tries("Pay", payTries), tries("undo Pay", 2), keys("Pay")), r.ran())
+	require.Empty(t, r.states)
+}
+
+func TestSagaWaitsForARetriableStepThatRests(t *testing.T) {
+	t.Parallel()
+
+	r := newRun(t, map[string][]error{key("SendTicket"): {errRefused, errRefused}})
+	require.NoError(t, r.execute(func(ctx workflow.Context) (string, error) {
+		if _, err := r.trip.pay.Run(ctx, ""); err != nil {
+			return "", err
+		}
+		r.trip.ticket.Start(ctx, "")
+		return "booked", nil
+	}))
+	require.Equal(t, slices.Concat(keys("Pay"), tries("SendTicket", 3)), r.ran())
+}
+
 func TestRetriableStepIsNeverGivenUp(t *testing.T) {
 	t.Parallel()
 

@@ -46,7 +46,7 @@ func openPostgres(ctx context.Context, dsn string) (_ *store, err error) {
 	}
 	defer func() {
 		if err != nil {
-			_ = conn.Close(context.WithoutCancel(ctx))
+			_ = conn.Close(context.WithoutCancel(ctx)) // err says more
 		}
 	}()
 	if err := lockDatabase(ctx, conn); err != nil {
@@ -94,7 +94,7 @@ func postgresConfig(cfg *pgx.ConnConfig, schema string, conns int) config.SQL {
 			db.SetMaxIdleConns(conns)
 			db.MapperFunc(strcase.ToSnake)
 			if err := db.Ping(); err != nil { //nolint:noctx // the server gives none
-				_ = db.Close()
+				_ = db.Close() // err says more
 				return nil, err
 			}
 			return db, nil

@@ -34,8 +34,7 @@ func startWebUI(ctx context.Context, p ports, namespace string) (*webUI, error) 
 	}
 	go func() {
 		defer close(ui.done)
-		// Its only error is that it was closed; on any other it ends the process.
-		_ = ui.server.Start()
+		_ = ui.server.Start() // only that it was closed; on any other error it ends the process
 	}()
 	if err := poll(ctx, "answer", func(ctx context.Context) error { return healthy(ctx, p.uiAddr()) }); err != nil {
 		ui.stop()

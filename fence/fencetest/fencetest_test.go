@@ -125,7 +125,7 @@ func answer(w http.ResponseWriter, status int, contentType string, body any) {
 		w.Header().Set("Content-Type", contentType)
 	}
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body)
+	_ = json.NewEncoder(w).Encode(body) // the client is gone
 }
 
 // run runs the suite on a theater.

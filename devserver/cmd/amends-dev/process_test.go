@@ -51,7 +51,7 @@ func spawn(t *testing.T, args ...string) *process {
 	}()
 	t.Cleanup(func() {
 		_ = p.cmd.Process.Kill() // may have ended
-		_ = p.wait(t)
+		_ = p.wait(t)            // may have ended
 		if t.Failed() {
 			t.Log(p.stderr.String())
 		}

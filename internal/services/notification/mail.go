@@ -58,7 +58,7 @@ func compose(l letter) []byte {
 	// The writer turns LF into CRLF, but loses an LF that comes some time after a CR on its own.
 	lines := strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(l.text)
 	_, _ = text.Write([]byte(lines)) // a buffer takes everything
-	_ = text.Close()
+	_ = text.Close()                 // as above
 	return b.Bytes()
 }
 
