@@ -1,148 +1,16 @@
 package compensation_test
 
 import (
-	"context"
-	"errors"
-	"log/slog"
 	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
-	"go.temporal.io/sdk/activity"
-	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
-	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/amends-dev/amends/compensation"
 )
-
-// desk is a participant whose answers a test scripts, and that notes what was asked of it, in order.
-type desk struct {
-	mu    sync.Mutex
-	calls []string
-	// script gives the errors of the tries of an activity, in order; later tries succeed.
-	script map[string][]error
-}
-
-func (d *desk) answer(call string) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.calls = append(d.calls, call)
-	script := d.script[call]
-	if len(script) == 0 {
-		return nil
-	}
-	d.script[call] = script[1:]
-	return script[0]
-}
-
-// errRefused stands in scripts for a refusal.
-var errRefused = errors.New("refused")
-
-// errDown stands in scripts for a try without a definite outcome.
-var errDown = errors.New("connection reset")
-
-// errIrreversible stands in scripts for an undo that comes too late.
-var errIrreversible = errors.New("irreversible")
-
-func (d *desk) do(ctx context.Context, key compensation.Key, in string) (string, error) {
-	err := d.answer(key.String())
-	if errors.Is(err, errRefused) {
-		return "", compensation.Refuse(ctx, "no_seats", "no seats left", nil)
-	}
-	return "done " + in, err
-}
-
-func (d *desk) undo(_ context.Context, key compensation.Key) error {
-	err := d.answer("undo " + key.String())
-	if errors.Is(err, errIrreversible) {
-		return compensation.Irreversible("it happened", nil)
-	}
-	return err
-}
-
-// trip is a saga of three compensatable steps, the pivot and two retriable steps.
-type trip struct {
-	flight, hotel, car, pay, ticket, mail compensation.Step[string, string]
-	plan                                  *compensation.Plan
-}
-
-func newTrip(d *desk) trip {
-	step := func(name string, kind compensation.Kind) compensation.Step[string, string] {
-		st := compensation.Step[string, string]{Name: name, Kind: kind, Do: d.do}
-		if kind != compensation.Retriable {
-			st.Undo = d.undo
-		}
-		return st
-	}
-	t := trip{
-		flight: step("BookFlight", compensation.Compensatable),
-		hotel:  step("BookHotel", compensation.Compensatable),
-		car:    step("BookCar", compensation.Compensatable),
-		pay:    step("Pay", compensation.Pivot),
-		ticket: step("SendTicket", compensation.Retriable),
-		mail:   step("SendMail", compensation.Retriable),
-	}
-	t.pay.Retry.MaximumAttempts = payTries
-	t.plan = compensation.MustPlan("Trip", t.flight, t.hotel, t.car, t.pay, t.ticket, t.mail)
-	return t
-}
-
-// book runs every step in order.
-func (t trip) book(ctx workflow.Context) (string, error) {
-	for _, st := range []compensation.Step[string, string]{t.flight, t.hotel, t.car, t.pay, t.ticket, t.mail} {
-		if _, err := st.Run(ctx, st.Name); err != nil {
-			return "", err
-		}
-	}
-	return "booked", nil
-}
-
-// run is one saga on the SDK's test suite.
-type run struct {
-	*testsuite.TestWorkflowEnvironment
-	desk *desk
-	trip trip
-	// states are what was written to the search attribute, in order.
-	states []string
-	cause  string
-}
-
-func newRun(t *testing.T, script map[string][]error) *run {
-	t.Helper()
-	d := &desk{script: script}
-	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
-	r := &run{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), desk: d, trip: newTrip(d)}
-	r.SetStartWorkflowOptions(startOptions)
-	r.RegisterActivityWithOptions(d.do, activity.RegisterOptions{Name: "do"})
-	r.RegisterActivityWithOptions(d.undo, activity.RegisterOptions{Name: "undo"})
-	r.OnUpsertTypedSearchAttributes(mock.Anything).Run(func(args mock.Arguments) {
-		state, _ := args.Get(0).(temporal.SearchAttributes).GetKeyword(compensation.SearchAttributeState)
-		r.states = append(r.states, state)
-	}).Return(nil).Maybe()
-	r.OnUpsertMemo(mock.Anything).Run(func(args mock.Arguments) {
-		r.cause, _ = args.Get(0).(map[string]any)[compensation.MemoCause].(string)
-	}).Return(nil).Maybe()
-	return r
-}
-
-// execute runs body as a saga and returns its error.
-func (r *run) execute(body func(workflow.Context) (string, error)) error {
-	r.ExecuteWorkflow(func(ctx workflow.Context) (string, error) {
-		return compensation.Run(ctx, r.trip.plan, body)
-	})
-	return r.GetWorkflowError()
-}
-
-// ran is every call, in order, without the saga's ID.
-func (r *run) ran() []string { return r.desk.calls }
 
 func TestSagaRunsForward(t *testing.T) {
 	t.Parallel()
@@ -396,35 +264,3 @@ func TestUnknownStepThatBodyIgnoresIsUndone(t *testing.T) {
 	require.Equal(t, key("undo BookHotel"), ran[len(ran)-1])
 	require.NotContains(t, ran, key("undo BookFlight"))
 }
-
-// requireType requires that the saga failed so, and returns the failure.
-func requireType(t *testing.T, err error, failureType string) *temporal.ApplicationError {
-	t.Helper()
-	var failure *temporal.ApplicationError
-	require.ErrorAs(t, err, &failure)
-	require.Equal(t, failureType, failure.Type())
-	return failure
-}
-
-// payTries is how often the pivot is tried before its outcome counts as unknown.
-const payTries = 3
-
-// startOptions give the saga its ID.
-var startOptions = client.StartWorkflowOptions{ID: "trip-1"}
-
-func key(call string) string {
-	if name, undo := strings.CutPrefix(call, "undo "); undo {
-		return "undo trip-1:" + name
-	}
-	return "trip-1:" + call
-}
-
-func keys(calls ...string) []string {
-	out := make([]string, len(calls))
-	for i, c := range calls {
-		out[i] = key(c)
-	}
-	return out
-}
-
-func tries(call string, n int) []string { return slices.Repeat(keys(call), n) }
