@@ -120,6 +120,7 @@ func newRun(t *testing.T, script map[string][]error) *run {
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	r := &run{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), desk: d, trip: newTrip(d)}
 	r.SetStartWorkflowOptions(startOptions)
+	r.SetCurrentHistoryLength(3) // the first try of the first workflow task
 	r.RegisterActivityWithOptions(d.do, activity.RegisterOptions{Name: "do"})
 	r.RegisterActivityWithOptions(d.undo, activity.RegisterOptions{Name: "undo"})
 	r.OnUpsertTypedSearchAttributes(mock.Anything).Run(func(args mock.Arguments) {
@@ -152,7 +153,10 @@ func requireType(t *testing.T, err error, failureType string) *temporal.Applicat
 	return failure
 }
 
-// payTries is how often the pivot is tried before its outcome counts as unknown.
+// expressTries is how often the engine tries a step express.
+const expressTries = 3
+
+// payTries is how often the pivot is tried durably before its outcome counts as unknown.
 const payTries = 3
 
 // startOptions give the saga its ID.

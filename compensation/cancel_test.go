@@ -51,7 +51,7 @@ func (t trip) waits(ctx workflow.Context) (string, error) {
 func TestCancelTurnsBack(t *testing.T) {
 	t.Parallel()
 
-	undone := keys("BookFlight", "BookHotel", "undo BookHotel", "undo BookFlight")
+	undone := keys("BookFlight", "BookHotel", "undo Pay", "undo BookHotel", "undo BookFlight")
 	for name, tt := range map[string]struct {
 		cancel func(*run)
 		cause  string
@@ -118,7 +118,7 @@ func TestCancelThatBodySwallowsTurnsBack(t *testing.T) {
 		return "as if nothing had happened", nil
 	})
 	require.True(t, temporal.IsCanceledError(err), "%v", err)
-	require.Equal(t, keys("BookFlight", "BookHotel", "undo BookHotel", "undo BookFlight"), r.ran())
+	require.Equal(t, keys("BookFlight", "BookHotel", "undo Pay", "undo BookHotel", "undo BookFlight"), r.ran())
 }
 
 func TestCancelWhileAStepIsTriedAgain(t *testing.T) {
@@ -163,7 +163,7 @@ func TestCancelAfterThePivotIsTooLate(t *testing.T) {
 	t.Parallel()
 
 	// The ticket office is away when the cancels come.
-	r := newRun(t, map[string][]error{key("SendTicket"): slices.Repeat([]error{errDown}, 20)})
+	r := newRun(t, map[string][]error{key("SendTicket"): slices.Repeat([]error{errDown}, expressTries+9)})
 	var answer *answerTo
 	r.RegisterDelayedCallback(func() { answer = r.cancelBy("ada", ""); r.CancelWorkflow() }, time.Minute)
 	require.NoError(t, r.execute(r.trip.book))
@@ -209,16 +209,16 @@ func TestStepCanceledByTheBody(t *testing.T) {
 func TestCancelThroughTemporalWhileThePivotIsTriedAgain(t *testing.T) {
 	t.Parallel()
 
-	r := newRun(t, map[string][]error{key("Pay"): {errDown, errDown}})
-	r.RegisterDelayedCallback(r.CancelWorkflow, time.Second)
+	r := newRun(t, map[string][]error{key("Pay"): slices.Repeat([]error{errDown}, expressTries+1)})
+	r.RegisterDelayedCallback(r.CancelWorkflow, 400*time.Millisecond)
 	require.NoError(t, r.execute(r.trip.book))
 	require.Equal(t, key("SendMail"), r.ran()[len(r.ran())-1])
 
-	r = newRun(t, map[string][]error{key("Pay"): {errDown, errDown, errRefused}})
-	r.RegisterDelayedCallback(r.CancelWorkflow, time.Second)
+	r = newRun(t, map[string][]error{key("Pay"): append(slices.Repeat([]error{errDown}, expressTries+1), errRefused)})
+	r.RegisterDelayedCallback(r.CancelWorkflow, 400*time.Millisecond)
 	err := r.execute(r.trip.book)
 	require.True(t, temporal.IsCanceledError(err), "%v", err)
-	require.Equal(t, slices.Concat(keys("BookFlight", "BookHotel", "BookCar"), tries("Pay", 3),
+	require.Equal(t, slices.Concat(keys("BookFlight", "BookHotel", "BookCar"), tries("Pay", expressTries+2),
 		keys("undo Pay", "undo BookCar", "undo BookHotel", "undo BookFlight")), r.ran())
 }
 
@@ -235,5 +235,5 @@ func TestCancelWhileCompensatingChangesNothing(t *testing.T) {
 	require.False(t, temporal.IsCanceledError(err), "%v", err)
 	require.Equal(t, "BookCar refused: no seats left", r.cause)
 	require.Equal(t, compensation.Compensating, answer.result)
-	require.Equal(t, slices.Concat(keys("BookFlight", "BookHotel", "BookCar"), tries("undo BookHotel", 6), keys("undo BookFlight")), r.ran())
+	require.Equal(t, slices.Concat(keys("BookFlight", "BookHotel", "BookCar", "undo Pay"), tries("undo BookHotel", 6), keys("undo BookFlight")), r.ran())
 }

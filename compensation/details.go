@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"runtime"
 	"strings"
+	"time"
 	"unicode"
 
 	"go.temporal.io/sdk/workflow"
@@ -12,7 +13,7 @@ import (
 // show puts the saga's steps into the workflow's current details, a Markdown table in the Web UI. It costs no event.
 func (s *saga) show(ctx workflow.Context) {
 	var b strings.Builder
-	b.WriteString("**" + string(s.state) + "**")
+	b.WriteString("**" + string(s.shown()) + "**")
 	if s.cause != "" {
 		b.WriteString(": " + EscapeMarkdown(s.cause))
 	}
@@ -29,7 +30,39 @@ func (s *saga) show(ctx workflow.Context) {
 			row(&b, d.name, d.kind, notStarted(s.state), UndoNone)
 		}
 	}
+	s.showOperators(&b)
 	workflow.SetCurrentDetails(ctx, b.String())
+}
+
+// showOperators tells what waits for an operator, and what operators did.
+func (s *saga) showOperators(b *strings.Builder) {
+	if len(s.parked) > 0 {
+		b.WriteString("\n**Waits for an operator**\n\n")
+		for _, p := range s.parked {
+			b.WriteString("- " + EscapeMarkdown(p.label()+", since "+p.since.UTC().Format(time.RFC3339)+": "+p.reason))
+			if p.trying {
+				b.WriteString(" (is still tried)")
+			}
+			b.WriteString("\n")
+		}
+	}
+	if len(s.acts) == 0 {
+		return
+	}
+	b.WriteString("\n**What operators did**\n\n")
+	for _, a := range s.acts {
+		line := a.At.UTC().Format(time.RFC3339) + " " + a.By + ": " + a.Name
+		if a.Step != "" {
+			line += " " + Key{Step: a.Step, Item: a.Item}.label()
+		}
+		if a.Reason != "" {
+			line += ", because " + a.Reason
+		}
+		if a.Reference != "" {
+			line += " (" + a.Reference + ")"
+		}
+		b.WriteString("- " + EscapeMarkdown(line) + "\n")
+	}
 }
 
 func row(b *strings.Builder, step string, kind Kind, do DoState, undo UndoState) {

@@ -3,44 +3,98 @@ package compensation
 import (
 	"errors"
 	"fmt"
-	"time"
+	"slices"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 )
 
-// The pauses between tries of what must succeed but failed for good, such as an undo that the service refuses. They
-// leave time for a person to mend the cause.
-const (
-	firstPause = time.Minute
-	lastPause  = time.Hour
-)
-
-// execute runs a registered step to its outcome. out is where the result goes.
-func (s *saga) execute(ctx workflow.Context, e *execution, in, out any) error {
-	switch e.kind {
-	case Compensatable:
-		e.err = s.do(ctx, e, in, out, false)
-	case Pivot:
-		e.err = s.commit(ctx, e, in, out)
-	case Retriable:
-		e.err = s.insist(ctx, func(ctx workflow.Context) error { return s.do(ctx, e, in, out, true) })
+// execute runs a registered step to its outcome.
+func (s *saga) execute(ctx workflow.Context, e *execution) error {
+	switch {
+	case e.kind == Pivot:
+		e.err = s.commit(ctx, e)
+	case e.kind == Retriable, s.forward:
+		e.err = s.insist(ctx, e, PartDo, nil)
+	default:
+		e.err = s.attempt(ctx, e)
 	}
 	e.settled = true
 	return e.err
 }
 
-// do runs Do as an activity and notes the outcome.
-func (s *saga) do(ctx workflow.Context, e *execution, in, out any, unlimited bool) error {
+// attempt runs a compensatable step within its limit.
+func (s *saga) attempt(ctx workflow.Context, e *execution) error {
+	err := s.do(ctx, e, false)
+	if e.do != DoUnknown || ctx.Err() != nil {
+		return err
+	}
+	switch e.onUnknown {
+	case UndoUnknown:
+	case ProbeUnknown:
+		if s.probe(ctx, e) == nil {
+			return nil
+		}
+	case ParkUnknown:
+		return s.insist(ctx, e, PartDo, err)
+	}
+	return err
+}
+
+// do runs Do, express first, and notes the outcome.
+func (s *saga) do(ctx workflow.Context, e *execution, unlimited bool) error {
+	if ctx.Err() != nil {
+		e.do = DoNotRun
+		return ctx.Err()
+	}
 	e.do = DoRunning
 	s.show(ctx)
-	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, e.doOptions(e.key, unlimited)), e.definition.do, e.key, in).Get(ctx, out)
-	e.do, e.doubtful = outcomeOf(err)
+	certain := s.certain(ctx)
+	err := errNotTried
+	if e.isExpress() {
+		err = e.express(ctx, e.definition.do, e.doSummary(e.key), e.key, e.in).Get(ctx, e.out)
+		e.do, e.doubtful = outcomeOf(err)
+		// Without a record, this may be the second try, and the first may still be on its way.
+		e.doubtful = e.doubtful || (e.do == DoRefused && !certain)
+	}
+	if undecided(err) && s.pause(ctx, e, err) == nil {
+		tried := !errors.Is(err, errNotTried)
+		err = workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, e.doOptions(e.key, unlimited)),
+			functionName(e.definition.do), e.key, e.in).Get(ctx, e.out)
+		e.do, e.doubtful = outcomeOf(err)
+		e.doubtful = e.doubtful || (e.do == DoRefused && tried)
+	}
 	s.show(ctx)
 	if err != nil {
 		return &StepError{Key: e.key, Outcome: e.do, cause: err}
 	}
 	return nil
+}
+
+// errNotTried stands for the outcome of express tries where there are none.
+var errNotTried = errors.New("not tried express")
+
+// isExpress tells whether the step runs as a local activity first.
+func (e *execution) isExpress() bool { return !e.durable && e.key.Item == "" }
+
+// undecided tells whether another try may succeed where express ones did not.
+func undecided(err error) bool {
+	var app *temporal.ApplicationError
+	return err != nil && !(errors.As(err, &app) && app.NonRetryable())
+}
+
+// pause waits as long as the participant asked for, if it did.
+func (s *saga) pause(ctx workflow.Context, e *execution, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	var app *temporal.ApplicationError
+	if !errors.As(err, &app) || app.NextRetryDelay() <= 0 {
+		return nil
+	}
+	return workflow.NewTimerWithOptions(ctx, app.NextRetryDelay(), workflow.TimerOptions{
+		Summary: "the pause that " + e.key.label() + " asked for",
+	}).Get(ctx, nil)
 }
 
 // outcomeOf is what an activity's failure says of its effect. A refusal is doubtful unless it answers the first try:
@@ -50,11 +104,11 @@ func outcomeOf(err error) (outcome DoState, doubtful bool) {
 		return DoDone, false
 	}
 	var activity *temporal.ActivityError
-	if !errors.As(err, &activity) {
-		return DoUnknown, false
+	if errors.As(err, &activity) {
+		err = activity.Unwrap()
 	}
 	// Only the activity's own, outermost failure counts: a timeout that quotes a refusal is no refusal.
-	app, ok := activity.Unwrap().(*temporal.ApplicationError) //nolint:errorlint // just this one, not what it wraps
+	app, ok := err.(*temporal.ApplicationError) //nolint:errorlint // just this one, not what it wraps
 	if !ok || app.Type() != ErrTypeRefused {
 		return DoUnknown, false
 	}
@@ -62,72 +116,57 @@ func outcomeOf(err error) (outcome DoState, doubtful bool) {
 	return DoRefused, !ok || refusal.Attempt != 1
 }
 
+// probe asks whether a step of unknown outcome happened. If it did, it counts as done.
+func (s *saga) probe(ctx workflow.Context, e *execution) error {
+	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, e.probeOptions(e.key)),
+		functionName(e.definition.probe), e.key).Get(ctx, e.out)
+	if err == nil {
+		e.do = DoDone
+		s.show(ctx)
+	}
+	return err
+}
+
 // commit runs the pivot. If its outcome stays unknown, its undo decides: either the pivot can never happen any more, and
 // the saga may turn back, or it did happen, and the saga goes forward.
-func (s *saga) commit(ctx workflow.Context, e *execution, in, out any) error {
-	err := s.do(ctx, e, in, out, false)
-	if e.do == DoUnknown || e.doubtful {
-		happened, fenceErr := s.fence(ctx, e)
-		if fenceErr != nil {
-			return fenceErr
-		}
-		if happened {
-			// The same key gets the first answer again.
-			err = s.insist(ctx, func(ctx workflow.Context) error { return s.do(ctx, e, in, out, true) })
+func (s *saga) commit(ctx workflow.Context, e *execution) error {
+	s.undoRest(ctx)
+	var err error
+	if s.forward {
+		err = s.insist(ctx, e, PartDo, nil)
+	} else if err = s.do(ctx, e, false); e.do == DoUnknown || e.doubtful {
+		if s.fence(ctx, e) {
+			err = s.insist(ctx, e, PartDo, nil) // the same key gets the first answer again
 		}
 	}
 	if err == nil {
 		s.committed = true
-		s.cancel = nil // it came too late
+		s.reversal = nil // it came too late
+		if s.deadline.passed {
+			s.overdue(ctx)
+		}
 		return nil
 	}
 	s.pivot = nil
-	if s.cancel != nil {
+	if s.reversal != nil {
 		s.stop()
 	}
 	return err
 }
 
-// fence makes sure that the pivot never happens, or finds that it did.
-func (s *saga) fence(ctx workflow.Context, e *execution) (happened bool, err error) {
-	err = s.insist(ctx, func(ctx workflow.Context) error {
-		err := s.undo(ctx, e)
-		if typeOf(err) == ErrTypeIrreversible {
-			happened = true
-			e.undo = UndoNone
-			return nil
-		}
-		return err
-	})
-	return happened, err
-}
-
-// insist calls f until it succeeds, with growing pauses. Nothing cancels it; the error is the pause's only.
-func (s *saga) insist(ctx workflow.Context, f func(workflow.Context) error) error {
-	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		err := f(ctx)
-		if err == nil {
-			return nil
-		}
-		workflow.GetLogger(ctx).Error("failed for good, and is tried again after a pause", "saga", s.id, "pause", pause, "error", err)
-		if err := rest(ctx, pause); err != nil {
-			return err
-		}
-	}
-}
-
-func rest(ctx workflow.Context, pause time.Duration) error {
-	return workflow.NewTimerWithOptions(ctx, pause, workflow.TimerOptions{
-		Summary: "pause before what was refused is tried again",
-	}).Get(ctx, nil)
-}
-
-// undo runs Undo as an activity and notes the outcome.
-func (s *saga) undo(ctx workflow.Context, e *execution) error {
+// undo runs Undo, express first, and notes the outcome.
+func (s *saga) undo(ctx workflow.Context, e *execution, unlimited bool) error {
 	e.undo = UndoRunning
 	s.show(ctx)
-	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, e.undoOptions(e.key)), e.definition.undo, e.key).Get(ctx, nil)
+	err := errNotTried
+	if e.isExpress() && !unlimited && !s.recordFirst {
+		err = e.express(ctx, e.definition.undo, e.undoSummary, e.key).Get(ctx, nil)
+	}
+	s.recordFirst = false
+	if undecided(err) && s.pause(ctx, e, err) == nil {
+		err = workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, e.undoOptions(e.key, unlimited)),
+			functionName(e.definition.undo), e.key).Get(ctx, nil)
+	}
 	e.undo = UndoDone
 	if err != nil {
 		e.undo = UndoFailed
@@ -137,34 +176,73 @@ func (s *saga) undo(ctx workflow.Context, e *execution) error {
 	return err
 }
 
-// undoAll undoes what may stand, in reverse order of start. It goes past an undo that fails for good and comes back to
-// it after a pause, until nothing is left.
-func (s *saga) undoAll(ctx workflow.Context) error {
-	return s.insist(ctx, func(ctx workflow.Context) error {
-		var errs []error
-		for i := len(s.executions) - 1; i >= 0; i-- {
-			if e := s.executions[i]; s.mustUndo(e) {
-				errs = append(errs, s.undo(ctx, e))
-			}
-		}
-		return errors.Join(errs...)
-	})
+// fence makes sure that the pivot never happens, or finds that it did.
+func (s *saga) fence(ctx workflow.Context, e *execution) (happened bool) {
+	_ = s.insist(ctx, e, PartUndo, nil) // what it settles, it notes
+	return e.undo == UndoNone
 }
+
+// undoAll undoes what may stand, in reverse order of start. It goes past an undo that parks the saga to the next, and
+// comes to its end when all are done or an operator has settled them.
+func (s *saga) undoAll(ctx workflow.Context) {
+	left := 0
+	for i := len(s.executions) - 1; i >= 0; i-- {
+		e := s.executions[i]
+		if !s.mustUndo(e) {
+			continue
+		}
+		left++
+		done := false
+		workflow.Go(ctx, func(ctx workflow.Context) {
+			_ = s.insist(ctx, e, PartUndo, nil) // what it settles, it notes
+			left--
+			done = true
+		})
+		wait(ctx, func() bool { return done || s.isParked(e) })
+	}
+	wait(ctx, func() bool { return left == 0 })
+}
+
+// undoRest undoes what may stand although the body went on without it. It comes before the pivot, after which nothing
+// is undone, and for a plan without one before the end.
+func (s *saga) undoRest(ctx workflow.Context) {
+	if s.committed {
+		return
+	}
+	if !s.certain(ctx) && !s.forward {
+		s.addUnseen()
+	}
+	s.recordFirst = true // another try may be going on with what is undone here
+	s.undoAll(ctx)
+	s.recordFirst = false
+}
+
+func (s *saga) hasToUndo() bool { return slices.ContainsFunc(s.executions, s.mustUndo) }
 
 // mustUndo tells whether the step's effect may stand although it must not.
 func (s *saga) mustUndo(e *execution) bool {
-	if e.kind != Compensatable || e.undo == UndoDone {
+	if e.kind != Compensatable || e.undo.over() {
 		return false
 	}
 	switch e.do {
-	case DoDone:
+	case DoDone, DoMarkedDone:
 		return s.state == Compensating
 	case DoUnknown:
 		return true
 	case DoRefused:
 		return e.doubtful
-	case DoWaiting, DoRunning, DoNotRun:
+	case DoNotRun:
+		return e.unseen
+	case DoWaiting, DoRunning, DoSkipped:
 		return false
 	}
 	return false
 }
+
+// outOfTime tells whether an activity ended because of its time limit and not because of an answer.
+func outOfTime(err error) bool {
+	var activity *temporal.ActivityError
+	var timeout *temporal.TimeoutError
+	return errors.As(err, &timeout) || (errors.As(err, &activity) && undecided(err))
+}
+

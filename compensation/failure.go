@@ -19,6 +19,10 @@ const (
 	ErrTypeIrreversible = "Irreversible"
 	// ErrTypeTooLate is the type of the rejection of a cancel that comes after the pivot.
 	ErrTypeTooLate = "TooLateToCancel"
+	// ErrTypeDeadline is the type of a saga's failure when it was not done by its deadline.
+	ErrTypeDeadline = "DeadlineExceeded"
+	// ErrTypeActRefused is the type of the rejection of an operator's act that does not fit.
+	ErrTypeActRefused = "ActRefused"
 )
 
 // Refusal is the detail of a failure made by [Refuse].

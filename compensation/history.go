@@ -11,6 +11,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	failurepb "go.temporal.io/api/failure/v1"
 	historypb "go.temporal.io/api/history/v1"
+	updatepb "go.temporal.io/api/update/v1"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
@@ -51,8 +52,8 @@ func StateOf(info *workflowpb.WorkflowExecutionInfo) State {
 	case enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED:
 		return Completed
 	case enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED:
-		if attribute == Compensated {
-			return Compensated
+		if attribute == Compensated || attribute == CompensatedWithExceptions {
+			return attribute
 		}
 		return Terminated
 	case enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED, enumspb.WORKFLOW_EXECUTION_STATUS_TIMED_OUT:
@@ -73,6 +74,8 @@ func CauseOf(info *workflowpb.WorkflowExecutionInfo) string {
 // projection folds a history into a status.
 type projection struct {
 	status Status
+	// summaries are those of the plan's express steps and undos.
+	summaries map[string]activityRef
 	// activities are the steps' and undos' executions by the event that scheduled them.
 	activities map[int64]activityRef
 	timers     map[string]Wait
@@ -88,6 +91,7 @@ type activityRef struct {
 func project(plan *Plan, desc *workflowservice.DescribeWorkflowExecutionResponse, events []*historypb.HistoryEvent) Status {
 	info := desc.GetWorkflowExecutionInfo()
 	p := projection{
+		summaries:  map[string]activityRef{},
 		activities: map[int64]activityRef{},
 		timers:     map[string]Wait{},
 		status: Status{
@@ -101,9 +105,16 @@ func project(plan *Plan, desc *workflowservice.DescribeWorkflowExecutionResponse
 	}
 	if info.GetCloseTime() != nil {
 		p.status.EndedAt = info.GetCloseTime().AsTime()
+	} else if list := info.GetMemo().GetFields()[MemoParked]; list != nil {
+		// What cannot be read is shown by the state alone.
+		_ = converter.GetDefaultDataConverter().FromPayload(list, &p.status.Parked)
 	}
 	for _, d := range plan.steps {
 		p.status.Steps = append(p.status.Steps, StepStatus{Name: d.name, Kind: d.kind, Do: DoWaiting, Undo: UndoNone})
+		p.summaries[d.doSummary(Key{Step: d.name})] = activityRef{step: d.name}
+		if d.undo != nil {
+			p.summaries[d.undoSummary] = activityRef{step: d.name, undo: true}
+		}
 	}
 	for _, event := range events {
 		p.apply(event)
@@ -147,16 +158,16 @@ func (p *projection) apply(event *historypb.HistoryEvent) {
 		p.settled(event.GetActivityTaskCompletedEventAttributes().GetScheduledEventId(), DoDone, nil, at)
 	case enumspb.EVENT_TYPE_ACTIVITY_TASK_FAILED:
 		a := event.GetActivityTaskFailedEventAttributes()
-		outcome := DoUnknown
-		if a.GetFailure().GetApplicationFailureInfo().GetType() == ErrTypeRefused {
-			outcome = DoRefused
-		}
-		p.settled(a.GetScheduledEventId(), outcome, a.GetFailure(), at)
+		p.settled(a.GetScheduledEventId(), outcomeOfFailure(a.GetFailure()), a.GetFailure(), at)
 	case enumspb.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
 		a := event.GetActivityTaskTimedOutEventAttributes()
 		p.settled(a.GetScheduledEventId(), DoUnknown, a.GetFailure(), at)
 	case enumspb.EVENT_TYPE_ACTIVITY_TASK_CANCELED:
 		p.settled(event.GetActivityTaskCanceledEventAttributes().GetScheduledEventId(), DoUnknown, nil, at)
+	case enumspb.EVENT_TYPE_MARKER_RECORDED:
+		p.marked(event)
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
+		p.acted(event.GetWorkflowExecutionUpdateAcceptedEventAttributes().GetAcceptedRequest().GetInput(), at)
 	case enumspb.EVENT_TYPE_TIMER_STARTED:
 		a := event.GetTimerStartedEventAttributes()
 		p.timers[a.GetTimerId()] = Wait{
@@ -183,25 +194,97 @@ func (p *projection) apply(event *historypb.HistoryEvent) {
 func (p *projection) scheduled(id int64, activityID string, at time.Time) {
 	label, undo := strings.CutSuffix(activityID, undoSuffix)
 	if !undo {
-		var do bool
+		var do, probe bool
 		if label, do = strings.CutSuffix(activityID, doSuffix); !do {
-			return // an activity of the workflow's own
+			if label, probe = strings.CutSuffix(activityID, probeSuffix); !probe {
+				return // an activity of the workflow's own
+			}
 		}
 	}
 	name, item, _ := strings.Cut(label, ".")
-	st := p.step(name, item)
-	ref := activityRef{step: name, item: item, undo: undo}
-	if undo {
+	p.activities[id] = p.begin(activityRef{step: name, item: item, undo: undo}, at)
+}
+
+// begin notes that a step or its undo is tried, once more perhaps.
+func (p *projection) begin(ref activityRef, at time.Time) activityRef {
+	st := p.step(ref.step, ref.item)
+	if ref.undo {
 		ref.before = st.UndoAttempts
 		st.Undo = UndoRunning
-	} else {
-		ref.before = st.Attempts
-		st.Do, st.Undo = DoRunning, UndoNone
-		if st.StartedAt.IsZero() {
-			st.StartedAt = at
+		return ref
+	}
+	ref.before = st.Attempts
+	st.Do, st.Undo = DoRunning, UndoNone
+	if st.StartedAt.IsZero() {
+		st.StartedAt = at
+	}
+	return ref
+}
+
+// localActivity is what the SDK notes of a local activity.
+type localActivity struct {
+	ReplayTime time.Time
+	Attempt    int
+}
+
+// marked takes the outcome of an express step or undo, which is all that the history has of it.
+func (p *projection) marked(event *historypb.HistoryEvent) {
+	a := event.GetMarkerRecordedEventAttributes()
+	ref, ok := p.summaries[text(event.GetUserMetadata().GetSummary())]
+	if !ok || a.GetMarkerName() != "LocalActivity" {
+		return // not of the engine's
+	}
+	var la localActivity
+	if converter.GetDefaultDataConverter().FromPayloads(a.GetDetails()["data"], &la) != nil {
+		la = localActivity{ReplayTime: event.GetEventTime().AsTime(), Attempt: 1}
+	}
+	const id = 0 // no event has it
+	p.activities[id] = p.begin(ref, la.ReplayTime)
+	p.tried(id, la.Attempt, nil)
+	outcome := DoDone
+	if a.GetFailure() != nil {
+		outcome = outcomeOfFailure(a.GetFailure())
+	}
+	p.settled(id, outcome, a.GetFailure(), la.ReplayTime)
+	delete(p.activities, id)
+}
+
+// acted takes what an operator decided.
+func (p *projection) acted(update *updatepb.Input, at time.Time) {
+	if _, known := actDescriptions[update.GetName()]; !known {
+		return
+	}
+	r := ActRecord{Name: update.GetName(), At: at}
+	if converter.GetDefaultDataConverter().FromPayloads(update.GetArgs(), &r.Act) != nil {
+		return // a validator would not have let it pass
+	}
+	p.status.Acts = append(p.status.Acts, r)
+	undoing := slices.ContainsFunc(p.status.Steps, func(st StepStatus) bool { return st.Undo != UndoNone })
+	for i := range p.status.Steps {
+		st := &p.status.Steps[i]
+		named := r.Step == "" || (st.Name == r.Step && st.Item == r.Item)
+		undo := st.Undo == UndoRunning || st.Undo == UndoFailed
+		do := !undoing && (st.Do == DoRunning || st.Do == DoRefused || st.Do == DoUnknown)
+		switch {
+		case !named:
+		case r.Name == UpdateSkip && undo:
+			st.Undo = UndoSkipped
+		case r.Name == UpdateMarkDone && undo:
+			st.Undo = UndoMarkedDone
+		case r.Name == UpdateSkip && do:
+			st.Do = DoSkipped
+		case r.Name == UpdateMarkDone && do:
+			st.Do = DoMarkedDone
 		}
 	}
-	p.activities[id] = ref
+}
+
+// outcomeOfFailure is what a recorded failure says of the step's effect.
+func outcomeOfFailure(f *failurepb.Failure) DoState {
+	if f.GetApplicationFailureInfo().GetType() == ErrTypeRefused {
+		return DoRefused
+	}
+	return DoUnknown
 }
 
 func (p *projection) tried(id int64, attempt int, failure *failurepb.Failure) {
@@ -265,25 +348,29 @@ func (p *projection) open(ref activityRef) bool {
 // conclude settles what only the whole history can tell.
 func (p *projection) conclude() {
 	st := p.status
+	turnedBack := st.Cause != ""
 	later := false // a later step was started
 	for i := len(st.Steps) - 1; i >= 0; i-- {
 		step := &st.Steps[i]
-		if step.Do == DoWaiting && (later || st.State != Running) {
+		if step.Do == DoWaiting && (later || turnedBack || !st.EndedAt.IsZero()) {
 			step.Do = DoNotRun
 		}
 		later = later || (step.Do != DoWaiting && step.Do != DoNotRun)
 		if step.Do == DoRunning && !st.EndedAt.IsZero() {
 			step.Do = DoUnknown
 		}
-		stands := step.Do == DoDone || step.Do == DoUnknown || step.Do == DoRunning
-		if st.State == Compensating && step.Kind == Compensatable && step.Undo == UndoNone && stands {
+		stands := step.Do.stands() || step.Do == DoUnknown || step.Do == DoRunning
+		if turnedBack && st.EndedAt.IsZero() && step.Kind == Compensatable && step.Undo == UndoNone && stands {
 			step.Undo = UndoWaiting
 		}
 	}
 	if st.EndedAt.IsZero() {
 		for _, w := range p.timers {
-			if w.For == "" {
-				continue // the workflow does not say what it is for
+			if w.For == deadlineSummary {
+				p.status.Deadline = w.Until
+			}
+			if w.For == "" || w.For == deadlineSummary {
+				continue // it is for nothing that would move the saga on
 			}
 			p.status.Waits = append(p.status.Waits, w)
 		}

@@ -15,10 +15,10 @@ func releaseSeat(context.Context, Key) error                { return nil }
 func TestActivityOptions(t *testing.T) {
 	t.Parallel()
 
-	d := Step[string, string]{
+	d := MustPlan("Trip", Step[string, string]{
 		Name: "BookSeat", Do: bookSeat, Undo: releaseSeat,
-		AttemptTimeout: time.Second, Limit: time.Minute, Retry: temporal.RetryPolicy{MaximumAttempts: 4},
-	}.definition().withDefaults()
+		AttemptTimeout: time.Second, Limit: time.Minute, UndoLimit: time.Hour, Retry: temporal.RetryPolicy{MaximumAttempts: 4},
+	}).steps[0]
 	key := Key{Saga: "s", Step: "BookSeat", Item: "12a"}
 
 	do := d.doOptions(key, false)
@@ -33,20 +33,22 @@ func TestActivityOptions(t *testing.T) {
 	require.Zero(t, insist.ScheduleToCloseTimeout)
 	require.Zero(t, insist.RetryPolicy.MaximumAttempts)
 
-	undo := d.undoOptions(key)
+	undo := d.undoOptions(key, false)
 	require.Equal(t, "BookSeat.12a/undo", undo.ActivityID)
 	require.Equal(t, "UNDO release seat (12a)", undo.Summary)
-	require.Zero(t, undo.ScheduleToCloseTimeout, "an undo has no limit")
+	require.Equal(t, time.Hour, undo.ScheduleToCloseTimeout)
 	require.Zero(t, undo.RetryPolicy.MaximumAttempts)
+	require.Zero(t, d.undoOptions(key, true).ScheduleToCloseTimeout, "a parked undo is still tried")
 }
 
 func TestDefaults(t *testing.T) {
 	t.Parallel()
 
-	compensatable := Step[string, string]{Name: "A"}.definition().withDefaults()
+	compensatable := Step[string, string]{Name: "A"}.definitions()[0].withDefaults()
 	require.Equal(t, DefaultLimit, compensatable.limit)
+	require.Equal(t, DefaultUndoLimit, compensatable.undoLimit)
 	require.Equal(t, DefaultAttemptTimeout, compensatable.attemptTimeout)
-	require.Zero(t, Step[string, string]{Name: "A", Kind: Retriable}.definition().withDefaults().limit)
+	require.Zero(t, Step[string, string]{Name: "A", Kind: Retriable}.definitions()[0].withDefaults().limit)
 }
 
 func TestEscapeMarkdown(t *testing.T) {

@@ -4,21 +4,36 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Plan is the ordered list of a saga's steps, known before the saga runs. It is immutable.
 type Plan struct {
-	name  string
-	steps []definition
+	name     string
+	steps    []definition
+	deadline time.Duration
 }
 
-// AnyStep is a [Step] of any types. Only Step implements it.
-type AnyStep interface{ definition() definition }
+// AnyStep is a [Step] of any types, or several that [Parallel] puts beside each other.
+type AnyStep interface{ definitions() []definition }
+
+type parallel []definition
+
+func (p parallel) definitions() []definition { return p }
+
+// Parallel says that these steps start together. They are undone in reverse of the order given here.
+func Parallel(steps ...AnyStep) AnyStep {
+	var p parallel
+	for _, st := range steps {
+		p = append(p, st.definitions()...)
+	}
+	return p
+}
 
 // NewPlan checks the steps, in the order in which a saga without failure starts them. It refuses, with every fault
-// named: an empty plan; a name that is missing, malformed or used twice; a step without Do; a compensatable step or a pivot without
-// Undo; a retriable step with Undo or Limit; two pivots; a compensatable step after the pivot; a retriable step
-// before it, or without one; a negative limit.
+// named: an empty plan; a name that is missing, malformed or used twice; a step without Do; a compensatable step or a
+// pivot without Undo; a retriable step with Undo or Limit; two pivots; a compensatable step after the pivot; a retriable
+// step before it, or without one; other steps beside the pivot; a negative limit; an OnUnknown that does not fit.
 func NewPlan(name string, steps ...AnyStep) (*Plan, error) {
 	p := &Plan{name: name}
 	var errs []error
@@ -26,21 +41,52 @@ func NewPlan(name string, steps ...AnyStep) (*Plan, error) {
 		errs = append(errs, errors.New("no steps"))
 	}
 	pivot := ""
-	for _, st := range steps {
-		d := st.definition()
-		if p.has(d.name) {
-			errs = append(errs, fmt.Errorf("step %s: the name is used twice", d.name))
+	for group, st := range steps {
+		members := st.definitions()
+		if len(members) == 0 {
+			errs = append(errs, errors.New("a Parallel has no steps"))
 		}
-		errs = append(errs, d.check(), d.checkPlace(pivot))
-		if d.kind == Pivot && pivot == "" {
-			pivot = d.name
+		for _, d := range members {
+			if p.has(d.name) {
+				errs = append(errs, fmt.Errorf("step %s: the name is used twice", d.name))
+			}
+			errs = append(errs, d.check(), d.checkPlace(pivot))
+			if d.kind == Pivot && len(members) > 1 {
+				errs = append(errs, fmt.Errorf("step %s: is a pivot beside other steps, which might still turn the saga back", d.name))
+			}
+			if d.kind == Pivot && pivot == "" {
+				pivot = d.name
+			}
+			d.group = group
+			p.steps = append(p.steps, d.withDefaults())
 		}
-		p.steps = append(p.steps, d.withDefaults())
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("plan %s: %w", name, err)
 	}
+	p.nameUndos()
 	return p, nil
+}
+
+// nameUndos finds words for what each undo does: its function's name, which is the effect's, unless several steps
+// share a function.
+func (p *Plan) nameUndos() {
+	uses := map[string]int{}
+	for _, d := range p.steps {
+		if d.undo != nil {
+			uses[functionName(d.undo)]++
+		}
+	}
+	for i := range p.steps {
+		d := &p.steps[i]
+		if d.undo == nil {
+			continue
+		}
+		d.undoSummary = "UNDO " + words(d.name)
+		if name := functionName(d.undo); uses[name] == 1 {
+			d.undoSummary = "UNDO " + words(name)
+		}
+	}
 }
 
 // MustPlan is [NewPlan] for plans at package level: it panics where NewPlan returns an error.
@@ -55,19 +101,33 @@ func MustPlan(name string, steps ...AnyStep) *Plan {
 // Name is the saga's type, by convention the workflow's.
 func (p *Plan) Name() string { return p.name }
 
-// StepInfo describes a step of a plan.
-type StepInfo struct {
-	Name string
-	Kind Kind
+// WithDeadline returns the plan with a soft deadline, counted from the saga's start; 0 is none. A saga that is not
+// done by then turns back, or, after its pivot, parks. Nothing is ever cut off.
+func (p *Plan) WithDeadline(d time.Duration) *Plan {
+	q := *p
+	q.deadline = max(d, 0)
+	return &q
 }
 
-// Steps lists the plan's steps in order.
-func (p *Plan) Steps() []StepInfo {
-	infos := make([]StepInfo, len(p.steps))
-	for i, d := range p.steps {
-		infos[i] = StepInfo{Name: d.name, Kind: d.kind}
+// Durable returns the plan with every step durable: each step and each undo is an ordinary activity, as in sagas that
+// were started before there were express steps.
+func (p *Plan) Durable() *Plan {
+	q := *p
+	q.steps = slices.Clone(p.steps)
+	for i := range q.steps {
+		q.steps[i].durable = true
 	}
-	return infos
+	return &q
+}
+
+// pivot is the plan's pivot, nil if it has none.
+func (p *Plan) pivot() *definition {
+	for i := range p.steps {
+		if p.steps[i].kind == Pivot {
+			return &p.steps[i]
+		}
+	}
+	return nil
 }
 
 func (p *Plan) index(step string) int {
@@ -88,6 +148,11 @@ func (d definition) check() error {
 	fault(d.do == nil, "has no Do")
 	fault(d.attemptTimeout < 0, "AttemptTimeout is negative")
 	fault(d.limit < 0, "Limit is negative")
+	fault(d.undoLimit < 0, "UndoLimit is negative")
+	fault(d.onUnknown == ProbeUnknown && d.probe == nil, "has OnUnknown probe but no Probe")
+	fault(d.onUnknown != ProbeUnknown && d.probe != nil, "has a Probe that its OnUnknown does not ask")
+	fault(d.onUnknown < UndoUnknown || d.onUnknown > ParkUnknown, "has unknown "+d.onUnknown.String())
+	fault(d.onUnknown != UndoUnknown && d.kind != Compensatable, "is not compensatable, so it has no OnUnknown")
 	switch d.kind {
 	case Compensatable:
 		fault(d.undo == nil, "is compensatable but has no Undo")
@@ -96,6 +161,7 @@ func (d definition) check() error {
 	case Retriable:
 		fault(d.undo != nil, "is retriable, so its Undo would never be called")
 		fault(d.limit != 0, "is retriable: it is tried until it is done, so it has no Limit")
+		fault(d.undoLimit != 0, "is retriable, so it has no UndoLimit")
 		fault(d.retry.MaximumAttempts != 0, "is retriable: it is tried until it is done, so it has no MaximumAttempts")
 	default:
 		fault(true, "has unknown kind "+d.kind.String())

@@ -11,53 +11,93 @@ import (
 // Run runs body as a saga of the plan. Steps are run with the context that body gets.
 //
 // If body returns an error before the pivot is done, the saga turns back: what is in flight is canceled and its
-// outcome awaited, then every step that was done or may have been done is undone, in reverse order of start. Only then
-// does Run return, with a failure that carries the original cause.
+// outcome awaited, the pivot is fenced, then every step that was done or may have been done is undone, in reverse order
+// of start. Only then does Run return, with a failure that carries the original cause.
 //
-// The saga can be canceled, by Temporal's own cancel or by [UpdateCancel], until the pivot starts, or until body returns where the
-// plan has no pivot. It turns back likewise, and Run returns a [*temporal.CanceledError]. A later cancel has no effect.
-// The context that body gets is canceled when the saga is, and never after the pivot.
+// The saga can be canceled, by Temporal's own cancel or by [UpdateCancel], until the pivot starts, or until body returns
+// where the plan has no pivot. It turns back likewise, and Run returns a [*temporal.CanceledError]. A later cancel has no
+// effect. The context that body gets is canceled when the saga is, and never after the pivot.
+//
+// A saga that turns back may find that its pivot happened in a try whose record was lost. Then it goes forward: Run
+// calls body once more, with a context of its own. Steps that are done are not run again, and Run returns their
+// first outcome; the others are tried without limit. So body keeps what it needs in its own variables, or in what
+// updates have set.
 //
 // After the pivot there is no way back: an error from body is a defect in the workflow's code, so Run panics, which
 // fails the workflow task until corrected code is deployed and loses nothing.
 func Run[R any](ctx workflow.Context, plan *Plan, body func(workflow.Context) (R, error)) (R, error) {
 	var none R
-	s, sagaCtx, err := newSaga(ctx, plan)
+	s, err := newSaga(ctx, plan)
 	if err != nil {
 		return none, err
 	}
-	out, err := body(sagaCtx)
-	// From here on nothing may stop the saga half way.
+	// Temporal's cancel must not reach a saga past its pivot, nor stop one half way back.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	if err := s.finish(ctx, err); err != nil {
-		return none, err
+	for {
+		out, err := body(s.bodyContext(ctx))
+		again, err := s.finish(ctx, err)
+		switch {
+		case again:
+		case err != nil:
+			return none, err
+		default:
+			return out, nil
+		}
 	}
-	return out, nil
 }
 
 // saga is one run of a plan.
 type saga struct {
-	plan  *Plan
-	id    string
+	plan *Plan
+	id   string
+	// state is where the saga stands, but for Parked (see [saga.shown]).
 	state State
-	// executions are the steps that were started, in that order.
+	// run counts the calls of body.
+	run int
+	// executions are the steps that were started, in that order; after them those that only other tries may have started.
 	executions []*execution
 	// stop cancels the context of everything before the pivot.
 	stop workflow.CancelFunc
 	// pivot is set from the pivot's start until it is known not to happen.
 	pivot     *execution
 	committed bool
-	// cancel is the request that turns the saga back; nil if there is none.
+	// forward is set when the pivot was found done by a try whose record was lost.
+	forward bool
+	// turned is set once nothing can turn the saga forward again.
+	turned bool
+	// reversal is what turns the saga back; nil if nothing does.
+	reversal *reversal
+	cause    string
+	// recordFirst makes the next undo an ordinary activity (see [saga.certain]).
+	recordFirst bool
+	// exceptions is set when an undo was skipped.
+	exceptions bool
+
+	deadline deadline
+	parked   []*parked
+	acts     []ActRecord
+}
+
+// reversal is why a saga turns back although its body did not ask for it.
+type reversal struct {
+	// cancel is who asked for it; nil if nobody did.
 	cancel *CancelRequest
-	cause  string
+	// err is the failure with which the saga ends then.
+	err error
 }
 
 // execution is one step that was started.
 type execution struct {
 	definition
-	key  Key
-	do   DoState
-	undo UndoState
+	key Key
+	// in is the input, out a pointer to the result.
+	in, out any
+	do      DoState
+	undo    UndoState
+	// run is the call of body that started it last.
+	run int
+	// unseen marks a step that this try did not start, but another one may have.
+	unseen bool
 	// doubtful marks a refusal behind which an earlier try may still have its effect.
 	doubtful bool
 	// settled is set once err is final. Until then the step is in flight, also while it rests between tries or its undo
@@ -79,78 +119,78 @@ func sagaOf(ctx workflow.Context, step string) *saga {
 	return s
 }
 
-func newSaga(ctx workflow.Context, plan *Plan) (*saga, workflow.Context, error) {
-	s := &saga{plan: plan, id: workflow.GetInfo(ctx).WorkflowExecution.ID, state: Running}
-
-	// Not a child of ctx: Temporal's cancel must not reach a saga past its pivot.
-	body, _ := workflow.NewDisconnectedContext(ctx)
-	body, s.stop = workflow.WithCancel(workflow.WithValue(body, sagaKey{}, s))
-
+func newSaga(ctx workflow.Context, plan *Plan) (*saga, error) {
+	s := &saga{plan: plan, id: workflow.GetInfo(ctx).WorkflowExecution.ID, state: Running, stop: func() {}}
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		ctx.Done().Receive(ctx, nil)
-		s.askToCancel(CancelRequest{By: "Temporal"})
+		s.askToTurnBack(reversal{cancel: &CancelRequest{By: "Temporal"}})
 	})
-	err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateCancel,
-		func(_ workflow.Context, r CancelRequest) (State, error) {
-			s.askToCancel(r)
-			if s.cancel != nil {
-				return Compensating, nil
-			}
-			return s.state, nil
-		},
-		workflow.UpdateHandlerOptions{
-			Description: "Turns the saga back: everything that was started is undone. Rejected after the pivot.",
-			Validator: func(CancelRequest) error {
-				if s.pivot == nil {
-					return nil
-				}
-				return temporal.NewApplicationError(
-					fmt.Sprintf("too late to cancel: %s was started, and nothing after it is undone", s.pivot.name), ErrTypeTooLate)
-			},
-		})
-	if err != nil {
-		return nil, nil, fmt.Errorf("saga %s: %w", s.id, err)
+	if err := s.handleCancel(ctx); err != nil {
+		return nil, fmt.Errorf("saga %s: %w", s.id, err)
 	}
+	if err := s.handleActs(ctx); err != nil {
+		return nil, fmt.Errorf("saga %s: %w", s.id, err)
+	}
+	s.startDeadline(ctx)
 	s.show(ctx)
-	return s, body, nil
+	return s, nil
 }
 
-// askToCancel turns the saga back as soon as it may: at once before the pivot, and when the pivot turns out not to
-// happen.
-func (s *saga) askToCancel(r CancelRequest) {
-	if s.cancel != nil || s.committed || s.state != Running {
-		return
+// bodyContext is the context of the next call of body.
+func (s *saga) bodyContext(ctx workflow.Context) workflow.Context {
+	s.run++
+	ctx, s.stop = workflow.WithCancel(workflow.WithValue(ctx, sagaKey{}, s))
+	if s.reversal != nil {
+		s.stop() // it came before the body
 	}
-	s.cancel = &r
-	if s.pivot == nil {
-		s.stop()
-	}
+	return ctx
 }
 
-// register notes that the step is about to start, so that it will be undone whatever becomes of it.
-func (s *saga) register(ctx workflow.Context, d definition, item string) (*execution, error) {
-	i := s.plan.index(d.name)
+// register notes that the step is about to start, so that it will be undone whatever becomes of it. One that an earlier
+// call of body brought to its end comes back settled.
+func (s *saga) register(ctx workflow.Context, name, item string) (*execution, error) {
+	i := s.plan.index(name)
 	if i < 0 {
-		panic(fmt.Sprintf("compensation: step %s is not in plan %s", d.name, s.plan.name))
+		panic(fmt.Sprintf("compensation: step %s is not in plan %s", name, s.plan.name))
 	}
-	e := &execution{
-		definition: s.plan.steps[i],
-		key:        Key{Saga: s.id, Step: d.name, Item: item},
-		do:         DoRunning, undo: UndoNone,
+	key := Key{Saga: s.id, Step: name, Item: item}
+	e := s.find(key)
+	if e != nil && e.run == s.run {
+		panic(fmt.Sprintf("compensation: step %s was started twice: give each repeat an item of its own (see Step.For)", key.label()))
 	}
-	if slices.ContainsFunc(s.executions, func(o *execution) bool { return o.key == e.key }) {
-		panic(fmt.Sprintf("compensation: step %s was started twice: give each repeat an item of its own (see Step.For)", e.key.label()))
-	}
-	if s.state != Running || (s.cancel != nil && s.pivot == nil) {
+	if s.state != Running || (s.reversal != nil && s.pivot == nil) {
 		return nil, temporal.NewCanceledError()
 	}
+	switch {
+	case e == nil:
+		e = s.add(key, s.plan.steps[i])
+	case e.settled && (e.do.stands() || e.undo.over()):
+		e.run = s.run
+		return e, nil
+	}
+	e.run, e.unseen, e.settled, e.seen = s.run, false, false, false
+	e.do, e.undo = DoRunning, UndoNone
 	s.checkTurn(e)
 	if e.kind == Pivot {
 		s.pivot = e
 	}
-	s.executions = append(s.executions, e)
 	s.show(ctx)
 	return e, nil
+}
+
+func (s *saga) find(k Key) *execution {
+	i := slices.IndexFunc(s.executions, func(e *execution) bool { return e.key == k })
+	if i < 0 {
+		return nil
+	}
+	return s.executions[i]
+}
+
+// add notes a step that this try has not started (yet).
+func (s *saga) add(k Key, d definition) *execution {
+	e := &execution{definition: d, key: k, do: DoNotRun, undo: UndoNone, unseen: true, settled: true}
+	s.executions = append(s.executions, e)
+	return e
 }
 
 // checkTurn panics if a step of this kind must not start now: that is a defect in the workflow's code.
@@ -162,7 +202,7 @@ func (s *saga) checkTurn(e *execution) {
 		}
 	case Pivot:
 		for _, o := range s.executions {
-			if !o.settled {
+			if o != e && !o.settled {
 				panic(fmt.Sprintf("compensation: pivot %s was started while %s was running: wait for its outcome first", e.name, o.key.label()))
 			}
 		}
@@ -173,100 +213,124 @@ func (s *saga) checkTurn(e *execution) {
 	}
 }
 
+// finish brings the saga to its end after its body returned err. again asks for another call of body.
+func (s *saga) finish(ctx workflow.Context, err error) (again bool, _ error) {
+	if s.pivot != nil {
+		s.await(ctx) // while the pivot runs nobody knows which way the saga goes
+	}
+	if err == nil {
+		s.await(ctx)
+		if s.reversal == nil {
+			err = s.overlooked()
+		}
+	}
+	pastPivot := s.committed || s.forward
+	switch {
+	case s.forward && (err != nil || !s.committed):
+		s.stuck(ctx, err)
+		return true, nil
+	case err != nil && pastPivot:
+		panic(fmt.Sprintf("compensation: the body of %s failed after its pivot %s, when a saga only goes forward: %v", s.plan.name, s.pivot.name, err))
+	case err != nil || (s.reversal != nil && !pastPivot):
+		return s.turnBack(ctx, err)
+	}
+	s.undoRest(ctx)
+	s.state = Completed
+	s.end(ctx)
+	return false, nil
+}
+
+// overlooked is the failure of a step whose outcome the body did not ask for. It counts all the same.
+func (s *saga) overlooked() error {
+	for _, e := range s.executions {
+		if e.err != nil && !e.seen && e.run == s.run {
+			return e.err
+		}
+	}
+	return nil
+}
+
+// turnBack undoes the saga and returns the failure with which it ends, unless it finds that the pivot happened.
+func (s *saga) turnBack(ctx workflow.Context, cause error) (again bool, _ error) {
+	s.state = Compensating
+	s.cause = plain(cause)
+	if s.reversal != nil {
+		cause = s.reversal.err
+		s.cause = s.reversal.sentence()
+	}
+	s.stop()
+	s.publish(ctx)
+	s.await(ctx)
+	certain := s.certain(ctx)
+	// A certain saga that has nothing to undo can do no harm to another try.
+	if s.needsFence() && (!certain || s.hasToUndo()) && s.fence(ctx, s.pivotExecution()) {
+		s.goForward(ctx)
+		return true, nil
+	}
+	s.turned = true
+	if !certain {
+		s.addUnseen()
+	}
+	s.recordFirst = !s.fenced()
+	s.undoAll(ctx)
+	s.state = Compensated
+	if s.exceptions {
+		s.state = CompensatedWithExceptions
+	}
+	s.publish(ctx)
+	s.end(ctx)
+	if s.reversal != nil && s.reversal.cancel != nil {
+		return false, temporal.NewCanceledError(*s.reversal.cancel)
+	}
+	return false, failureOf(cause)
+}
+
+// goForward is what follows when the pivot was found done by a try whose record was lost.
+func (s *saga) goForward(ctx workflow.Context) {
+	s.forward = true
+	s.reversal = nil // it came too late
+	s.state, s.cause = Running, ""
+	s.publish(ctx)
+	if s.deadline.passed {
+		s.overdue(ctx)
+	}
+}
+
+// end waits until whoever sent an update has its answer, and leaves nothing behind.
+func (s *saga) end(ctx workflow.Context) {
+	s.deadline.stop()
+	s.show(ctx)
+	wait(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })
+}
+
 func (s *saga) inFlight() bool {
 	return slices.ContainsFunc(s.executions, func(e *execution) bool { return !e.settled })
 }
 
-// finish brings the saga to its end after its body returned err. ctx is one that no cancel reaches.
-func (s *saga) finish(ctx workflow.Context, err error) error {
-	if s.pivot != nil {
-		// While the pivot runs nobody knows which way the saga goes.
-		if err := s.await(ctx); err != nil {
-			return err
-		}
-	}
-	if err != nil && s.committed {
-		panic(fmt.Sprintf("compensation: the body of %s failed after its pivot %s, when a saga only goes forward: %v", s.plan.name, s.pivot.name, err))
-	}
-	if err != nil {
-		return s.turnBack(ctx, err)
-	}
-	if err := s.await(ctx); err != nil {
-		return err
-	}
-	if s.cancel != nil {
-		return s.turnBack(ctx, nil)
-	}
-	for _, e := range s.executions {
-		// The body did not ask for this outcome; it counts all the same.
-		if e.err != nil && !e.seen {
-			return s.turnBack(ctx, e.err)
-		}
-	}
-	// The body went on without a step whose effect may stand.
-	if err := s.undoAll(ctx); err != nil {
-		return err
-	}
-	s.state = Completed
-	s.show(ctx)
-	return nil
-}
-
 // await waits until every step that was started has an outcome.
-func (s *saga) await(ctx workflow.Context) error {
-	return workflow.Await(ctx, func() bool { return !s.inFlight() })
+func (s *saga) await(ctx workflow.Context) {
+	wait(ctx, func() bool { return !s.inFlight() })
 }
 
-// turnBack undoes the saga and returns the failure with which it ends.
-func (s *saga) turnBack(ctx workflow.Context, cause error) error {
-	s.state = Compensating
-	if s.cancel != nil {
-		s.cause = s.cancel.sentence()
-	} else {
-		s.cause = plain(cause)
+// wait waits in a context that nothing cancels.
+func wait(ctx workflow.Context, condition func() bool) {
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	if err := workflow.Await(ctx, condition); err != nil {
+		panic(fmt.Sprintf("compensation: a context that nothing cancels was canceled: %v", err))
 	}
-	s.stop()
-	if err := s.publish(ctx); err != nil {
-		return err
-	}
-	if err := s.await(ctx); err != nil {
-		return err
-	}
-	if err := s.undoAll(ctx); err != nil {
-		return err
-	}
-	s.state = Compensated
-	if err := s.publish(ctx); err != nil {
-		return err
-	}
-	if s.cancel != nil {
-		return temporal.NewCanceledError(*s.cancel)
-	}
-	return failureOf(cause)
 }
 
-// publish writes the state of a saga that turned back to where lists and searches find it.
-func (s *saga) publish(ctx workflow.Context) error {
-	s.show(ctx)
-	if s.state == Compensating {
-		if err := workflow.UpsertMemo(ctx, map[string]any{MemoCause: s.cause}); err != nil {
-			return fmt.Errorf("saga %s: memo %s: %w", s.id, MemoCause, err)
-		}
+// sentence is why the saga turns back, for people.
+func (r *reversal) sentence() string {
+	if r.cancel == nil {
+		return plain(r.err)
 	}
-	if err := workflow.UpsertTypedSearchAttributes(ctx, SearchAttributeState.ValueSet(string(s.state))); err != nil {
-		return fmt.Errorf("saga %s: search attribute %s: %w", s.id, SearchAttributeState.GetName(), err)
-	}
-	return nil
-}
-
-// sentence is the cause of a saga that was canceled.
-func (r CancelRequest) sentence() string {
 	text := "canceled"
-	if r.By != "" {
-		text += " by " + r.By
+	if r.cancel.By != "" {
+		text += " by " + r.cancel.By
 	}
-	if r.Reason != "" {
-		text += ": " + r.Reason
+	if r.cancel.Reason != "" {
+		text += ": " + r.cancel.Reason
 	}
 	return text
 }

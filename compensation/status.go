@@ -14,13 +14,21 @@ const (
 	// MemoCause is the memo field in which a saga that turned back says why, in one sentence.
 	MemoCause = "SagaCause"
 
-	doSuffix   = "/do"
-	undoSuffix = "/undo"
+	// MemoParked is the memo field with what is parked, a list of [ParkedStep].
+	MemoParked = "SagaParked"
+
+	doSuffix    = "/do"
+	undoSuffix  = "/undo"
+	probeSuffix = "/probe"
 )
 
 // SearchAttributeState is the search attribute, of type Keyword, that tells a saga's state. Whoever starts a saga sets
 // it to [Running]; a saga that turns back changes it. A saga in which all goes well writes nothing: its close is enough.
 var SearchAttributeState = temporal.NewSearchAttributeKeyKeyword("SagaState")
+
+// SearchAttributeParkedSince is the search attribute, of type Datetime, that tells since when a parked saga waits for an
+// operator. No other saga has it.
+var SearchAttributeParkedSince = temporal.NewSearchAttributeKeyTime("ParkedSince")
 
 // CancelRequest asks a saga to turn back.
 type CancelRequest struct {
@@ -38,13 +46,28 @@ const (
 	Running State = "running"
 	// Compensating: it turned back and undoes what was done.
 	Compensating State = "compensating"
+	// Parked: something of it waits for an operator (see [UpdateRetry] and those after it).
+	Parked State = "parked"
 	// Completed: everything is done.
 	Completed State = "completed"
 	// Compensated: everything that was started is undone.
 	Compensated State = "compensated"
+	// CompensatedWithExceptions: as compensated, but for what an operator said should stand.
+	CompensatedWithExceptions State = "compensated_with_exceptions"
 	// Terminated: Temporal ended it from outside, without letting it undo anything. Effects may stand.
 	Terminated State = "terminated"
 )
+
+// Ended tells whether the saga is over.
+func (s State) Ended() bool {
+	switch s {
+	case Completed, Compensated, CompensatedWithExceptions, Terminated:
+		return true
+	case Running, Compensating, Parked:
+		return false
+	}
+	return false
+}
 
 // DoState is where a step's Do stands.
 type DoState string
@@ -62,7 +85,14 @@ const (
 	DoUnknown DoState = "unknown"
 	// DoNotRun: the saga ended, or went past it, without starting it.
 	DoNotRun DoState = "not_run"
+	// DoSkipped: an operator let the saga go on without it.
+	DoSkipped DoState = "skipped"
+	// DoMarkedDone: an operator answers for it.
+	DoMarkedDone DoState = "marked_done"
 )
+
+// stands tells whether the saga counts on the step.
+func (d DoState) stands() bool { return d == DoDone || d == DoSkipped || d == DoMarkedDone }
 
 // UndoState is where a step's Undo stands.
 type UndoState string
@@ -76,9 +106,41 @@ const (
 	UndoRunning UndoState = "running"
 	// UndoDone: the effect is taken back.
 	UndoDone UndoState = "done"
-	// UndoFailed: refused; it is tried again after a pause.
+	// UndoFailed: refused, or not done within its limit.
 	UndoFailed UndoState = "failed"
+	// UndoSkipped: an operator lets the effect stand.
+	UndoSkipped UndoState = "skipped"
+	// UndoMarkedDone: an operator answers for it.
+	UndoMarkedDone UndoState = "marked_done"
 )
+
+// over tells whether nothing is left to undo.
+func (u UndoState) over() bool { return u == UndoDone || u == UndoSkipped || u == UndoMarkedDone }
+
+// Part is the part of a saga that is parked.
+type Part string
+
+const (
+	// PartDo is a step's Do.
+	PartDo Part = "do"
+	// PartUndo is a step's Undo.
+	PartUndo Part = "undo"
+	// PartSaga is the saga itself.
+	PartSaga Part = "saga"
+)
+
+// ParkedStep is something that waits for an operator.
+type ParkedStep struct {
+	// Step and Item are empty for PartSaga.
+	Step string `json:"step,omitempty"`
+	Item string `json:"item,omitempty"`
+	Part Part   `json:"part"`
+	// Reason is why it waits, for people.
+	Reason string    `json:"reason"`
+	Since  time.Time `json:"since"`
+	// Trying is set while it is still tried, and goes on by itself if it succeeds.
+	Trying bool `json:"trying"`
+}
 
 // Status is a saga as its history tells it. [ReadStatus] makes it.
 type Status struct {
@@ -92,7 +154,13 @@ type Status struct {
 	// Steps are the plan's, in its order; a step that ran for several items has an entry for each.
 	Steps []StepStatus
 	// Waits are what the saga waits for besides its steps.
-	Waits     []Wait
+	Waits []Wait
+	// Deadline is when it should be done; zero if it has none, or has ended.
+	Deadline time.Time
+	// Parked is what waits for an operator, in the order in which it was parked.
+	Parked []ParkedStep
+	// Acts are what operators did, in order.
+	Acts      []ActRecord
 	StartedAt time.Time
 	// EndedAt is zero while the saga runs.
 	EndedAt time.Time

@@ -1,8 +1,12 @@
 package compensation
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -37,10 +41,40 @@ func (k Kind) String() string {
 // MarshalText implements [encoding.TextMarshaler].
 func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
+// OnUnknown says what becomes of a compensatable step whose outcome is still unknown at its limit.
+type OnUnknown int
+
+const (
+	// UndoUnknown gives the step up: the saga turns back and undoes the step, whether or not it happened.
+	UndoUnknown OnUnknown = iota
+	// ProbeUnknown asks first, with [Step.Probe]. If the step turns out to be done, the saga goes on with its result;
+	// otherwise the step is given up.
+	ProbeUnknown
+	// ParkUnknown waits for an operator, who can retry, mark the step done, or turn the saga back.
+	ParkUnknown
+)
+
+// String is the policy's name on the wire: "undo", "probe" or "park".
+func (o OnUnknown) String() string {
+	switch o {
+	case UndoUnknown:
+		return "undo"
+	case ProbeUnknown:
+		return "probe"
+	case ParkUnknown:
+		return "park"
+	}
+	return fmt.Sprintf("OnUnknown(%d)", int(o))
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (o OnUnknown) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
 // What a [Step] gets where it says nothing.
 const (
 	DefaultAttemptTimeout = 10 * time.Second
 	DefaultLimit          = 5 * time.Minute
+	DefaultUndoLimit      = 10 * time.Minute
 )
 
 // Step is one participant's part in a saga: an activity that does it and the one that undoes it. Steps are values
@@ -51,6 +85,10 @@ const (
 //
 // Do has three outcomes. nil: it is done. An error made by [Refuse]: it definitely has no effect, and trying again
 // would not help. Any other error: unknown; Do is tried again with the same key until Limit.
+//
+// A step is express unless it is Durable or runs for an item: it is tried as a local activity first, for at most
+// [ExpressLimit]. Without a definite outcome it goes on as an ordinary activity, with the same key. So is its undo.
+// An express step costs Temporal next to nothing, and asks that its service keeps the contract above to the letter.
 type Step[In, Out any] struct {
 	// Name is part of the key and of recorded histories, so it never changes: a capital letter, then letters and
 	// digits, at most 64.
@@ -61,20 +99,33 @@ type Step[In, Out any] struct {
 	// and if Undo already ran. For a pivot it makes sure that the pivot never happens, or fails with [Irreversible] if it
 	// happened. A retriable step has none.
 	Undo func(context.Context, Key) error
+	// Probe finds out whether Do happened, and with what result, without changing anything. Any error means that it
+	// is not known to have happened. Required by ProbeUnknown, and for it only.
+	Probe func(context.Context, Key) (Out, error)
+	// Durable makes the step an ordinary activity from its first try, so that it is in the history before it runs.
+	// For a service that cannot make a late Do fail.
+	Durable bool
+	// OnUnknown is for compensatable steps. A pivot's undo decides about a pivot of unknown outcome, and a retriable
+	// step is tried until it is done.
+	OnUnknown OnUnknown
 	// AttemptTimeout bounds one try of Do or of Undo. Default [DefaultAttemptTimeout].
 	AttemptTimeout time.Duration
 	// Limit bounds all tries of Do together. After it the outcome counts as unknown, and a saga that gives up undoes
 	// the step too. Default [DefaultLimit]. A retriable step has none.
 	Limit time.Duration
-	// Retry spaces the tries. Default: 500 ms, doubling, at most 30 s. MaximumAttempts bounds the tries of Do for a
-	// compensatable step or a pivot; tries of a retriable step and of an undo have no bound.
+	// UndoLimit is when an undo that does not succeed parks the saga. It is still tried after that. Default
+	// [DefaultUndoLimit].
+	UndoLimit time.Duration
+	// Retry spaces the tries. Default: 500 ms, doubling, at most 30 s. MaximumAttempts bounds the durable tries of Do
+	// for a compensatable step or a pivot; tries of a retriable step and of an undo have no bound.
 	Retry temporal.RetryPolicy
 
 	item string
 }
 
 // For returns the step for one of several items, such as one reservation for each warehouse. Each item has a key of
-// its own. An item is 1 to 64 letters, digits, "-" and "_".
+// its own, and is durable: a saga that lost a record could not know which items it was for. An item is 1 to 64 letters,
+// digits, "-" and "_".
 func (st Step[In, Out]) For(item string) Step[In, Out] {
 	if !itemName.MatchString(item) {
 		panic(fmt.Sprintf("compensation: step %s: item %q must be 1 to 64 letters, digits, - and _", st.Name, item))
@@ -93,16 +144,22 @@ func (st Step[In, Out]) Run(ctx workflow.Context, in In) (Out, error) {
 func (st Step[In, Out]) Start(ctx workflow.Context, in In) *Future[Out] {
 	s := sagaOf(ctx, st.Name)
 	settled, settle := workflow.NewFuture(ctx)
-	f := &Future[Out]{settled: settled}
+	f := &Future[Out]{settled: settled, out: new(Out)}
 
-	e, err := s.register(ctx, st.definition(), st.item)
+	e, err := s.register(ctx, st.Name, st.item)
 	if err != nil {
 		settle.SetError(err)
 		return f
 	}
 	f.execution = e
+	if e.settled { // by an earlier run of the body
+		f.out = e.out.(*Out)
+		settle.SetError(e.err)
+		return f
+	}
+	e.in, e.out = in, f.out
 	workflow.Go(ctx, func(ctx workflow.Context) {
-		settle.SetError(s.execute(ctx, e, in, &f.out))
+		settle.SetError(s.execute(ctx, e))
 	})
 	return f
 }
@@ -111,7 +168,7 @@ func (st Step[In, Out]) Start(ctx workflow.Context, in In) *Future[Out] {
 type Future[Out any] struct {
 	settled   workflow.Future
 	execution *execution
-	out       Out
+	out       *Out
 }
 
 // Get waits for the outcome; errors are those of [Step.Run].
@@ -120,23 +177,22 @@ func (f *Future[Out]) Get(ctx workflow.Context) (Out, error) {
 	if f.execution != nil {
 		f.execution.seen = true
 	}
-	return f.out, err
+	return *f.out, err
 }
 
-// definition is a step without its types: what the engine needs of it.
-type definition struct {
-	name           string
-	kind           Kind
-	do, undo       any
-	attemptTimeout time.Duration
-	limit          time.Duration
-	retry          temporal.RetryPolicy
-}
-
-func (st Step[In, Out]) definition() definition {
+func (st Step[In, Out]) definitions() []definition {
 	d := definition{
 		name: st.Name, kind: st.Kind,
-		attemptTimeout: st.AttemptTimeout, limit: st.Limit, retry: st.Retry,
+		durable: st.Durable, onUnknown: st.OnUnknown,
+		attemptTimeout: st.AttemptTimeout, limit: st.Limit, undoLimit: st.UndoLimit, retry: st.Retry,
+		readIn: func(text json.RawMessage) (any, error) { return read[In](text) },
+		readOut: func(text json.RawMessage, out any) error {
+			v, err := read[Out](text)
+			if err == nil && out != nil {
+				*out.(*Out) = v
+			}
+			return err
+		},
 	}
 	// A nil func in an interface is not nil.
 	if st.Do != nil {
@@ -145,56 +201,28 @@ func (st Step[In, Out]) definition() definition {
 	if st.Undo != nil {
 		d.undo = st.Undo
 	}
-	return d
+	if st.Probe != nil {
+		d.probe = st.Probe
+	}
+	return []definition{d}
 }
 
-// withDefaults returns the definition with every zero setting replaced.
-func (d definition) withDefaults() definition {
-	if d.attemptTimeout == 0 {
-		d.attemptTimeout = DefaultAttemptTimeout
+// read reads what an operator gave as a step's input or result: one JSON value without unknown fields, which passes
+// its own Validate, if it has one.
+func read[T any](text json.RawMessage) (T, error) {
+	var v, none T
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&v); err != nil {
+		return none, err
 	}
-	if d.limit == 0 && d.kind != Retriable {
-		d.limit = DefaultLimit
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return none, errors.New("something follows the JSON value")
 	}
-	if d.retry.InitialInterval == 0 {
-		d.retry.InitialInterval = 500 * time.Millisecond
+	if checked, ok := any(v).(interface{ Validate() error }); ok {
+		if err := checked.Validate(); err != nil {
+			return none, err
+		}
 	}
-	if d.retry.BackoffCoefficient == 0 {
-		d.retry.BackoffCoefficient = 2
-	}
-	if d.retry.MaximumInterval == 0 {
-		d.retry.MaximumInterval = 30 * time.Second
-	}
-	return d
-}
-
-// doOptions are the activity options of the step's Do. With unlimited, it is tried until it is done.
-func (d definition) doOptions(k Key, unlimited bool) workflow.ActivityOptions {
-	retry := d.retry
-	o := workflow.ActivityOptions{
-		ActivityID:             k.label() + doSuffix,
-		StartToCloseTimeout:    d.attemptTimeout,
-		ScheduleToCloseTimeout: d.limit,
-		// The outcome of what is in flight must be known before anything is undone.
-		WaitForCancellation: true,
-		RetryPolicy:         &retry,
-		Summary:             words(d.name) + itemSuffix(k.Item),
-	}
-	if unlimited {
-		o.ScheduleToCloseTimeout = 0
-		retry.MaximumAttempts = 0
-	}
-	return o
-}
-
-// undoOptions are the activity options of the step's Undo. It is tried until it succeeds or fails for good.
-func (d definition) undoOptions(k Key) workflow.ActivityOptions {
-	retry := d.retry
-	retry.MaximumAttempts = 0
-	return workflow.ActivityOptions{
-		ActivityID:          k.label() + undoSuffix,
-		StartToCloseTimeout: d.attemptTimeout,
-		RetryPolicy:         &retry,
-		Summary:             "UNDO " + words(functionName(d.undo)) + itemSuffix(k.Item),
-	}
+	return v, nil
 }

@@ -40,6 +40,13 @@ const (
 	ErrTypeGoodsOverdue = "GoodsOverdue"
 )
 
+// Revision is the revision of the sagas that whoever starts one now asks for. A saga keeps the one it was started with, so
+// that workers of any later version replay it:
+//
+//   - 0 and 1: every step is an ordinary activity.
+//   - 2: steps are express (see package compensation), and a saga can have a deadline.
+const Revision = 2
+
 // Defaults of the inputs' time limits.
 const (
 	DefaultApprovalWithin = 24 * time.Hour
@@ -58,6 +65,10 @@ type PlaceOrderInput struct {
 	Order order.Order `json:"order"`
 	// ApprovalWithin is how long an order that fraud screening doubts waits for a person. Default [DefaultApprovalWithin].
 	ApprovalWithin time.Duration `json:"approval_within,omitempty"`
+	// Deadline is how long the whole saga may take before it turns back or, after its pivot, parks. Default: no deadline.
+	Deadline time.Duration `json:"deadline,omitempty"`
+	// Revision is [Revision].
+	Revision int `json:"revision,omitempty"`
 }
 
 // Receipt is what PlaceOrder returns.
@@ -85,6 +96,10 @@ type ReturnOrderInput struct {
 	Return order.Return `json:"return"`
 	// GoodsWithin is how long the goods may take. A reminder goes out after each quarter of it. Default [DefaultGoodsWithin].
 	GoodsWithin time.Duration `json:"goods_within,omitempty"`
+	// Deadline is how long the whole saga may take before it turns back or, after its pivot, parks. Default: no deadline.
+	Deadline time.Duration `json:"deadline,omitempty"`
+	// Revision is [Revision].
+	Revision int `json:"revision,omitempty"`
 }
 
 // Arrival reports that returned goods reached the warehouse.

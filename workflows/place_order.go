@@ -21,7 +21,7 @@ func PlaceOrder(ctx workflow.Context, in PlaceOrderInput) (Receipt, error) {
 	if in.ApprovalWithin == 0 {
 		in.ApprovalWithin = DefaultApprovalWithin
 	}
-	return compensation.Run(ctx, PlaceOrderPlan, func(ctx workflow.Context) (Receipt, error) {
+	return compensation.Run(ctx, planOf(PlaceOrderPlan, in.Revision, in.Deadline), func(ctx workflow.Context) (Receipt, error) {
 		return placeOrder(ctx, in, approval)
 	})
 }

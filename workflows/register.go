@@ -1,6 +1,12 @@
 package workflows
 
-import "go.temporal.io/sdk/workflow"
+import (
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/amends-dev/amends/compensation"
+)
 
 // Registry is what workflows are registered with: a worker, a replayer or a test environment.
 type Registry interface {
@@ -11,4 +17,12 @@ type Registry interface {
 func Register(r Registry) {
 	r.RegisterWorkflowWithOptions(PlaceOrder, workflow.RegisterOptions{Name: TypePlaceOrder})
 	r.RegisterWorkflowWithOptions(ReturnOrder, workflow.RegisterOptions{Name: TypeReturnOrder})
+}
+
+// planOf is the plan as a saga of that revision runs it.
+func planOf(plan *compensation.Plan, revision int, deadline time.Duration) *compensation.Plan {
+	if revision < 2 {
+		return plan.Durable()
+	}
+	return plan.WithDeadline(deadline)
 }

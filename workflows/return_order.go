@@ -25,7 +25,7 @@ func ReturnOrder(ctx workflow.Context, in ReturnOrderInput) (RefundReceipt, erro
 	if in.GoodsWithin == 0 {
 		in.GoodsWithin = DefaultGoodsWithin
 	}
-	return compensation.Run(ctx, ReturnOrderPlan, func(ctx workflow.Context) (RefundReceipt, error) {
+	return compensation.Run(ctx, planOf(ReturnOrderPlan, in.Revision, in.Deadline), func(ctx workflow.Context) (RefundReceipt, error) {
 		return returnOrder(ctx, in, arrival)
 	})
 }

@@ -65,7 +65,7 @@ var (
 var PlaceOrderPlan = compensation.MustPlan(TypePlaceOrder,
 	priceOrder,
 	screenFraud,
-	reserveStock, redeemVoucher, holdPoints, // beside each other
+	compensation.Parallel(reserveStock, redeemVoucher, holdPoints),
 	authorizePayment,
 	bookShipment,
 	capturePayment,
@@ -86,6 +86,7 @@ var (
 	}
 	remindCustomer = compensation.Step[activities.Mail, activities.SentMail]{
 		Name: "RemindCustomer", Do: notification.RemindCustomer, Undo: notification.DropReminder,
+		Durable: true, // as every step with items
 	}
 	inspectGoods = compensation.Step[activities.InspectGoods, activities.Inspection]{
 		Name: "InspectGoods", Do: inventory.InspectGoods, Undo: inventory.WithdrawInspection,

@@ -1,0 +1,231 @@
+package compensation
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+)
+
+// The updates with which an operator settles what is parked. Each takes an [Act] and returns the [State] that follows.
+// One that does not fit is rejected with [ErrTypeActRefused] and leaves no trace.
+const (
+	// UpdateRetry tries again, with the same input.
+	UpdateRetry = "retry"
+	// UpdateRetryWithInput tries a retriable step again with Act.Input in place of its input.
+	UpdateRetryWithInput = "retry-with-input"
+	// UpdateSkip goes on without: an undo leaves its effect standing, and the saga ends as compensated with exceptions; a
+	// step after the pivot counts as done, with the zero result.
+	UpdateSkip = "skip"
+	// UpdateMarkDone goes on because somebody did it by hand; Act.Reference says where that is written down.
+	UpdateMarkDone = "mark-done"
+	// UpdateCompensate turns a saga back that is parked before its pivot.
+	UpdateCompensate = "compensate"
+	// UpdateExtendDeadline gives a saga with a deadline until Act.Deadline.
+	UpdateExtendDeadline = "extend-deadline"
+)
+
+// Act is what an operator decides about a saga. It stays in the saga's history.
+type Act struct {
+	// Step is what the act is about, and Item which of its repeats. Both may be left out where only one step is parked.
+	Step string `json:"step,omitempty"`
+	Item string `json:"item,omitempty"`
+	// By is who decides. Required.
+	By string `json:"by"`
+	// Reason is why. Required for every act but a retry.
+	Reason string `json:"reason,omitempty"`
+	// Reference is where something done by hand is written down, such as a ticket. Required to mark a step done.
+	Reference string `json:"reference,omitempty"`
+	// Input is the new input of a retry, as JSON. Unknown fields are refused, and what its type's own Validate refuses.
+	Input json.RawMessage `json:"input,omitempty"`
+	// Result is the result of a step that is marked done, as JSON. Without it, the workflow gets the zero result.
+	Result json.RawMessage `json:"result,omitempty"`
+	// Deadline is the new deadline.
+	Deadline time.Time `json:"deadline,omitzero"`
+}
+
+// ActRecord is an act that was accepted.
+type ActRecord struct {
+	// Name is the update's.
+	Name string `json:"name"`
+	Act
+	At time.Time `json:"at"`
+}
+
+var actDescriptions = map[string]string{
+	UpdateRetry:          "Tries what is parked again.",
+	UpdateRetryWithInput: "Tries a parked step after the pivot again, with another input.",
+	UpdateSkip:           "Goes on without what is parked. An undo that is skipped leaves its effect standing.",
+	UpdateMarkDone:       "Goes on because what is parked was done by hand.",
+	UpdateCompensate:     "Turns back a saga that is parked before its pivot.",
+	UpdateExtendDeadline: "Gives the saga until another deadline.",
+}
+
+func (s *saga) handleActs(ctx workflow.Context) error {
+	for _, name := range workflow.DeterministicKeys(actDescriptions) {
+		err := workflow.SetUpdateHandlerWithOptions(ctx, name,
+			func(ctx workflow.Context, a Act) (State, error) { return s.act(ctx, name, a) },
+			workflow.UpdateHandlerOptions{
+				Description: actDescriptions[name],
+				Validator: func(ctx workflow.Context, a Act) error {
+					if err := s.refuseAct(ctx, name, a); err != nil {
+						return temporal.NewApplicationErrorWithOptions(name+": "+err.Error(), ErrTypeActRefused,
+							temporal.ApplicationErrorOptions{NonRetryable: true, Category: temporal.ApplicationErrorCategoryBenign})
+					}
+					return nil
+				},
+			})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// act carries out an act that the validator has passed.
+func (s *saga) act(ctx workflow.Context, name string, a Act) (State, error) {
+	s.acts = append(s.acts, ActRecord{Name: name, Act: a, At: workflow.Now(ctx)})
+	if name == UpdateExtendDeadline {
+		s.extend(ctx, a.Deadline)
+		return s.shown(), nil
+	}
+	item, err := s.parkedItem(name, a)
+	if err != nil {
+		return "", temporal.NewNonRetryableApplicationError(name+": "+err.Error(), ErrTypeActRefused, nil)
+	}
+	op := &operation{name: name, Act: a}
+	if name == UpdateRetryWithInput {
+		if op.input, err = item.execution.readIn(a.Input); err != nil {
+			return "", temporal.NewNonRetryableApplicationError(name+": input: "+err.Error(), ErrTypeActRefused, nil)
+		}
+	}
+	item.act = op
+	wait(ctx, func() bool { return item.act == nil })
+	return s.shown(), nil
+}
+
+// extend replaces the deadline, and takes back what the old one has parked.
+func (s *saga) extend(ctx workflow.Context, at time.Time) {
+	s.setDeadline(ctx, at)
+	for _, item := range slices.Clone(s.parked) {
+		if item.late {
+			s.unpark(ctx, item)
+		}
+	}
+}
+
+// refuseAct finds what is wrong with an act, in words for the operator.
+func (s *saga) refuseAct(ctx workflow.Context, name string, a Act) error {
+	switch {
+	case strings.TrimSpace(a.By) == "":
+		return errors.New("by is missing: say who you are")
+	case strings.TrimSpace(a.Reason) == "" && name != UpdateRetry:
+		return errors.New("reason is missing: say why")
+	case strings.TrimSpace(a.Reference) == "" && name == UpdateMarkDone:
+		return errors.New("reference is missing: say where it is written down that this was done by hand, such as a ticket")
+	}
+	if name == UpdateExtendDeadline {
+		return s.refuseExtension(ctx, a)
+	}
+	item, err := s.parkedItem(name, a)
+	if err != nil {
+		return err
+	}
+	return s.refuseFor(item, name, a)
+}
+
+func (s *saga) refuseExtension(ctx workflow.Context, a Act) error {
+	switch {
+	case s.deadline.at.IsZero():
+		return errors.New("the saga has no deadline")
+	case s.state != Running || s.reversal != nil:
+		return errors.New("the saga has turned back already")
+	case !a.Deadline.After(workflow.Now(ctx)):
+		return fmt.Errorf("deadline %s is not in the future", a.Deadline.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// refuseFor finds what is wrong with an act about what is parked.
+func (s *saga) refuseFor(item *parked, name string, a Act) error {
+	e := item.execution
+	if item.part == PartSaga {
+		if name != UpdateRetry {
+			return errors.New("the saga itself is parked and not a step of it: retry is all that can be done")
+		}
+		return nil
+	}
+	beforePivot := e.kind == Compensatable && item.part == PartDo && !s.forward
+	switch name {
+	case UpdateRetryWithInput:
+		if item.part == PartUndo || e.kind != Retriable {
+			return fmt.Errorf("%s is not a retriable step, so what it was asked for is fixed", item.label())
+		}
+		if _, err := e.readIn(a.Input); err != nil {
+			return fmt.Errorf("input: %w", err)
+		}
+	case UpdateSkip:
+		if beforePivot {
+			return fmt.Errorf("nothing that %s may have done would be undone: compensate, or mark it done", item.label())
+		}
+		if item.part == PartDo && e.kind == Pivot {
+			return fmt.Errorf("%s has happened: mark it done", item.label())
+		}
+	case UpdateMarkDone:
+		if len(a.Result) > 0 && item.part == PartUndo {
+			return errors.New("result: an undo has none")
+		}
+		if len(a.Result) > 0 {
+			if err := e.readOut(a.Result, nil); err != nil {
+				return fmt.Errorf("result: %w", err)
+			}
+		}
+	case UpdateCompensate:
+		if !beforePivot {
+			return errors.New("the saga is past its pivot, or on its way back already")
+		}
+	}
+	return nil
+}
+
+// parkedItem is what the act is about.
+func (s *saga) parkedItem(name string, a Act) (*parked, error) {
+	var steps []string
+	var found []*parked
+	for _, p := range s.parked {
+		if p.part == PartSaga && (a.Step != "" || name != UpdateRetry || p.trying) {
+			continue // nothing but a retry moves it, and what is being tried needs none
+		}
+		steps = append(steps, p.label())
+		if a.Step == "" || (p.execution.key.Step == a.Step && p.execution.key.Item == a.Item) {
+			found = append(found, p)
+		}
+	}
+	switch {
+	case len(steps) == 0:
+		return nil, fmt.Errorf("no step of the saga is parked; the saga is %s", s.shown())
+	case len(found) == 0:
+		return nil, fmt.Errorf("%s is not parked; parked is %s", Key{Step: a.Step, Item: a.Item}.label(), strings.Join(steps, ", "))
+	case len(found) > 1:
+		return nil, fmt.Errorf("step is missing: parked are %s", strings.Join(steps, ", "))
+	case found[0].act != nil:
+		return nil, fmt.Errorf("%s is being settled by %s already", found[0].label(), found[0].act.By)
+	}
+	return found[0], nil
+}
+
+func (p *parked) label() string {
+	switch {
+	case p.execution == nil:
+		return "the saga"
+	case p.part == PartUndo:
+		return "the undo of " + p.execution.key.label()
+	default:
+		return p.execution.key.label()
+	}
+}

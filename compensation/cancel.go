@@ -1,0 +1,100 @@
+package compensation
+
+import (
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+)
+
+// askToTurnBack turns the saga back as soon as it may: at once before the pivot, and when the pivot turns out not to
+// happen.
+func (s *saga) askToTurnBack(r reversal) {
+	if s.reversal != nil || s.committed || s.forward || s.state != Running {
+		return
+	}
+	s.reversal = &r
+	if s.pivot == nil {
+		s.stop()
+	}
+}
+
+func (s *saga) handleCancel(ctx workflow.Context) error {
+	return workflow.SetUpdateHandlerWithOptions(ctx, UpdateCancel,
+		func(ctx workflow.Context, r CancelRequest) (State, error) {
+			s.askToTurnBack(reversal{cancel: &r})
+			// Only the pivot's service can tell an uncertain saga that it is not too late.
+			wait(ctx, func() bool { return s.turned || !s.needsFence() })
+			if s.committed || s.forward {
+				return "", s.tooLate()
+			}
+			if s.state == Running {
+				return Compensating, nil
+			}
+			return s.shown(), nil
+		},
+		workflow.UpdateHandlerOptions{
+			Description: "Turns the saga back: everything that was started is undone. Rejected after the pivot.",
+			Validator: func(CancelRequest) error {
+				if s.pivot == nil && !s.forward {
+					return nil
+				}
+				return s.tooLate()
+			},
+		})
+}
+
+func (s *saga) tooLate() error {
+	return temporal.NewApplicationErrorWithOptions(
+		fmt.Sprintf("too late to cancel: %s was started, and nothing after it is undone", s.plan.pivot().name), ErrTypeTooLate,
+		temporal.ApplicationErrorOptions{NonRetryable: true, Category: temporal.ApplicationErrorCategoryBenign})
+}
+
+// deadlineSummary tells the deadline's timer from others in histories.
+const deadlineSummary = "the saga's deadline"
+
+// deadline is when a saga should be done.
+type deadline struct {
+	// at is zero if there is none.
+	at time.Time
+	// passed is set once it has come and the saga was not done.
+	passed bool
+	stop   workflow.CancelFunc
+}
+
+// startDeadline starts the plan's deadline. A saga that ends in its first workflow task leaves no trace of it.
+func (s *saga) startDeadline(ctx workflow.Context) {
+	s.deadline.stop = func() {}
+	if s.plan.deadline > 0 {
+		s.setDeadline(ctx, workflow.GetInfo(ctx).WorkflowStartTime.Add(s.plan.deadline))
+	}
+}
+
+// setDeadline replaces the deadline.
+func (s *saga) setDeadline(ctx workflow.Context, at time.Time) {
+	s.deadline.stop()
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	ctx, stop := workflow.WithCancel(ctx)
+	s.deadline = deadline{at: at, stop: stop}
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		err := workflow.NewTimerWithOptions(ctx, at.Sub(workflow.Now(ctx)), workflow.TimerOptions{Summary: deadlineSummary}).Get(ctx, nil)
+		if err != nil {
+			return // extended, or not needed any more
+		}
+		s.deadline.passed = true
+		s.askToTurnBack(reversal{err: temporal.NewApplicationErrorWithOptions(
+			"not done by the saga's deadline, "+at.UTC().Format(time.RFC3339), ErrTypeDeadline,
+			temporal.ApplicationErrorOptions{NonRetryable: true, Category: temporal.ApplicationErrorCategoryBenign})})
+		if s.committed || s.forward {
+			s.overdue(ctx)
+		}
+	})
+}
+
+// overdue parks a saga that is past both its deadline and its pivot. What it does goes on meanwhile.
+func (s *saga) overdue(ctx workflow.Context) {
+	if s.state == Running {
+		s.park(ctx, &parked{part: PartSaga, trying: true, late: true}, "not done by its deadline, "+s.deadline.at.UTC().Format(time.RFC3339))
+	}
+}

@@ -1,0 +1,92 @@
+package compensation
+
+import "go.temporal.io/sdk/workflow"
+
+// firstTask is the history's length in the first try of a saga's first workflow task: the workflow was started, the
+// task was scheduled, the task was started.
+const firstTask = 3
+
+// certain tells whether everything that the saga did so far was seen by this try of its workflow task.
+//
+// An express step is recorded when its workflow task completes. If that never happens, the task is tried again, and
+// what the lost try did is known to the services only. A lost try leaves its mark on the history's length, so a saga
+// is certain in the first try of its first task, and nowhere else: later tasks of one that was never disturbed look the
+// same as those of one that was.
+//
+// # How tries can differ, and why each difference is safe
+//
+// The body is deterministic: with the same record and the same outcomes it does the same. So a try can differ from
+// another one in what its express steps were answered, in what had arrived when it began, in the time, and in how far
+// it came.
+//
+//   - The same step is asked again. Its key is the same, so a service that did it gives its first answer, and one that
+//     undid it says that it did (410).
+//   - A service answered then and does not now, or refuses now, or the other way round. Whatever this try does next, it
+//     is for the lost one's effects, too: if it turns back, it undoes every express step of the plan by key, seen or
+//     not; if it goes forward, it undoes those that it went on without before it commits itself (undoRest).
+//   - A cancel, a deadline or another message arrived in between, or a message that the lost try had taken is gone with
+//     it. The body takes another way; as before.
+//   - The lost try came past the pivot. Then nothing may be undone. The first thing that a saga does on its way back is
+//     to fence the pivot: to ask its service to make sure that it never happens. Irreversible is the answer if it did,
+//     and the saga goes forward: it calls the body again, and this time steps are tried until they are done. One row of
+//     the pivot service's ledger decides between all tries.
+//   - The lost try is not over. Its worker was only slow, the task was given to another one, and both go on. What it
+//     does late to a key that was undone is refused (410). If it turns back, it fences the pivot as well, so it undoes
+//     nothing of a saga that another try has brought past its pivot; and if the other one has not come there, it never
+//     will. That is why a certain saga fences its pivot, too: it cannot know that it is still the only one. Where no
+//     pivot can be fenced, or what is undone is not the whole saga, the first undo is an ordinary activity: it runs
+//     once the decision is on record (recordFirst), and a try that is not current cannot put anything there.
+//   - A refusal is definite only if no other try can still be on its way: from the first call of the first try of the
+//     first task, or from the first call of a durable step. Any other refused step is undone as well.
+//   - A step runs for other items than in the lost try. Steps with items are durable, so the record has them all.
+//   - A step after the pivot is run by one try and not by the other, because the body asked for the time in between, or
+//     got another message. It has no undo, so it may stand beside its alternative. Make it durable, or branch on what a
+//     durable step found. Nothing else is asked of bodies.
+//
+// Durable steps are in the record before they run: a saga knows all of them, always.
+func (s *saga) certain(ctx workflow.Context) bool {
+	return workflow.GetInfo(ctx).GetCurrentHistoryLength() == firstTask
+}
+
+// addUnseen notes the express compensatable steps that only another try may have started. They come after those that
+// this one started, so they are undone before them.
+func (s *saga) addUnseen() {
+	for _, d := range s.plan.steps {
+		if d.kind != Compensatable || d.durable {
+			continue
+		}
+		e := s.find(Key{Saga: s.id, Step: d.name})
+		if e == nil {
+			e = s.add(Key{Saga: s.id, Step: d.name}, d)
+		}
+		if e.do == DoNotRun {
+			e.unseen = true
+		}
+	}
+}
+
+// needsFence tells whether only the pivot's service can say that the pivot did not happen and never will. A durable
+// pivot's record says it.
+func (s *saga) needsFence() bool {
+	p := s.plan.pivot()
+	return p != nil && !p.durable && !s.committed && !s.forward && !s.fenced()
+}
+
+// fenced tells whether the pivot can never happen any more, or an operator answers for that.
+func (s *saga) fenced() bool {
+	p := s.plan.pivot()
+	if p == nil {
+		return false
+	}
+	e := s.find(Key{Saga: s.id, Step: p.name})
+	return e != nil && e.undo.over()
+}
+
+// pivotExecution is the pivot, started by this try or not.
+func (s *saga) pivotExecution() *execution {
+	key := Key{Saga: s.id, Step: s.plan.pivot().name}
+	if e := s.find(key); e != nil {
+		return e
+	}
+	return s.add(key, *s.plan.pivot())
+}

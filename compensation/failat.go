@@ -1,0 +1,157 @@
+package compensation
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Failure is what a saga does when one of its steps is refused. It is about a saga that runs every step of its plan, each
+// once; in JSON its times are Go durations, such as "5m0s".
+type Failure struct {
+	Saga string `json:"saga"`
+	// Step is the one that is refused.
+	Step string `json:"step"`
+	// Started are the other steps that were started by then: those before it, and those of its group. They are in the
+	// order of their start.
+	Started []string `json:"started"`
+	// Parks tells that the step comes after the pivot: nothing is undone, and the saga waits for an operator.
+	Parks bool `json:"parks"`
+	// Fence is the pivot's undo, where it runs before the others. If it finds that the pivot happened, in a try whose
+	// record was lost, the saga goes forward instead.
+	Fence *UndoInfo `json:"fence,omitempty"`
+	// Undo is what is undone, in that order, if the saga knows that it has seen everything that happened.
+	Undo []UndoInfo `json:"undo"`
+	// AtMost is what is undone, in that order, if the record of a try may have been lost, or the step may have had its
+	// effect all the same: what was started, and every express step before the pivot, seen or not.
+	AtMost []UndoInfo `json:"at_most"`
+	// Within is how long all of that takes at most, from the saga's start until it is undone, or parked because an undo is
+	// not done within its limit. It adds up the limits of the steps until the refusal (of a group, the longest), of the
+	// fence and of all that is undone at most. What else a saga waits for comes on top: a person, a pause that a service
+	// asked for, a worker. 0 is no bound, where the saga parks.
+	Within time.Duration `json:"-"`
+}
+
+// UndoInfo is the undo of a step.
+type UndoInfo struct {
+	Step string `json:"step"`
+	// Activity is the undo's name.
+	Activity string `json:"activity"`
+	// Express tells whether it is tried as a local activity first.
+	Express bool `json:"express"`
+	// Within is how long its tries take, express ones included, until it is done or parks the saga.
+	Within time.Duration `json:"-"`
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (f Failure) MarshalJSON() ([]byte, error) {
+	type plain Failure
+	return json.Marshal(struct {
+		plain
+		Within string `json:"within,omitempty"`
+	}{plain(f), orNone(f.Within)})
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (u UndoInfo) MarshalJSON() ([]byte, error) {
+	type plain UndoInfo
+	return json.Marshal(struct {
+		plain
+		Within string `json:"within"`
+	}{plain(u), u.Within.String()})
+}
+
+// FailAt tells what a saga of the plan does when that step is refused. The error names the steps that there are.
+func (p *Plan) FailAt(step string) (Failure, error) {
+	i := p.index(step)
+	if i < 0 {
+		names := make([]string, len(p.steps))
+		for i, d := range p.steps {
+			names[i] = d.name
+		}
+		return Failure{}, fmt.Errorf("%s has no step %q; its steps are %s", p.name, step, strings.Join(names, ", "))
+	}
+	refused := p.steps[i]
+	f := Failure{
+		Saga: p.name, Step: step, Parks: refused.kind == Retriable,
+		Started: []string{}, Undo: []UndoInfo{}, AtMost: []UndoInfo{},
+	}
+	var started []definition
+	for _, d := range p.steps {
+		if d.group <= refused.group {
+			started = append(started, d)
+			if d.name != step {
+				f.Started = append(f.Started, d.name)
+			}
+		}
+	}
+	if f.Parks {
+		return f, nil
+	}
+
+	f.Within = longest(started)
+	if pivot := p.pivot(); pivot != nil && !pivot.durable {
+		f.Fence = new(undoInfo(*pivot, true))
+		f.Within += f.Fence.Within
+	}
+	for _, d := range slices.Backward(p.steps) {
+		if d.kind != Compensatable {
+			continue
+		}
+		isStarted := d.group <= refused.group
+		if isStarted && d.name != step {
+			// Without a fence, the decision to turn back is on record before anything is undone.
+			f.Undo = append(f.Undo, undoInfo(d, f.Fence != nil || len(f.Undo) > 0))
+		}
+		if isStarted || !d.durable {
+			f.AtMost = append(f.AtMost, undoInfo(d, f.Fence != nil || len(f.AtMost) > 0))
+			f.Within += f.AtMost[len(f.AtMost)-1].Within
+		}
+	}
+	return f, nil
+}
+
+func undoInfo(d definition, mayBeExpress bool) UndoInfo {
+	u := UndoInfo{Step: d.name, Activity: functionName(d.undo), Express: mayBeExpress && !d.durable, Within: d.undoLimit}
+	if u.Express {
+		u.Within += ExpressLimit
+	}
+	return u
+}
+
+// longest is how long the steps, one group after the other, take at most until the outcome of the last is known.
+func longest(steps []definition) (t time.Duration) {
+	for _, group := range groups(steps) {
+		var slowest time.Duration
+		for _, d := range group {
+			slowest = max(slowest, d.longest())
+		}
+		t += slowest
+	}
+	return t
+}
+
+// groups are the steps, those together that start together.
+func groups(steps []definition) (groups [][]definition) {
+	for i, d := range steps {
+		if i == 0 || d.group != steps[i-1].group {
+			groups = append(groups, nil)
+		}
+		groups[len(groups)-1] = append(groups[len(groups)-1], d)
+	}
+	return groups
+}
+
+// longest is how long the step takes at most until its outcome is known, or counts as unknown.
+func (d definition) longest() time.Duration {
+	t := d.limit
+	if !d.durable {
+		t += ExpressLimit
+	}
+	if d.onUnknown == ProbeUnknown {
+		t += d.probeOptions(Key{}).ScheduleToCloseTimeout
+	}
+	return t
+}

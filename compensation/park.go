@@ -1,0 +1,250 @@
+package compensation
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+)
+
+// parked is something that waits for an operator. Until it is parked, it is only being watched.
+type parked struct {
+	// execution is nil for PartSaga.
+	execution *execution
+	part      Part
+	// reason is why it waits, for people; empty while it does not.
+	reason string
+	since  time.Time
+	// trying is set while it is still tried and goes on by itself if it succeeds.
+	trying bool
+	// late marks what only the deadline has parked.
+	late bool
+	// act is what an operator wants done; nil once it is carried out.
+	act *operation
+}
+
+// operation is an act that was accepted.
+type operation struct {
+	name string
+	Act
+	// input is the new input of a retry.
+	input any
+}
+
+// try is a run of a step's Do or Undo beside whoever waits for it.
+type try struct {
+	stop    workflow.CancelFunc
+	settled bool
+	// noted is set once the saga has drawn its conclusions from a failure.
+	noted bool
+	err   error
+}
+
+// insist tries a step's Do or Undo until it is done or an operator settles it. What may still succeed is tried without
+// end; what was refused, or takes longer than its limit, parks the saga. failed is the failure of tries before, nil if
+// there were none.
+//
+// The error is nil, but for a step before the pivot that does not become done (see [ParkUnknown]).
+func (s *saga) insist(ctx workflow.Context, e *execution, part Part, failed error) error {
+	mayGiveUp := part == PartDo && e.kind == Compensatable && !s.forward
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	item := &parked{execution: e, part: part}
+	t := &try{settled: true, err: failed}
+	unlimited := failed == nil && part == PartDo
+	if failed == nil {
+		t = s.start(ctx, item, unlimited)
+	}
+	defer s.unpark(ctx, item)
+	for {
+		wait(ctx, func() bool {
+			return (t.settled && !t.noted) || item.act != nil || (mayGiveUp && s.reversal != nil) ||
+				(part == PartDo && item.reason == "" && s.isOverdue())
+		})
+		switch {
+		case t.settled && t.err == nil:
+			return nil
+		case item.act != nil:
+			s.abandon(ctx, t)
+			if t.err == nil {
+				item.act = nil // it was done meanwhile
+				return nil
+			}
+			if s.carryOut(ctx, item) {
+				return nil
+			}
+			if !mayGiveUp || s.reversal == nil {
+				unlimited = part == PartDo
+				t = s.start(ctx, item, unlimited)
+			}
+		case mayGiveUp && (s.reversal != nil || (t.settled && e.do == DoRefused)):
+			s.abandon(ctx, t)
+			return t.err
+		case t.settled && outOfTime(t.err) && !unlimited:
+			s.park(ctx, item, "not done within its limit: "+plain(t.err))
+			unlimited = true
+			t = s.start(ctx, item, unlimited)
+		case t.settled:
+			t.noted, item.trying = true, false
+			s.park(ctx, item, plain(t.err))
+		default:
+			item.late = true
+			s.park(ctx, item, "not done by the saga's deadline")
+		}
+	}
+}
+
+// start begins a try.
+func (s *saga) start(ctx workflow.Context, item *parked, unlimited bool) *try {
+	t := &try{}
+	ctx, t.stop = workflow.WithCancel(ctx)
+	item.trying = true
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		if item.part == PartDo {
+			t.err = s.do(ctx, item.execution, unlimited)
+		} else {
+			t.err = s.undo(ctx, item.execution, unlimited)
+			if item.execution.kind == Pivot && typeOf(t.err) == ErrTypeIrreversible {
+				item.execution.undo, t.err = UndoNone, nil // it happened: that is an answer, too
+			}
+		}
+		t.settled = true
+	})
+	return t
+}
+
+// abandon ends a try, and waits for its outcome.
+func (s *saga) abandon(ctx workflow.Context, t *try) {
+	if t.stop != nil {
+		t.stop()
+	}
+	wait(ctx, func() bool { return t.settled })
+}
+
+// carryOut does what the operator wants. over tells that nothing is left to try.
+func (s *saga) carryOut(ctx workflow.Context, item *parked) (over bool) {
+	e, op := item.execution, item.act
+	defer func() {
+		s.unpark(ctx, item)
+		item.act = nil
+	}()
+	switch op.name {
+	case UpdateSkip:
+		if item.part == PartUndo {
+			e.undo, s.exceptions = UndoSkipped, true
+			return true
+		}
+		e.do = DoSkipped
+		return true
+	case UpdateMarkDone:
+		if item.part == PartUndo {
+			e.undo = UndoMarkedDone
+			return true
+		}
+		e.do = DoMarkedDone
+		if len(op.Result) > 0 {
+			if err := e.readOut(op.Result, e.out); err != nil {
+				panic(fmt.Sprintf("compensation: result of %s: it was checked when the update came: %v", e.key.label(), err))
+			}
+		}
+		return true
+	case UpdateRetryWithInput:
+		e.in = op.input
+	case UpdateCompensate:
+		s.askToTurnBack(reversal{cancel: &CancelRequest{By: op.By, Reason: op.Reason}})
+	}
+	return false
+}
+
+// stuck parks a saga whose pivot is known to have happened, but whose body ended without it.
+func (s *saga) stuck(ctx workflow.Context, cause error) {
+	reason := s.plan.pivot().name + " happened in a try whose record was lost, but now the saga ends without it"
+	if cause != nil {
+		reason += ": " + plain(cause)
+	}
+	item := &parked{part: PartSaga}
+	s.park(ctx, item, reason)
+	wait(ctx, func() bool { return item.act != nil })
+	s.unpark(ctx, item)
+	item.act = nil
+}
+
+// park puts the item on the list of what waits for an operator.
+func (s *saga) park(ctx workflow.Context, item *parked, reason string) {
+	item.reason = reason
+	item.late = item.late && item.trying
+	if item.since.IsZero() {
+		item.since = workflow.Now(ctx)
+	}
+	if !slices.Contains(s.parked, item) {
+		s.parked = append(s.parked, item)
+	}
+	workflow.GetLogger(ctx).Error("saga is parked", "saga", s.id, "reason", reason)
+	s.publishParked(ctx)
+}
+
+// unpark takes the item from the list.
+func (s *saga) unpark(ctx workflow.Context, item *parked) {
+	i := slices.Index(s.parked, item)
+	if i < 0 {
+		return
+	}
+	item.reason, item.since, item.late = "", time.Time{}, false
+	s.parked = slices.Delete(s.parked, i, i+1)
+	s.publishParked(ctx)
+}
+
+func (s *saga) isParked(e *execution) bool {
+	return slices.ContainsFunc(s.parked, func(p *parked) bool { return p.execution == e })
+}
+
+// isOverdue tells whether the saga is past its deadline and nobody has extended it.
+func (s *saga) isOverdue() bool { return s.deadline.passed && (s.committed || s.forward) }
+
+// shown is the saga's state as others see it.
+func (s *saga) shown() State {
+	if len(s.parked) > 0 {
+		return Parked
+	}
+	return s.state
+}
+
+// publish writes the state of a saga that turned back, or back again, to where lists and searches find it.
+func (s *saga) publish(ctx workflow.Context) {
+	s.show(ctx)
+	if s.state == Compensating || s.state == Running {
+		s.upsertMemo(ctx, map[string]any{MemoCause: s.cause})
+	}
+	s.upsertState(ctx, SearchAttributeState.ValueSet(string(s.shown())))
+}
+
+// publishParked writes what is parked to where lists and searches find it.
+func (s *saga) publishParked(ctx workflow.Context) {
+	s.show(ctx)
+	items := make([]ParkedStep, len(s.parked))
+	for i, p := range s.parked {
+		items[i] = ParkedStep{Part: p.part, Reason: p.reason, Since: p.since.UTC(), Trying: p.trying}
+		if p.execution != nil {
+			items[i].Step, items[i].Item = p.execution.key.Step, p.execution.key.Item
+		}
+	}
+	s.upsertMemo(ctx, map[string]any{MemoParked: items})
+	since := SearchAttributeParkedSince.ValueUnset()
+	if len(items) > 0 {
+		since = SearchAttributeParkedSince.ValueSet(items[0].Since)
+	}
+	s.upsertState(ctx, SearchAttributeState.ValueSet(string(s.shown())), since)
+}
+
+func (s *saga) upsertMemo(ctx workflow.Context, memo map[string]any) {
+	if err := workflow.UpsertMemo(ctx, memo); err != nil {
+		panic(fmt.Sprintf("compensation: saga %s: memo: %v", s.id, err))
+	}
+}
+
+func (s *saga) upsertState(ctx workflow.Context, updates ...temporal.SearchAttributeUpdate) {
+	if err := workflow.UpsertTypedSearchAttributes(ctx, updates...); err != nil {
+		panic(fmt.Sprintf("compensation: saga %s: search attributes: %v", s.id, err))
+	}
+}
