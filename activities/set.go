@@ -78,7 +78,7 @@ func New(o Options) (*Set, error) {
 	return s, nil
 }
 
-// All lists the participants, to be registered with a worker.
+// All lists everything that has activities, to be registered with a worker.
 func (s *Set) All() []any {
-	return []any{s.Pricing, s.Fraud, s.Inventory, s.Vouchers, s.Loyalty, s.Payment, s.Shipping, s.Invoicing, s.Notification}
+	return []any{s.Pricing, s.Fraud, s.Inventory, s.Vouchers, s.Loyalty, s.Payment, s.Shipping, s.Invoicing, s.Notification, &Sagas{}}
 }

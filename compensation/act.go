@@ -94,7 +94,7 @@ func (s *saga) act(ctx workflow.Context, name string, a Act) (State, error) {
 		s.extend(ctx, a.Deadline)
 		return s.shown(), nil
 	}
-	item, err := s.parkedItem(name, a)
+	item, err := s.parkedItem(a)
 	if err != nil {
 		return "", temporal.NewNonRetryableApplicationError(name+": "+err.Error(), ErrTypeActRefused, nil)
 	}
@@ -132,7 +132,7 @@ func (s *saga) refuseAct(ctx workflow.Context, name string, a Act) error {
 	if name == UpdateExtendDeadline {
 		return s.refuseExtension(ctx, a)
 	}
-	item, err := s.parkedItem(name, a)
+	item, err := s.parkedItem(a)
 	if err != nil {
 		return err
 	}
@@ -155,8 +155,8 @@ func (s *saga) refuseExtension(ctx workflow.Context, a Act) error {
 func (s *saga) refuseFor(item *parked, name string, a Act) error {
 	e := item.execution
 	if item.part == PartSaga {
-		if name != UpdateRetry {
-			return errors.New("the saga itself is parked and not a step of it: retry is all that can be done")
+		if only := item.onlyAct(); name != only {
+			return fmt.Errorf("the saga itself is parked and not a step of it: %s is all that can be done", only)
 		}
 		return nil
 	}
@@ -194,15 +194,15 @@ func (s *saga) refuseFor(item *parked, name string, a Act) error {
 }
 
 // parkedItem is what the act is about.
-func (s *saga) parkedItem(name string, a Act) (*parked, error) {
+func (s *saga) parkedItem(a Act) (*parked, error) {
 	var steps []string
 	var found []*parked
 	for _, p := range s.parked {
-		if p.part == PartSaga && (a.Step != "" || name != UpdateRetry || p.trying) {
-			continue // nothing but a retry moves it, and what is being tried needs none
+		if p.part == PartSaga && (a.Step != "" || p.late) {
+			continue // the deadline is extended, not retried
 		}
 		steps = append(steps, p.label())
-		if a.Step == "" || (p.execution.key.Step == a.Step && p.execution.key.Item == a.Item) {
+		if a.Step == "" || (p.execution != nil && p.execution.key.Step == a.Step && p.execution.key.Item == a.Item) {
 			found = append(found, p)
 		}
 	}
@@ -217,6 +217,14 @@ func (s *saga) parkedItem(name string, a Act) (*parked, error) {
 		return nil, fmt.Errorf("%s is being settled by %s already", found[0].label(), found[0].act.By)
 	}
 	return found[0], nil
+}
+
+// onlyAct is the one act that moves a saga that is parked as a whole.
+func (p *parked) onlyAct() string {
+	if p.byHand {
+		return UpdateMarkDone
+	}
+	return UpdateRetry
 }
 
 func (p *parked) label() string {

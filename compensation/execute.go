@@ -167,10 +167,14 @@ func (s *saga) undo(ctx workflow.Context, e *execution, unlimited bool) error {
 		err = workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, e.undoOptions(e.key, unlimited)),
 			functionName(e.definition.undo), e.key).Get(ctx, nil)
 	}
-	e.undo = UndoDone
-	if err != nil {
+	switch {
+	case err != nil:
 		e.undo = UndoFailed
 		err = fmt.Errorf("undo of %s: %w", e.key.label(), err)
+	case e.kind == Pivot, e.do == DoNotRun:
+		e.undo = UndoPrevented
+	default:
+		e.undo = UndoDone
 	}
 	s.show(ctx)
 	return err

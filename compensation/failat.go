@@ -19,24 +19,25 @@ type Failure struct {
 	Started []string `json:"started"`
 	// Parks tells that the step comes after the pivot: nothing is undone, and the saga waits for an operator.
 	Parks bool `json:"parks"`
-	// Fence is the pivot's undo, where it runs before the others. If it finds that the pivot happened, in a try whose
-	// record was lost, the saga goes forward instead.
-	Fence *UndoInfo `json:"fence,omitempty"`
-	// Undo is what is undone, in that order, if the saga knows that it has seen everything that happened.
+	// Undo is what runs, in that order, if the saga knows that it has seen everything that happened: it is in the first
+	// try of its first workflow task, and the refusal was the answer to the step's first try.
 	Undo []UndoInfo `json:"undo"`
-	// AtMost is what is undone, in that order, if the record of a try may have been lost, or the step may have had its
-	// effect all the same: what was started, and every express step before the pivot, seen or not.
+	// AtMost is what runs otherwise, in that order: the undo of everything that was started, the step itself included if
+	// it may have had its effect, and of every express step before the pivot, seen or not.
 	AtMost []UndoInfo `json:"at_most"`
-	// Within is how long all of that takes at most, from the saga's start until it is undone, or parked because an undo is
-	// not done within its limit. It adds up the limits of the steps until the refusal (of a group, the longest), of the
-	// fence and of all that is undone at most. What else a saga waits for comes on top: a person, a pause that a service
-	// asked for, a worker. 0 is no bound, where the saga parks.
+	// Within is the longest that it takes from the saga's start until all of that is undone, or parked because an undo is
+	// not done within its limit: the limits of the steps until the refusal (of a group, the longest) and of AtMost, added
+	// up. What else a saga waits for comes on top: a person, a pause that a service asked for, a worker. 0 is no bound,
+	// where the saga parks.
 	Within time.Duration `json:"-"`
 }
 
 // UndoInfo is the undo of a step.
 type UndoInfo struct {
 	Step string `json:"step"`
+	// Fence tells that the step is the pivot. Its undo runs first, and makes sure that it never happens. If it finds that
+	// the pivot happened, in a try whose record was lost, the saga goes forward instead.
+	Fence bool `json:"fence,omitempty"`
 	// Activity is the undo's name.
 	Activity string `json:"activity"`
 	// Express tells whether it is tried as a local activity first.
@@ -91,34 +92,38 @@ func (p *Plan) FailAt(step string) (Failure, error) {
 		return f, nil
 	}
 
-	f.Within = longest(started)
-	if pivot := p.pivot(); pivot != nil && !pivot.durable {
-		f.Fence = new(undoInfo(*pivot, true))
-		f.Within += f.Fence.Within
+	pivot := p.pivot()
+	fence := pivot != nil && !pivot.durable
+	f.Undo = p.undos(fence, func(d definition) bool { return d.group <= refused.group && d.name != step })
+	if len(f.Undo) == 1 && f.Undo[0].Fence {
+		f.Undo = f.Undo[:0] // nothing to undo: no other try can come to harm
 	}
-	for _, d := range slices.Backward(p.steps) {
-		if d.kind != Compensatable {
-			continue
-		}
-		isStarted := d.group <= refused.group
-		if isStarted && d.name != step {
-			// Without a fence, the decision to turn back is on record before anything is undone.
-			f.Undo = append(f.Undo, undoInfo(d, f.Fence != nil || len(f.Undo) > 0))
-		}
-		if isStarted || !d.durable {
-			f.AtMost = append(f.AtMost, undoInfo(d, f.Fence != nil || len(f.AtMost) > 0))
-			f.Within += f.AtMost[len(f.AtMost)-1].Within
-		}
+	// A durable pivot is fenced only if its own outcome is in doubt.
+	f.AtMost = p.undos(fence || refused.kind == Pivot, func(d definition) bool { return d.group <= refused.group || !d.durable })
+	f.Within = longest(started)
+	for _, u := range f.AtMost {
+		f.Within += u.Within
 	}
 	return f, nil
 }
 
-func undoInfo(d definition, mayBeExpress bool) UndoInfo {
-	u := UndoInfo{Step: d.name, Activity: functionName(d.undo), Express: mayBeExpress && !d.durable, Within: d.undoLimit}
-	if u.Express {
-		u.Within += ExpressLimit
+// undos are the undos of these compensatable steps, after that of the pivot if it is fenced. Without a fence, the first
+// is durable: the decision to turn back is on record before anything is undone.
+func (p *Plan) undos(fence bool, of func(definition) bool) []UndoInfo {
+	undos := []UndoInfo{}
+	for _, d := range slices.Backward(p.steps) {
+		if (d.kind == Pivot && fence) || (d.kind == Compensatable && of(d)) {
+			u := UndoInfo{
+				Step: d.name, Fence: d.kind == Pivot, Activity: functionName(d.undo),
+				Express: !d.durable && (fence || len(undos) > 0), Within: d.undoLimit,
+			}
+			if u.Express {
+				u.Within += ExpressLimit
+			}
+			undos = append(undos, u)
+		}
 	}
-	return u
+	return undos
 }
 
 // longest is how long the steps, one group after the other, take at most until the outcome of the last is known.

@@ -317,6 +317,8 @@ func (p *projection) settled(id int64, outcome DoState, failure *failurepb.Failu
 	switch {
 	case !ref.undo:
 		st.Do, st.EndedAt = outcome, at
+	case outcome == DoDone && (st.Kind == Pivot || st.Do == DoWaiting):
+		st.Undo, st.UndoneAt = UndoPrevented, at
 	case outcome == DoDone:
 		st.Undo, st.UndoneAt = UndoDone, at
 	default:

@@ -31,25 +31,20 @@ func (p *Plan) MermaidFailAt(step string) (string, error) {
 	d := newDiagram()
 	last := p.steps[p.index(step)].group
 	d.forward(p.name, slices.DeleteFunc(slices.Clone(p.steps), func(st definition) bool { return st.group > last }))
-	n := 0
-	numbered := func(u UndoInfo) string {
-		n++
-		return strconv.Itoa(n) + " " + u.Activity
-	}
 	switch {
 	case f.Parks:
 		d.line(`%s -. "refused" .-> parked(["parked: waits for an operator"])`, step)
-	case f.Fence == nil:
-		d.back(step, "refused")
-	case f.Fence.Step == step:
-		d.back(step, numbered(*f.Fence))
-	default:
-		d.node(*p.pivot())
-		d.line(`%s -. "%s" .-> %s`, step, numbered(*f.Fence), f.Fence.Step)
+	case len(f.Undo) == 0 || f.Undo[0].Step != step:
 		d.back(step, "refused")
 	}
-	for _, u := range f.Undo {
-		d.back(u.Step, numbered(u))
+	for i, u := range f.Undo {
+		label := strconv.Itoa(i+1) + " " + u.Activity
+		if u.Fence && u.Step != step {
+			d.node(*p.pivot())
+			d.line("%s -. %s .-> %s", step, quote(label), u.Step)
+			continue
+		}
+		d.back(u.Step, label)
 	}
 	d.line("classDef done fill:#dafbe1,stroke:#1a7f37,color:#116329")
 	d.line("classDef refused fill:#ffebe9,stroke:#cf222e,color:#82071e")

@@ -19,6 +19,8 @@ type parked struct {
 	since  time.Time
 	// trying is set while it is still tried and goes on by itself if it succeeds.
 	trying bool
+	// byHand marks what only an operator can finish.
+	byHand bool
 	// late marks what only the deadline has parked.
 	late bool
 	// act is what an operator wants done; nil once it is carried out.

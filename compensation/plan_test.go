@@ -17,26 +17,46 @@ type step = compensation.Step[string, string]
 
 func someDo(context.Context, compensation.Key, string) (string, error) { return "", nil }
 func someUndo(context.Context, compensation.Key) error                 { return nil }
+func someProbe(context.Context, compensation.Key) (string, error)      { return "", nil }
 
 func TestPlanRefusesWhatCouldNotHold(t *testing.T) {
 	t.Parallel()
 
 	fine := step{Name: "Fine", Do: someDo, Undo: someUndo}
 	pivot := step{Name: "Pay", Kind: compensation.Pivot, Do: someDo, Undo: someUndo}
+	mail := step{Name: "Mail", Kind: compensation.Retriable, Do: someDo}
+	// changed is the step with one setting changed.
+	changed := func(st step, change func(*step)) step {
+		change(&st)
+		return st
+	}
 	for want, steps := range map[string][]compensation.AnyStep{
 		"no steps":                                  {},
+		"a Parallel has no steps":                   {fine, compensation.Parallel()},
 		"step fine: a name is a capital letter":     {step{Name: "fine", Do: someDo, Undo: someUndo}},
 		"step Fine: the name is used twice":         {fine, fine},
+		"step Pay: the name is used twice":          {compensation.Parallel(fine, mail), pivot, compensation.Parallel(pivot)},
 		"step Fine: has no Do":                      {step{Name: "Fine", Undo: someUndo}},
 		"step Fine: is compensatable but has no Un": {step{Name: "Fine", Do: someDo}},
 		"step Pay: is the pivot but has no Undo":    {step{Name: "Pay", Kind: compensation.Pivot, Do: someDo}},
 		"step Buy: is a second pivot after Pay":     {pivot, step{Name: "Buy", Kind: compensation.Pivot, Do: someDo, Undo: someUndo}},
 		"step Fine: is compensatable but comes aft": {pivot, fine},
-		"step Mail: is retriable but comes before ": {step{Name: "Mail", Kind: compensation.Retriable, Do: someDo}, pivot},
-		"step Mail: is retriable, so its Undo woul": {pivot, step{Name: "Mail", Kind: compensation.Retriable, Do: someDo, Undo: someUndo}},
-		"so it has no Limit":                        {pivot, step{Name: "Mail", Kind: compensation.Retriable, Do: someDo, Limit: time.Hour}},
-		"step Fine: Limit is negative":              {step{Name: "Fine", Do: someDo, Undo: someUndo, Limit: -1}},
-		"step Fine: has unknown kind Kind(7)":       {step{Name: "Fine", Kind: 7, Do: someDo, Undo: someUndo}},
+		"step Mail: is retriable but comes before ": {mail, pivot},
+		"step Mail: is retriable, so its Undo woul": {pivot, changed(mail, func(st *step) { st.Undo = someUndo })},
+		"so it has no Limit":                        {pivot, changed(mail, func(st *step) { st.Limit = time.Hour })},
+		"step Mail: is retriable, so it has no Und": {pivot, changed(mail, func(st *step) { st.UndoLimit = time.Hour })},
+		"so it has no MaximumAttempts":              {pivot, changed(mail, func(st *step) { st.Retry.MaximumAttempts = 3 })},
+		"step Fine: AttemptTimeout is negative":     {changed(fine, func(st *step) { st.AttemptTimeout = -1 })},
+		"step Fine: Limit is negative":              {changed(fine, func(st *step) { st.Limit = -1 })},
+		"step Fine: UndoLimit is negative":          {changed(fine, func(st *step) { st.UndoLimit = -1 })},
+		"step Fine: has unknown kind Kind(7)":       {changed(fine, func(st *step) { st.Kind = 7 })},
+		"step Fine: has unknown OnUnknown(7)":       {changed(fine, func(st *step) { st.OnUnknown = 7 })},
+		"step Fine: has OnUnknown probe but no Pro": {changed(fine, func(st *step) { st.OnUnknown = compensation.ProbeUnknown })},
+		"step Fine: has a Probe that its OnUnknown": {changed(fine, func(st *step) { st.Probe = someProbe })},
+		"step Pay: is not compensatable, so it has": {changed(pivot, func(st *step) { st.OnUnknown = compensation.ParkUnknown })},
+		"step Mail: is not compensatable, so it ha": {pivot, changed(mail, func(st *step) { st.OnUnknown = compensation.ParkUnknown })},
+		"step Pay: is a pivot beside other steps":   {compensation.Parallel(fine, pivot), mail},
+		"step Pay: is a pivot beside other":    {compensation.Parallel(pivot, mail)},
 	} {
 		t.Run(want, func(t *testing.T) {
 			t.Parallel()
@@ -46,6 +66,17 @@ func TestPlanRefusesWhatCouldNotHold(t *testing.T) {
 			require.ErrorContains(t, err, want)
 		})
 	}
+}
+
+func TestPlanAcceptsWhatHolds(t *testing.T) {
+	t.Parallel()
+
+	probing := step{Name: "Ask", Do: someDo, Undo: someUndo, OnUnknown: compensation.ProbeUnknown, Probe: someProbe}
+	parking := step{Name: "Wait", Do: someDo, Undo: someUndo, OnUnknown: compensation.ParkUnknown, UndoLimit: time.Hour}
+	pivot := step{Name: "Pay", Kind: compensation.Pivot, Do: someDo, Undo: someUndo, Durable: true, UndoLimit: time.Hour}
+	mail := step{Name: "Mail", Kind: compensation.Retriable, Do: someDo}
+	_, err := compensation.NewPlan("Trip", compensation.Parallel(probing, parking), compensation.Parallel(pivot), mail)
+	require.NoError(t, err)
 }
 
 func TestPlanNamesEveryFault(t *testing.T) {

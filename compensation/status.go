@@ -106,6 +106,9 @@ const (
 	UndoRunning UndoState = "running"
 	// UndoDone: the effect is taken back.
 	UndoDone UndoState = "done"
+	// UndoPrevented: there was nothing to take back as far as the saga knows, and now there never will be. So is a pivot
+	// fenced, and a step that only a try without record may have run.
+	UndoPrevented UndoState = "prevented"
 	// UndoFailed: refused, or not done within its limit.
 	UndoFailed UndoState = "failed"
 	// UndoSkipped: an operator lets the effect stand.
@@ -115,7 +118,9 @@ const (
 )
 
 // over tells whether nothing is left to undo.
-func (u UndoState) over() bool { return u == UndoDone || u == UndoSkipped || u == UndoMarkedDone }
+func (u UndoState) over() bool {
+	return u == UndoDone || u == UndoPrevented || u == UndoSkipped || u == UndoMarkedDone
+}
 
 // Part is the part of a saga that is parked.
 type Part string

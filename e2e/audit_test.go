@@ -49,6 +49,7 @@ func (s *system) requireNothingHalfDone() map[string]audit {
 		{"shipping", "dispatched", orders},
 		{"payment", "refunds", returns},
 		{"shipping", "standing_returns", returns},
+		{"notification", "messages", orders + returns},
 	} {
 		require.Equal(s.t, tt.want, audits[tt.service].Figures[tt.figure], "%s: %s of %v", tt.service, tt.figure, audits[tt.service].Figures)
 	}

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/amends-dev/amends/workflows"
@@ -19,7 +20,7 @@ func TestEndings(t *testing.T) {
 	s := startSystem(t)
 	t.Run("sagas", func(t *testing.T) {
 		for sagaType, scenarios := range map[string][]scenario{
-			workflows.TypePlaceOrder: orderScenarios, workflows.TypeReturnOrder: returnScenarios,
+			workflows.TypePlaceOrder: slices.Concat(orderScenarios, parkedScenarios), workflows.TypeReturnOrder: returnScenarios,
 		} {
 			for _, sc := range scenarios {
 				t.Run(sagaType+" "+sc.name, func(t *testing.T) {

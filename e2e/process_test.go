@@ -45,7 +45,7 @@ func buildBinaries(dir string) error {
 	return nil
 }
 
-// process is a binary that runs. It ends with the test.
+// process is a binary that runs.
 type process struct {
 	t    *testing.T
 	name string
@@ -55,20 +55,11 @@ type process struct {
 	err  error
 }
 
-// spawn starts a binary with these arguments and environment variables.
+// spawn starts a binary with these arguments and environment variables. It ends with the test.
 func spawn(t *testing.T, name, binary string, env []string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, name: name, out: &output{}, done: make(chan struct{})}
-	p.cmd = exec.Command(binary, args...)
-	p.cmd.Env = append(os.Environ(), env...)
-	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
-	// The process must not outlive the tests, whatever becomes of them.
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	require.NoError(t, p.cmd.Start())
-	go func() {
-		p.err = p.cmd.Wait()
-		close(p.done)
-	}()
+	p, err := launch(t, name, binary, env, args...)
+	require.NoError(t, err)
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
@@ -76,6 +67,25 @@ func spawn(t *testing.T, name, binary string, env []string, args ...string) *pro
 		}
 	})
 	return p
+}
+
+// launch is spawn for goroutines of a test. The caller ends the process.
+func launch(t *testing.T, name, binary string, env []string, args ...string) (*process, error) {
+	t.Helper()
+	p := &process{t: t, name: name, out: &output{}, done: make(chan struct{})}
+	p.cmd = exec.Command(binary, args...)
+	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
+	// The process must not outlive the tests, whatever becomes of them.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.done)
+	}()
+	return p, nil
 }
 
 // stop ends the process as an operator does, and requires that it ends well within the ten seconds that are promised.

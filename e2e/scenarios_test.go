@@ -35,6 +35,9 @@ var (
 	untilShipment     = []string{"PriceOrder", "ScreenFraud", "ReserveStock", "AuthorizePayment", "BookShipment"}
 )
 
+// Once a return has waited, another try may have got another answer: the refused step is undone, too.
+var untilInspection = []string{"ApproveReturn", "BookReturn", "InspectGoods"}
+
 var orderScenarios = []scenario{
 	{
 		name: "completed", start: place("good.json"), state: "completed",
@@ -162,7 +165,7 @@ var returnScenarios = []scenario{
 	},
 	{
 		name: "refused-at-inspect-goods", start: giveBack(place("good.json"), "goods-damaged.json"), state: "compensated",
-		steer: goodsArrive("damaged"), cause: "InspectGoods refused: ", undone: []string{"ApproveReturn", "BookReturn"},
+		steer: goodsArrive("damaged"), cause: "InspectGoods refused: ", undone: untilInspection,
 	},
 	{
 		name: "refused-at-refund-payment", start: giveBack(placeWith("payment", map[string]any{"token": "tok_closed_later"}), "good.json"), state: "compensated",
@@ -179,7 +182,7 @@ var returnScenarios = []scenario{
 		undone: []string{"ApproveReturn", "BookReturn", "RemindCustomer", "RemindCustomer", "RemindCustomer"},
 	},
 	{
-		name: "undo-needed-retries", state: "compensated", cause: "InspectGoods refused: ", undone: []string{"ApproveReturn", "BookReturn"},
+		name: "undo-needed-retries", state: "compensated", cause: "InspectGoods refused: ", undone: untilInspection,
 		start: giveBack(place("good.json"), "goods-damaged.json", fault{"shipping", "BookReturn", settings{"on": "undo", "down": true, "times": 2}}),
 		steer: goodsArrive("damaged"),
 		check: func(s *system, v saga) { require.Equal(s.t, 3, v.step("BookReturn").UndoAttempts) },
@@ -285,7 +288,9 @@ func (s *system) act(path string, body any) {
 }
 
 // unusedVoucher is a voucher's code that no other scenario of this system uses.
-func (s *system) unusedVoucher() string { return fmt.Sprintf("SPRING-%04d", s.vouchers.Add(1)) }
+func (s *system) unusedVoucher() string { return unusedVoucher(int(s.vouchers.Add(1))) }
+
+func unusedVoucher(n int) string { return fmt.Sprintf("SPRING-%04d", n) }
 
 // workflowID is the ID of the saga at that path: "/v1/orders/42" is order-42.
 func workflowID(path string) string {

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -28,6 +29,8 @@ type system struct {
 	api                        *process
 	temporalPort               int
 	apiURL, servicesURL        string
+	// The PostgreSQL databases of Temporal and of the services; empty for files in dir.
+	temporalDSN, servicesDSN string
 	// hastyURL is an API that gives people two seconds.
 	hastyURL string
 	vouchers *atomic.Int64
@@ -54,11 +57,17 @@ func startSystem(t *testing.T) *system {
 	return s
 }
 
-// startTemporal starts the server on the system's file, and waits until it answers.
+// startTemporal starts the server on the system's file or database, and waits until it answers.
 func (s *system) startTemporal() {
 	s.t.Helper()
-	s.temporal = spawn(s.t, "temporal", binaries.amendsDev, nil, "--temporal-only", "--data", filepath.Join(s.dir, "temporal"),
-		"--temporal-port", fmt.Sprint(s.temporalPort), "--ui-port", fmt.Sprint(freePort(s.t)))
+	args := []string{
+		"--temporal-only", "--data", filepath.Join(s.dir, "temporal"),
+		"--temporal-port", fmt.Sprint(s.temporalPort), "--ui-port", fmt.Sprint(freePort(s.t)),
+	}
+	if s.temporalDSN != "" {
+		args = append(args, "--postgres", s.temporalDSN)
+	}
+	s.temporal = spawn(s.t, "temporal", binaries.amendsDev, nil, args...)
 	require.Eventually(s.t, func() bool {
 		require.True(s.t, s.temporal.alive(), "temporal ended:\n%s", s.temporal.out)
 		c, err := client.Dial(client.Options{HostPort: s.address(), Logger: quiet})
@@ -70,11 +79,16 @@ func (s *system) startTemporal() {
 	}, time.Minute, 50*time.Millisecond, "temporal is not ready")
 }
 
-// startServices starts the step services on the system's files, and waits until they answer.
+// startServices starts the step services on the system's files or database, and waits until they answer.
 func (s *system) startServices() {
 	s.t.Helper()
-	s.services = spawn(s.t, "services", binaries.amends, nil, "services", "--faults",
-		"--addr", strings.TrimPrefix(s.servicesURL, "http://"), "--data", filepath.Join(s.dir, "services"))
+	args := []string{
+		"services", "--faults", "--addr", strings.TrimPrefix(s.servicesURL, "http://"), "--data", filepath.Join(s.dir, "services"),
+	}
+	if s.servicesDSN != "" {
+		args = append(args, "--dsn", s.servicesDSN)
+	}
+	s.services = spawn(s.t, "services", binaries.amends, nil, args...)
 	s.awaitReady("services", s.services, s.servicesURL)
 }
 
@@ -84,15 +98,18 @@ func (s *system) temporalEnv() []string { return []string{"TEMPORAL_ADDRESS=" + 
 
 func (s *system) startWorker() {
 	s.t.Helper()
-	s.worker = spawn(s.t, "worker", binaries.amends, s.temporalEnv(), "worker", "--services-url", s.servicesURL)
+	s.worker = spawn(s.t, "worker", binaries.amends, s.temporalEnv(), s.workerArgs()...)
 }
 
+func (s *system) workerArgs() []string { return []string{"worker", "--services-url", s.servicesURL} }
+
 // startAPI starts an API that gives people so much time, and waits until it is ready, which includes that a worker polls.
-func (s *system) startAPI(within time.Duration) (string, *process) {
+func (s *system) startAPI(within time.Duration, flags ...string) (string, *process) {
 	s.t.Helper()
 	addr := fmt.Sprintf("127.0.0.1:%d", freePort(s.t))
-	p := spawn(s.t, "api", binaries.amends, s.temporalEnv(), "api", "--addr", addr, "--web-ui", "http://ui.example",
-		"--approval-within", within.String(), "--goods-within", within.String())
+	p := spawn(s.t, "api", binaries.amends, s.temporalEnv(), append([]string{
+		"api", "--addr", addr, "--web-ui", "http://ui.example", "--approval-within", within.String(), "--goods-within", within.String(),
+	}, flags...)...)
 	s.awaitReady("api", p, "http://"+addr)
 	return "http://" + addr, p
 }
@@ -130,8 +147,21 @@ type saga struct {
 	Waits []struct {
 		For string `json:"for"`
 	} `json:"waits"`
+	Parked []parkedStep `json:"parked"`
+	Acts   []struct {
+		Act    string `json:"act"`
+		By     string `json:"by"`
+		Reason string `json:"reason"`
+	} `json:"acts"`
 	Result json.RawMessage   `json:"result"`
 	Links  map[string]string `json:"links"`
+}
+
+// parkedStep is something that waits for an operator.
+type parkedStep struct {
+	Step   string `json:"step"`
+	Part   string `json:"part"`
+	Reason string `json:"reason"`
 }
 
 type step struct {
@@ -151,6 +181,15 @@ func (s saga) step(name string) step {
 		return step{}
 	}
 	return s.Steps[i]
+}
+
+// acts are what operators did, in words.
+func (s saga) acts() []string {
+	var acts []string
+	for _, a := range s.Acts {
+		acts = append(acts, a.Act+" by "+a.By+": "+a.Reason)
+	}
+	return acts
 }
 
 // undone are the steps that were undone.
@@ -197,17 +236,27 @@ func (s *system) post(url string, body any) (int, []byte) {
 
 func (s *system) send(method, url string, body []byte) (int, []byte) {
 	s.t.Helper()
-	req, err := http.NewRequestWithContext(s.t.Context(), method, url, bytes.NewReader(body))
+	status, answer, err := exchange(s.t.Context(), http.DefaultClient, method, url, body)
 	require.NoError(s.t, err)
+	return status, answer
+}
+
+// exchange sends a request, with a JSON body unless it is nil, and returns the answer's status and body.
+func exchange(ctx context.Context, c *http.Client, method, url string, body []byte) (int, []byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := http.DefaultClient.Do(req)
-	require.NoError(s.t, err)
+	resp, err := c.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(resp.Body)
-	require.NoError(s.t, err)
-	return resp.StatusCode, answer
+	return resp.StatusCode, answer, err
 }
 
 // place places the order, or asks for the return, and returns its path.
@@ -238,7 +287,9 @@ func (s *system) await(path, what string, wanted func(saga) bool) saga {
 	return last
 }
 
-func ended(s saga) bool { return s.State != "running" && s.State != "compensating" }
+func ended(s saga) bool {
+	return s.State != "running" && s.State != "compensating" && s.State != "parked"
+}
 
 func (s *system) awaitEnd(path string) saga {
 	s.t.Helper()

@@ -4,14 +4,13 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
-	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
 	sdkworker "go.temporal.io/sdk/worker"
 
 	"github.com/amends-dev/amends/activities"
@@ -30,6 +29,9 @@ type Options struct {
 	// StopTimeout is how long activities that run may take to finish when the worker stops. Those that do not are
 	// tried again elsewhere. Default 5 s.
 	StopTimeout time.Duration
+	// SweepEvery is how often sagas are looked for that Temporal ended from outside, when this worker is the first of its
+	// namespace: later ones leave the schedule as it is. Default [DefaultSweepEvery].
+	SweepEvery time.Duration
 	// Logger takes what the worker itself has to say. Default [slog.Default]. Workflows and activities log to the
 	// client's logger.
 	Logger *slog.Logger
@@ -39,6 +41,7 @@ type Options struct {
 type Worker struct {
 	client    client.Client
 	namespace string
+	sweep     time.Duration
 	logger    *slog.Logger
 	worker    sdkworker.Worker
 	failed    chan error
@@ -57,6 +60,9 @@ func New(c client.Client, o Options) (*Worker, error) {
 	if o.StopTimeout == 0 {
 		o.StopTimeout = 5 * time.Second
 	}
+	if o.SweepEvery == 0 {
+		o.SweepEvery = DefaultSweepEvery
+	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
@@ -64,11 +70,11 @@ func New(c client.Client, o Options) (*Worker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("worker: %w", err)
 	}
-	w := &Worker{client: c, namespace: o.Namespace, logger: o.Logger, failed: make(chan error, 1)}
+	w := &Worker{client: c, namespace: o.Namespace, sweep: o.SweepEvery, logger: o.Logger, failed: make(chan error, 1)}
 	w.worker = sdkworker.New(c, workflows.TaskQueue, sdkworker.Options{
 		WorkerStopTimeout:            o.StopTimeout,
 		StickyScheduleToStartTimeout: stickyTimeout,
-		OnFatalError:                 func(err error) { w.failed <- err },
+		OnFatalError:                 func(err error) { w.failed <- fmt.Errorf("worker: %w", err) },
 	})
 	workflows.Register(w.worker)
 	for _, participant := range set.All() {
@@ -84,6 +90,10 @@ func (w *Worker) Start(ctx context.Context) error {
 	}
 	if err := w.worker.Start(); err != nil {
 		return fmt.Errorf("worker: start polling: %w", err)
+	}
+	if err := ensureSweep(ctx, w.client, w.sweep); err != nil {
+		w.worker.Stop()
+		return fmt.Errorf("worker: %w", err)
 	}
 	w.logger.Info("worker polls", "namespace", w.namespace, "task_queue", workflows.TaskQueue)
 	return nil
@@ -105,26 +115,31 @@ func (w *Worker) Run(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	case err := <-w.failed:
-		return fmt.Errorf("worker: %w", err)
+		return err
 	}
 }
 
 // Failed gets the error with which the SDK gives up polling, if it ever does. Run takes it by itself.
 func (w *Worker) Failed() <-chan error { return w.failed }
 
-// checkSearchAttributes finds out at once what would otherwise fail every saga that turns back.
+// searchAttributes are what the sagas write.
+var searchAttributes = []temporal.SearchAttributeKey{compensation.SearchAttributeState, compensation.SearchAttributeParkedSince}
+
+// checkSearchAttributes finds out at once what would otherwise fail every saga that turns back or parks.
 func checkSearchAttributes(ctx context.Context, operator operatorservice.OperatorServiceClient, namespace string) error {
-	name := compensation.SearchAttributeState.GetName()
 	r, err := operator.ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
 	if err != nil {
 		return fmt.Errorf("list search attributes of namespace %s: %w", namespace, err)
 	}
-	switch got, ok := r.GetCustomAttributes()[name]; {
-	case !ok:
-		return fmt.Errorf("namespace %s has no search attribute %s: make it with "+
-			"`temporal operator search-attribute create --namespace %s --name %s --type Keyword`", namespace, name, namespace, name)
-	case got != enumspb.INDEXED_VALUE_TYPE_KEYWORD:
-		return errors.New("search attribute " + name + " is of type " + got.String() + ", not Keyword")
+	for _, attribute := range searchAttributes {
+		name, want := attribute.GetName(), attribute.GetValueType()
+		switch got, ok := r.GetCustomAttributes()[name]; {
+		case !ok:
+			return fmt.Errorf("namespace %s has no search attribute %s: make it with "+
+				"`temporal operator search-attribute create --namespace %s --name %s --type %s`", namespace, name, namespace, name, want)
+		case got != want:
+			return fmt.Errorf("search attribute %s is of type %s, not %s", name, got, want)
+		}
 	}
 	return nil
 }

@@ -29,11 +29,15 @@ func (o operator) ListSearchAttributes(
 func TestSearchAttributesAreChecked(t *testing.T) {
 	t.Parallel()
 
+	const keyword, datetime, text = enumspb.INDEXED_VALUE_TYPE_KEYWORD, enumspb.INDEXED_VALUE_TYPE_DATETIME, enumspb.INDEXED_VALUE_TYPE_TEXT
+	type attributes = map[string]enumspb.IndexedValueType
 	for want, o := range map[string]operator{
-		"": {has: map[string]enumspb.IndexedValueType{"SagaState": enumspb.INDEXED_VALUE_TYPE_KEYWORD}},
-		"search-attribute create --namespace orders --name SagaState --type Keyword": {},
-		"search attribute SagaState is of type Text, not Keyword":                    {has: map[string]enumspb.IndexedValueType{"SagaState": enumspb.INDEXED_VALUE_TYPE_TEXT}},
-		"list search attributes of namespace orders: away":                           {err: errors.New("away")},
+		"": {has: attributes{"SagaState": keyword, "ParkedSince": datetime}},
+		"search-attribute create --namespace orders --name SagaState --type Keyword`":    {has: attributes{"ParkedSince": datetime}},
+		"search-attribute create --namespace orders --name ParkedSince --type Datetime`": {has: attributes{"SagaState": keyword}},
+		"search attribute SagaState is of type Text, not Keyword":                        {has: attributes{"SagaState": text, "ParkedSince": datetime}},
+		"search attribute ParkedSince is of type Keyword, not Datetime":                  {has: attributes{"SagaState": keyword, "ParkedSince": keyword}},
+		"list search attributes of namespace orders: away":                               {err: errors.New("away")},
 	} {
 		err := checkSearchAttributes(t.Context(), o, "orders")
 		if want == "" {

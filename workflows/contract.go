@@ -14,6 +14,12 @@ const (
 	// TypePlaceOrder and TypeReturnOrder are the workflow types.
 	TypePlaceOrder  = "PlaceOrder"
 	TypeReturnOrder = "ReturnOrder"
+	// TypeRecoverSaga undoes one saga that was ended from outside, TypeSweepSagas finds them.
+	TypeRecoverSaga = "RecoverSaga"
+	TypeSweepSagas  = "SweepSagas"
+
+	// SweepScheduleID is the schedule that runs SweepSagas.
+	SweepScheduleID = "sweep-sagas"
 
 	// UpdateApproval decides an order that waits for a person: argument [Approval], no result. It is rejected with
 	// [ErrTypeNotAwaited] when nothing waits for it.
@@ -51,13 +57,20 @@ const Revision = 2
 const (
 	DefaultApprovalWithin = 24 * time.Hour
 	DefaultGoodsWithin    = 14 * 24 * time.Hour
+	DefaultSweepLookback  = 7 * 24 * time.Hour
 )
+
+// TaskTimeout is the workflow task timeout of the sagas. TO MEASURE
+const TaskTimeout = 5 * time.Second
 
 // OrderWorkflowID is the ID of the saga that places the order: an order is placed once.
 func OrderWorkflowID(id order.ID) string { return "order-" + string(id) }
 
 // ReturnWorkflowID is the ID of the saga of a return.
 func ReturnWorkflowID(id order.ReturnID) string { return "return-" + string(id) }
+
+// RecoveryWorkflowID is the ID of the workflow that recovers a saga: there is one for each.
+func RecoveryWorkflowID(sagaID string) string { return "recover-" + sagaID }
 
 // PlaceOrderInput starts PlaceOrder.
 type PlaceOrderInput struct {

@@ -13,10 +13,12 @@ type Registry interface {
 	RegisterWorkflowWithOptions(w any, options workflow.RegisterOptions)
 }
 
-// Register registers every saga under its name.
+// Register registers every workflow under its name.
 func Register(r Registry) {
 	r.RegisterWorkflowWithOptions(PlaceOrder, workflow.RegisterOptions{Name: TypePlaceOrder})
 	r.RegisterWorkflowWithOptions(ReturnOrder, workflow.RegisterOptions{Name: TypeReturnOrder})
+	r.RegisterWorkflowWithOptions(RecoverSaga, workflow.RegisterOptions{Name: TypeRecoverSaga})
+	r.RegisterWorkflowWithOptions(SweepSagas, workflow.RegisterOptions{Name: TypeSweepSagas})
 }
 
 // planOf is the plan as a saga of that revision runs it.

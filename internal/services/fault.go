@@ -19,7 +19,8 @@ const (
 )
 
 // Fault is how calls of one step go wrong. What is set adds up: a call waits out the latency, then
-// meets Down, then ErrorRate, and only if it passes both has its effect and may lose its reply.
+// meets Refuse, then Down, then ErrorRate, and only if it passes both has its effect, now or late, and may lose
+// its reply.
 type Fault struct {
 	// Step is the step's name; in a setting it is given by the path.
 	Step string `json:"step,omitempty"`
@@ -33,8 +34,14 @@ type Fault struct {
 	ErrorRate float64 `json:"error_rate"`
 	// LatencyMS is how long, in milliseconds, a call waits before anything else happens.
 	LatencyMS int `json:"latency_ms"`
+	// LateMS breaks the connection at once and lets the call arrive so many milliseconds later, as if it
+	// had been held up in the network: whatever came before it then decides what it can still do. A call
+	// that has not arrived when the host ends never does.
+	LateMS int `json:"late_ms"`
 	// LoseReply breaks the connection after the effect.
 	LoseReply bool `json:"lose_reply"`
+	// Refuse answers 422 without effect.
+	Refuse bool `json:"refuse"`
 	// Down answers 503 without effect.
 	Down bool `json:"down"`
 	// RetryAfterS is sent with a 500 or 503 of the fault, in seconds; 0 sends none.
@@ -45,12 +52,12 @@ func (f Fault) validate() error {
 	switch {
 	case f.On != Do && f.On != Undo:
 		return fmt.Errorf(`on is %q: want "do" or "undo"`, f.On)
-	case f.Times < 0 || f.LatencyMS < 0 || f.RetryAfterS < 0:
-		return errors.New("times, latency_ms and retry_after_s are 0 or more")
+	case f.Times < 0 || f.LatencyMS < 0 || f.LateMS < 0 || f.RetryAfterS < 0:
+		return errors.New("times, latency_ms, late_ms and retry_after_s are 0 or more")
 	case f.ErrorRate < 0 || f.ErrorRate > 1:
 		return errors.New("error_rate is from 0 to 1")
-	case f.ErrorRate == 0 && f.LatencyMS == 0 && !f.LoseReply && !f.Down:
-		return errors.New("set at least one of error_rate, latency_ms, lose_reply and down")
+	case f.ErrorRate == 0 && f.LatencyMS == 0 && f.LateMS == 0 && !f.LoseReply && !f.Refuse && !f.Down:
+		return errors.New("set at least one of error_rate, latency_ms, late_ms, lose_reply, refuse and down")
 	}
 	return nil
 }

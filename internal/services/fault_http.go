@@ -1,8 +1,11 @@
 package services
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -31,14 +34,10 @@ func (f *faults) middleware(next http.Handler) http.Handler {
 
 // strike serves one call as the fault has it.
 func (f Fault) strike(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	if f.LatencyMS > 0 {
-		wait := time.NewTimer(time.Duration(f.LatencyMS) * time.Millisecond)
-		defer wait.Stop()
-		select {
-		case <-wait.C:
-		case <-r.Context().Done():
-			panic(http.ErrAbortHandler)
-		}
+	wait(r.Context(), f.LatencyMS)
+	if f.Refuse {
+		writeProblem(w, http.StatusUnprocessableEntity, "refused", "a fault is set for %s", f.Step)
+		return
 	}
 	if f.Down || rand.Float64() < f.ErrorRate {
 		status, code := http.StatusInternalServerError, "internal"
@@ -51,11 +50,48 @@ func (f Fault) strike(w http.ResponseWriter, r *http.Request, next http.Handler)
 		writeProblem(w, status, code, "a fault is set for %s", f.Step)
 		return
 	}
-	if f.LoseReply {
+	if f.LateMS > 0 {
+		r = detach(w, r)
+		wait(r.Context(), f.LateMS)
+	}
+	if f.LateMS > 0 || f.LoseReply {
 		next.ServeHTTP(discard{header: make(http.Header)}, r)
 		panic(http.ErrAbortHandler)
 	}
 	next.ServeHTTP(w, r)
+}
+
+// wait returns after so many milliseconds. If the caller leaves before, it gives up the call.
+func wait(ctx context.Context, ms int) {
+	if ms == 0 {
+		return
+	}
+	timer := time.NewTimer(time.Duration(ms) * time.Millisecond)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// maxLateBody is more than any step takes, so that the step itself refuses what is too large.
+const maxLateBody = 2 << 20
+
+// detach breaks the connection and returns the request without it, which nobody can take back.
+func detach(w http.ResponseWriter, r *http.Request) *http.Request {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxLateBody))
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(fmt.Errorf("a call can be late on HTTP/1 only: %w", err))
+	}
+	_ = conn.Close() // nobody is left to tell
+	r = r.WithContext(context.WithoutCancel(r.Context()))
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return r
 }
 
 // discard is the answer that nobody gets.

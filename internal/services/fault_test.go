@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"testing"
 	"time"
@@ -46,12 +47,12 @@ func put(t *testing.T, quotes, key string) servicetest.Answer {
 	return servicetest.Call(t, http.MethodPut, servicetest.Resource(quotes, key), order)
 }
 
-// lost does a step and returns the error of a connection that broke.
-func lost(t *testing.T, url string) error {
+// lost does or undoes a step and returns the error of a connection that broke.
+func lost(t *testing.T, method, url string) error {
 	t.Helper()
 	body, err := json.Marshal(order)
 	require.NoError(t, err)
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, url, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(t.Context(), method, url, bytes.NewReader(body))
 	require.NoError(t, err)
 	req.Header.Set("Content-Type", "application/json")
 	res, err := http.DefaultClient.Do(req)
@@ -109,7 +110,7 @@ func TestLostReply(t *testing.T) {
 	base, quotes := breakable(t)
 	setFault(t, base, map[string]any{"lose_reply": true, "times": 1})
 
-	require.Error(t, lost(t, servicetest.Resource(quotes, "order-1:PriceOrder")))
+	require.Error(t, lost(t, http.MethodPut, servicetest.Resource(quotes, "order-1:PriceOrder")))
 
 	require.Equal(t, int64(1), open(t, base), "the effect is there")
 	require.Equal(t, http.StatusOK, put(t, quotes, "order-1:PriceOrder").Status)
@@ -132,6 +133,42 @@ func TestLatency(t *testing.T) {
 	_, err = http.DefaultClient.Do(req) //nolint:bodyclose // there is none
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	// That the test ends shows that the host no longer waits: closing its server waits for the call.
+}
+
+// A late call does what it has to although its caller has gone.
+func TestLate(t *testing.T) {
+	t.Parallel()
+	base, quotes := breakable(t)
+	resource := servicetest.Resource(quotes, "order-1:PriceOrder")
+	for _, tt := range []struct {
+		method, on string
+		stands     int64
+	}{{http.MethodPut, "do", 1}, {http.MethodDelete, "undo", 0}} {
+		setFault(t, base, map[string]any{"late_ms": 50, "times": 1, "on": tt.on})
+		began := time.Now()
+		require.Error(t, lost(t, tt.method, resource))
+		require.Eventually(t, func() bool { return open(t, base) == tt.stands }, patience, tick, "the %s arrives", tt.on)
+		require.GreaterOrEqual(t, time.Since(began), 50*time.Millisecond)
+	}
+	require.Equal(t, http.StatusGone, put(t, quotes, "order-1:PriceOrder").Status, "the key was done and undone")
+}
+
+// What is undone before a late do arrives stays undone.
+func TestLateDoIsFenced(t *testing.T) {
+	t.Parallel()
+	log := &lines{}
+	base := servicetest.Serve(t, services.Config{
+		Dir: t.TempDir(), Names: []string{"pricing"}, Faults: true,
+		Logger: slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
+	resource := servicetest.Resource(base+"/pricing/quotes", "order-1:PriceOrder")
+	setFault(t, base, map[string]any{"late_ms": 1000, "times": 1})
+
+	require.Error(t, lost(t, http.MethodPut, resource))
+	require.Equal(t, http.StatusNoContent, servicetest.Call(t, http.MethodDelete, resource, nil).Status)
+	require.Eventually(t, func() bool { return len(log.calls(t)) == 2 }, patience, tick, "the do arrives")
+	require.Equal(t, http.MethodPut, log.calls(t)[1]["method"], "after the undo")
+	require.Zero(t, open(t, base))
 }
 
 func TestFaultMeetsWhatItNames(t *testing.T) {
@@ -187,9 +224,9 @@ func TestListAndClear(t *testing.T) {
 
 	require.Equal(t, http.StatusNoContent, servicetest.Call(t, http.MethodDelete, faults+"/CommitStock", nil).Status)
 	require.JSONEq(t, `[
-		{"step":"ReserveStock","on":"do","match":"","times":0,"error_rate":0,"latency_ms":0,"lose_reply":false,"down":true,"retry_after_s":0},
-		{"step":"ReserveStock","on":"do","match":"x","times":3,"error_rate":0,"latency_ms":5,"lose_reply":false,"down":false,"retry_after_s":0},
-		{"step":"ReserveStock","on":"undo","match":"","times":0,"error_rate":0,"latency_ms":0,"lose_reply":false,"down":true,"retry_after_s":0}
+		{"step":"ReserveStock","on":"do","match":"","times":0,"error_rate":0,"latency_ms":0,"late_ms":0,"lose_reply":false,"refuse":false,"down":true,"retry_after_s":0},
+		{"step":"ReserveStock","on":"do","match":"x","times":3,"error_rate":0,"latency_ms":5,"late_ms":0,"lose_reply":false,"refuse":false,"down":false,"retry_after_s":0},
+		{"step":"ReserveStock","on":"undo","match":"","times":0,"error_rate":0,"latency_ms":0,"late_ms":0,"lose_reply":false,"refuse":false,"down":true,"retry_after_s":0}
 	]`, list())
 
 	require.Equal(t, http.StatusNoContent, servicetest.Call(t, http.MethodDelete, faults, nil).Status)
@@ -205,6 +242,7 @@ func TestFaultSettingsAreChecked(t *testing.T) {
 		"unknown field":     {"down": true, "color": "red"},
 		"rate above 1":      {"error_rate": 1.5},
 		"negative":          {"down": true, "times": -1},
+		"before its time":   {"late_ms": -1},
 		"another step":      {"down": true, "step": "ReserveStock"},
 	} {
 		answer := servicetest.Call(t, http.MethodPut, base+"/pricing/faults/PriceOrder", fault)

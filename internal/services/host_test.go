@@ -145,7 +145,7 @@ func TestStepCallsAreLogged(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, res.Body.Close())
 	setFault(t, base, map[string]any{"lose_reply": true})
-	require.Error(t, lost(t, quotes+"order-2:PriceOrder"))
+	require.Error(t, lost(t, http.MethodPut, quotes+"order-2:PriceOrder"))
 
 	require.Eventually(t, func() bool { return len(log.calls(t)) == 2 }, patience, tick, "both calls are logged")
 	undone, broken := log.calls(t)[0], log.calls(t)[1]

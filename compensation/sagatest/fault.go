@@ -1,0 +1,153 @@
+package sagatest
+
+import (
+	"slices"
+	"time"
+
+	"github.com/amends-dev/amends/compensation"
+)
+
+// Forever is a number of calls that does not end.
+const Forever = 1 << 30
+
+type faultKind int
+
+const (
+	faultNone faultKind = iota
+	// faultFail: nobody answers, and nothing happens.
+	faultFail
+	// faultLoseReply: it happens, but nobody answers.
+	faultLoseReply
+	// faultLate: nobody answers, and it happens later.
+	faultLate
+	// faultRefuse: it is refused.
+	faultRefuse
+)
+
+// fault is what some calls of a step come to.
+type fault struct {
+	kind faultKind
+	left int
+}
+
+// faultKey is what faults are kept by: a step's name, or that of one of its items, such as "Remind.2".
+type faultKey struct {
+	step string
+	part compensation.Part
+}
+
+// The faults of a step's do come one after the other, in the order in which they are asked for: Fail("Pay", 2), then
+// Refuse("Pay"), is a step that is refused at its third try. So do those of its undo. A step is named by its name, for
+// all its items, or by name and item, such as "Remind.2".
+
+// Refuse lets the step's service refuse it, with [RefusalCode]. What is done already stays done.
+func (e *Env) Refuse(step string) { e.add(step, compensation.PartDo, faultRefuse, Forever) }
+
+// Fail leaves n calls of the step without an answer, and without an effect.
+func (e *Env) Fail(step string, n int) { e.add(step, compensation.PartDo, faultFail, n) }
+
+// LoseReply leaves n calls of the step without an answer, although they have their effect.
+func (e *Env) LoseReply(step string, n int) { e.add(step, compensation.PartDo, faultLoseReply, n) }
+
+// LateDo leaves one call of the step without an answer. It arrives after the step's undo, or when the saga has ended.
+func (e *Env) LateDo(step string) { e.add(step, compensation.PartDo, faultLate, 1) }
+
+// FailUndo leaves n calls of the step's undo without an answer, and without an effect.
+func (e *Env) FailUndo(step string, n int) { e.add(step, compensation.PartUndo, faultFail, n) }
+
+// LoseUndoReply leaves n calls of the step's undo without an answer, although they have their effect.
+func (e *Env) LoseUndoReply(step string, n int) {
+	e.add(step, compensation.PartUndo, faultLoseReply, n)
+}
+
+// RefuseUndo lets the step's service refuse the undo: it cannot be undone.
+func (e *Env) RefuseUndo(step string) { e.add(step, compensation.PartUndo, faultRefuse, Forever) }
+
+// FailProbe leaves n calls of the step's probe without an answer.
+func (e *Env) FailProbe(step string, n int) { e.add(step, compensation.PartProbe, faultFail, n) }
+
+// Mend takes away what is left of the step's faults.
+func (e *Env) Mend(step string) {
+	e.requireStep(step)
+	for _, part := range []compensation.Part{compensation.PartDo, compensation.PartUndo, compensation.PartProbe} {
+		delete(e.faults, faultKey{step, part})
+	}
+}
+
+func (e *Env) add(step string, part compensation.Part, kind faultKind, n int) {
+	e.requireStep(step)
+	k := faultKey{step, part}
+	e.faults[k] = append(e.faults[k], fault{kind, n})
+}
+
+// takeFault is what the next call comes to.
+func (e *Env) takeFault(key compensation.Key, part compensation.Part) faultKind {
+	for _, step := range []string{label(key), key.Step} {
+		k := faultKey{step, part}
+		for len(e.faults[k]) > 0 {
+			f := &e.faults[k][0]
+			if f.left > 0 {
+				f.left--
+				return f.kind
+			}
+			e.faults[k] = slices.Delete(e.faults[k], 0, 1)
+		}
+	}
+	return faultNone
+}
+
+// CancelAt sends a cancel while the step runs.
+func (e *Env) CancelAt(step string) *Reply {
+	e.requireStep(step)
+	r := &Reply{}
+	e.cancels = append(e.cancels, &cancelAt{step: step, reply: r})
+	return r
+}
+
+// CancelAfter sends a cancel when the saga has run for that long.
+func (e *Env) CancelAfter(d time.Duration) *Reply {
+	return e.UpdateAfter(d, compensation.UpdateCancel, cancelRequest)
+}
+
+// cancelRequest is the cancel that tests send.
+var cancelRequest = compensation.CancelRequest{By: "sagatest"}
+
+// cancelAt is a cancel that waits for its step.
+type cancelAt struct {
+	step  string
+	reply *Reply
+	sent  bool
+}
+
+// CrashAt loses the worker while the step runs, after the step's effect. What stood in the history by then is replayed
+// by another worker, and the workflow task that was lost is tried again. Where the step is an ordinary activity by
+// then, only its reply is lost, and it is tried again. next, which may be nil, is called in between: the world may have
+// changed when the second worker begins.
+func (e *Env) CrashAt(step string, next func()) {
+	e.requireStep(step)
+	e.crashes = append(e.crashes, &crashAt{step: step, next: next})
+}
+
+// CrashAtUndo is [Env.CrashAt] for the step's undo.
+func (e *Env) CrashAtUndo(step string, next func()) {
+	e.requireStep(step)
+	e.crashes = append(e.crashes, &crashAt{step: step, undo: true, next: next})
+}
+
+// crashAt is a crash that waits for its step.
+type crashAt struct {
+	step string
+	undo bool
+	// pace is that of a slow worker; nil for one that is lost.
+	pace []int
+	next func()
+}
+
+// hits tells whether the crash is for that call.
+func (c *crashAt) hits(a *activityRun) bool {
+	part := compensation.PartDo
+	if c.undo {
+		part = compensation.PartUndo
+	}
+	return a.activity.Part == part && (c.step == label(a.key) || c.step == a.key.Step)
+}

@@ -1,0 +1,177 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+
+	"github.com/amends-dev/amends/compensation"
+)
+
+// parkedScenarios are orders that wait for an operator on their way, or meet their deadline.
+var parkedScenarios = []scenario{
+	{
+		name: "parked-and-retried", state: "compensated", cause: "AuthorizePayment refused: ", undone: untilPoints,
+		start: place("card-declined.json", fault{"inventory", "ReserveStock", settings{"on": "undo", "refuse": true, "times": 1}}),
+		steer: func(s *system, path string) {
+			parked := s.awaitParked(path)
+			require.Equal(s.t, "ReserveStock", parked.Step)
+			require.Equal(s.t, "undo", parked.Part)
+			require.Equal(s.t, "done", s.get(path).step("PriceOrder").Undo, "the other undos go on")
+			s.requireRefused(path, compensation.UpdateSkip, compensation.Act{By: "grace"}, "reason is missing")
+			s.requireRefused(path, compensation.UpdateRetry, compensation.Act{By: "grace", Step: "BookShipment"}, "BookShipment is not parked")
+			require.Empty(s.t, s.get(path).Acts, "what was refused leaves no trace")
+			s.operate(path, compensation.UpdateRetry, compensation.Act{By: "grace"})
+		},
+		check: func(s *system, v saga) { require.Equal(s.t, []string{"retry by grace: "}, v.acts()) },
+	},
+	{
+		name: "parked-and-skipped", state: "compensated_with_exceptions", cause: "AuthorizePayment refused: ",
+		undone: []string{"PriceOrder", "ScreenFraud", "HoldPoints"},
+		start:  place("card-declined.json", fault{"inventory", "ReserveStock", settings{"on": "undo", "refuse": true, "times": 1}}),
+		steer: func(s *system, path string) {
+			s.awaitParked(path)
+			s.operate(path, compensation.UpdateSkip, compensation.Act{By: "grace", Reason: "the goods are lost", Step: "ReserveStock"})
+		},
+		check: func(s *system, v saga) {
+			require.Equal(s.t, "skipped", v.step("ReserveStock").Undo)
+			require.Equal(s.t, []string{"skip by grace: the goods are lost"}, v.acts())
+			s.undoByHand("order-"+v.ID, "inventory/reservations", "ReserveStock")
+		},
+	},
+	{
+		name: "parked-and-marked-done", state: "compensated", cause: "AuthorizePayment refused: ",
+		undone: []string{"PriceOrder", "ScreenFraud", "HoldPoints"},
+		start:  place("card-declined.json", fault{"inventory", "ReserveStock", settings{"on": "undo", "refuse": true, "times": 1}}),
+		steer: func(s *system, path string) {
+			s.awaitParked(path)
+			s.undoByHand(workflowID(path), "inventory/reservations", "ReserveStock")
+			s.operate(path, compensation.UpdateMarkDone, compensation.Act{By: "grace", Reason: "released at the desk", Reference: "T-17"})
+		},
+		check: func(s *system, v saga) { require.Equal(s.t, "marked_done", v.step("ReserveStock").Undo) },
+	},
+	{
+		name: "step-after-the-pivot-marked-done", state: "completed",
+		start: place("good.json", fault{"notification", "NotifyCustomer", settings{"refuse": true, "times": 1}}),
+		steer: func(s *system, path string) {
+			require.Equal(s.t, "do", s.awaitParked(path).Part)
+			s.operate(path, compensation.UpdateMarkDone, compensation.Act{
+				By: "grace", Reason: "told by telephone", Reference: "T-18", Result: json.RawMessage(`{"message_id":"none"}`),
+			})
+		},
+		check: func(s *system, v saga) {
+			require.Equal(s.t, "marked_done", v.step("NotifyCustomer").Do)
+			s.notifyByHand("order-" + v.ID)
+		},
+	},
+	{
+		name: "step-after-the-pivot-skipped", state: "completed",
+		start: place("good.json", fault{"notification", "NotifyCustomer", settings{"refuse": true, "times": 1}}),
+		steer: func(s *system, path string) {
+			s.awaitParked(path)
+			s.operate(path, compensation.UpdateSkip, compensation.Act{By: "grace", Reason: "the customer knows"})
+		},
+		check: func(s *system, v saga) {
+			require.Equal(s.t, "skipped", v.step("NotifyCustomer").Do)
+			s.notifyByHand("order-" + v.ID)
+		},
+	},
+	{
+		name: "retried-with-other-input", state: "completed",
+		start: place("good.json", fault{"notification", "NotifyCustomer", settings{"refuse": true, "times": 1}}),
+		steer: func(s *system, path string) {
+			s.awaitParked(path)
+			s.requireRefused(path, compensation.UpdateRetryWithInput,
+				compensation.Act{By: "grace", Reason: "typo", Input: json.RawMessage(`{"too":"ada@example.com"}`)}, "unknown field")
+			s.operate(path, compensation.UpdateRetryWithInput, compensation.Act{
+				By: "grace", Reason: "the address had a typo",
+				Input: json.RawMessage(`{"to":"ada@example.org","subject":"Your order","text":"It is on its way."}`),
+			})
+		},
+		check: func(s *system, v saga) { require.Equal(s.t, "done", v.step("NotifyCustomer").Do) },
+	},
+	{
+		name: "turned-back-by-the-deadline", state: "compensated", cause: "not done by the saga's deadline",
+		start: withDeadline(place("fraud-review.json")), undone: untilScreening,
+	},
+	{
+		name: "deadline-extended", state: "completed",
+		start: withDeadline(place("good.json", fault{"loyalty", "AwardPoints", settings{"down": true}})),
+		steer: func(s *system, path string) {
+			require.Contains(s.t, s.awaitParked(path).Reason, "deadline")
+			s.operate(path, compensation.UpdateExtendDeadline, compensation.Act{
+				By: "grace", Reason: "loyalty is being mended", Deadline: time.Now().Add(time.Hour),
+			})
+			s.await(path, "is still parked", func(v saga) bool { return v.State == "running" })
+			s.send(http.MethodDelete, s.servicesURL+"/loyalty/faults/AwardPoints", nil)
+		},
+	},
+	{
+		name: "express-fell-back", state: "completed",
+		start: place("good.json", fault{"inventory", "ReserveStock", settings{"down": true, "times": 4}}),
+		check: func(s *system, v saga) {
+			require.Equal(s.t, 5, v.step("ReserveStock").Attempts)
+			require.Equal(s.t, "prevented", v.step("RedeemVoucher").Undo, "an uncertain saga makes sure of what it did not run")
+		},
+	},
+}
+
+// withDeadline starts the saga through an API that gives it two seconds.
+func withDeadline(start func(*system) string) func(*system) string {
+	return func(s *system) string {
+		impatient := *s
+		impatient.apiURL, _ = s.startAPI(time.Hour, "--order-deadline", "2s")
+		return start(&impatient)
+	}
+}
+
+// awaitParked waits until something of the saga is parked, and returns it.
+func (s *system) awaitParked(path string) parkedStep {
+	s.t.Helper()
+	v := s.await(path, "is not parked", func(v saga) bool { return v.State == "parked" && len(v.Parked) > 0 })
+	return v.Parked[len(v.Parked)-1]
+}
+
+// operate does an operator's act, as Temporal's Web UI and command line do it.
+func (s *system) operate(path, name string, act compensation.Act) {
+	s.t.Helper()
+	require.NoError(s.t, s.tryToOperate(path, name, act))
+}
+
+// requireRefused requires that the saga refuses an operator's act, and says why.
+func (s *system) requireRefused(path, name string, act compensation.Act, why string) {
+	s.t.Helper()
+	require.ErrorContains(s.t, s.tryToOperate(path, name, act), why)
+}
+
+func (s *system) tryToOperate(path, name string, act compensation.Act) error {
+	s.t.Helper()
+	handle, err := s.dial().UpdateWorkflow(s.t.Context(), client.UpdateWorkflowOptions{
+		WorkflowID: workflowID(path), UpdateName: name, Args: []any{act}, WaitForStage: client.WorkflowUpdateStageCompleted,
+	})
+	if err != nil {
+		return err
+	}
+	return handle.Get(s.t.Context(), nil)
+}
+
+// undoByHand takes back a step's effect at its service.
+func (s *system) undoByHand(sagaID, collection, stepName string) {
+	s.t.Helper()
+	key := compensation.Key{Saga: sagaID, Step: stepName}
+	status, body := s.send(http.MethodDelete, s.servicesURL+"/"+collection+"/"+url.PathEscape(key.String()), nil)
+	require.Equal(s.t, http.StatusNoContent, status, "%s", body)
+}
+
+// notifyByHand does what NotifyCustomer would have done, for the audit, which counts a message for each order.
+func (s *system) notifyByHand(sagaID string) {
+	s.t.Helper()
+	key := compensation.Key{Saga: sagaID, Step: "NotifyCustomer"}
+	body := []byte(`{"to":"ada@example.com","subject":"Your order","text":"It is on its way."}`)
+	status, answer := s.send(http.MethodPut, s.servicesURL+"/notification/messages/"+url.PathEscape(key.String()), body)
+	require.Equal(s.t, http.StatusOK, status, "%s", answer)
+}
