@@ -14,23 +14,52 @@
 //
 //   - The undo of a step is registered before the step starts. A step whose reply was lost may have happened, so steps
 //     of unknown outcome are undone too.
-//   - A step's [Key] is the saga's ID and the step's name: the same over retries, replay and reset. An undo needs the key only, so
-//     it can be called for a step whose result never arrived.
-//   - Undos run in reverse order of start, in a context that no cancel reaches, without a time limit, and past an undo
-//     that fails for good to the next. What failed is tried again, with growing pauses, until nothing is left.
+//   - A step's [Key] is the saga's ID and the step's name: the same over retries, replay and reset. An undo needs the key
+//     only, so it can be called for a step whose result never arrived.
 //   - Before the pivot a saga can turn back; after it, it only goes forward. [NewPlan] refuses plans in which that would
-//     not hold.
+//     not hold. A saga that turns back fences the pivot before it undoes anything, so that no other try of it can get
+//     past the pivot meanwhile.
+//   - Undos run in reverse order of start, in a context that no cancel reaches, and past an undo that fails for good to
+//     the next.
 //   - A step ends done, refused (definitely without effect, see [Refuse]) or unknown. Unknown is tried again with the
-//     same key until the step's limit. If the pivot's outcome stays unknown, its undo decides which way the saga goes.
+//     same key until the step's limit; then [OnUnknown] says what follows. If the pivot's outcome stays unknown, its undo
+//     decides which way the saga goes.
+//   - What can neither be done nor undone parks the saga: it stays running until an operator settles it, or until what
+//     failed succeeds after all.
 //   - The workflow's status is the truth: Completed is done; Failed, with the original cause, is undone; Canceled is
 //     undone because somebody asked.
 //
 // What the participants owe in return: Do and Undo have the effect of one run however often they run with one key, and
 // an Undo makes a later Do with the same key fail. Package fence of this module helps services with that.
 //
+// # Express steps
+//
+// An ordinary activity costs Temporal three events and as many database transactions before and after the work. So a step is
+// express unless it says otherwise: it runs as a local activity within the saga's workflow task, and only without a
+// definite outcome as an ordinary activity, with the same key. A saga in which all goes well is written twice, when it is
+// accepted and when it ends. The price is that a try of the saga can be lost together with its record; certain.go tells
+// how tries can differ, and why each difference is safe.
+//
+// # Turning back
+//
+// A saga turns back when its body returns an error, when it is canceled ([UpdateCancel] or Temporal's own cancel), when
+// its deadline passes ([Plan.WithDeadline]) or when an operator says so ([UpdateCompensate]). All of it before the pivot:
+// later, a cancel is too late, and a deadline parks.
+//
+// # Parked sagas
+//
+// These park a saga: an undo that is refused or not done within its UndoLimit; a step after the pivot that is refused; a
+// step with [ParkUnknown] whose outcome stays unknown; a deadline that passes after the pivot. What may still succeed is
+// tried all the while, and goes on by itself if it does. An operator has [UpdateRetry], [UpdateRetryWithInput],
+// [UpdateSkip], [UpdateMarkDone], [UpdateCompensate] and [UpdateExtendDeadline]; each takes an [Act], which stays in the
+// history.
+//
+// Temporal runs no code of a saga that is terminated. [Recover] undoes such a saga by key, from another workflow.
+//
 // # Watching
 //
-// The Web UI shows a table of the steps as the workflow's current details, and a summary for each activity. The search attribute
-// SagaState tells sagas that turned back from those that did not; the memo field SagaCause says why. [ReadStatus] tells
-// all of it to programs, from the history alone.
+// The Web UI shows a table of the steps as the workflow's current details, with what is parked and what operators did, and
+// a summary for each activity. The search attribute SagaState tells sagas that turned back or wait from those that did
+// not, ParkedSince since when they wait; the memo field SagaCause says why they turned back. [ReadStatus] tells all of it
+// to programs, from the history alone.
 package compensation

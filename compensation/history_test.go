@@ -10,6 +10,7 @@ import (
 	failurepb "go.temporal.io/api/failure/v1"
 	historypb "go.temporal.io/api/history/v1"
 	sdkpb "go.temporal.io/api/sdk/v1"
+	updatepb "go.temporal.io/api/update/v1"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/converter"
@@ -65,6 +66,37 @@ func (h *tape) failed(id int64, failureType, message string) {
 		Attributes: &historypb.HistoryEvent_ActivityTaskFailedEventAttributes{
 			ActivityTaskFailedEventAttributes: &historypb.ActivityTaskFailedEventAttributes{
 				ScheduledEventId: id, Failure: failure(failureType, message),
+			},
+		},
+	})
+}
+
+// marker is the record of an express step or undo; a nil failure is success.
+func (h *tape) marker(t *testing.T, summary string, attempt int, f *failurepb.Failure) int64 {
+	t.Helper()
+	at := h.at(int64(len(h.events) + 1))
+	return h.add(&historypb.HistoryEvent{
+		EventType:    enumspb.EVENT_TYPE_MARKER_RECORDED,
+		UserMetadata: &sdkpb.UserMetadata{Summary: payload(t, summary)},
+		Attributes: &historypb.HistoryEvent_MarkerRecordedEventAttributes{MarkerRecordedEventAttributes: &historypb.MarkerRecordedEventAttributes{
+			MarkerName: "LocalActivity",
+			Failure:    f,
+			Details: map[string]*commonpb.Payloads{
+				"data": {Payloads: []*commonpb.Payload{payload(t, map[string]any{"ActivityID": "1", "ReplayTime": at, "Attempt": attempt})}},
+			},
+		}},
+	})
+}
+
+func (h *tape) accepted(t *testing.T, update string, act Act) int64 {
+	t.Helper()
+	return h.add(&historypb.HistoryEvent{
+		EventType: enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED,
+		Attributes: &historypb.HistoryEvent_WorkflowExecutionUpdateAcceptedEventAttributes{
+			WorkflowExecutionUpdateAcceptedEventAttributes: &historypb.WorkflowExecutionUpdateAcceptedEventAttributes{
+				AcceptedRequest: &updatepb.Request{Input: &updatepb.Input{
+					Name: update, Args: &commonpb.Payloads{Payloads: []*commonpb.Payload{payload(t, act)}},
+				}},
 			},
 		},
 	})
@@ -168,6 +200,56 @@ func TestStatusOfARunningSaga(t *testing.T) {
 	}, got)
 }
 
+func TestStatusOfExpressSteps(t *testing.T) {
+	t.Parallel()
+
+	h := &tape{start: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	flight := h.marker(t, "book flight", 2, nil)
+	lost := h.marker(t, "book hotel", 3, failure("Unanswered", "no answer"))
+	hotel := h.scheduled("BookHotel/do")
+	h.started(hotel, 4)
+	h.completed(hotel)
+	car := h.marker(t, "book car", 1, failure(ErrTypeRefused, "no cars"))
+	h.marker(t, "somebody else's local activity", 1, nil)
+	fenced := h.marker(t, "UNDO pay", 1, nil)
+	undone := h.marker(t, "UNDO book hotel", 1, nil)
+
+	s := project(statusPlan, describe(t, enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, Compensated, "BookCar refused: no cars"), h.events)
+	require.Equal(t, []StepStatus{
+		{Name: "BookFlight", Do: DoDone, Undo: UndoNone, Attempts: 2, StartedAt: h.at(flight), EndedAt: h.at(flight)},
+		{
+			Name: "BookHotel", Do: DoDone, Undo: UndoDone, Attempts: 7, UndoAttempts: 1,
+			StartedAt: h.at(lost), EndedAt: h.at(hotel + 2), UndoneAt: h.at(undone),
+		},
+		{Name: "BookCar", Do: DoRefused, Undo: UndoNone, Attempts: 1, StartedAt: h.at(car), EndedAt: h.at(car), Error: "no cars"},
+		{Name: "Pay", Kind: Pivot, Do: DoNotRun, Undo: UndoPrevented, UndoAttempts: 1, UndoneAt: h.at(fenced)},
+	}, s.Steps)
+}
+
+func TestStatusOfAParkedSaga(t *testing.T) {
+	t.Parallel()
+
+	h := &tape{start: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	h.marker(t, "book flight", 1, nil)
+	h.marker(t, "book hotel", 1, nil)
+	h.marker(t, "book car", 1, failure(ErrTypeRefused, "no cars"))
+	h.marker(t, "UNDO book hotel", 1, failure("UndoRefused", "ask the desk"))
+	skip := h.accepted(t, UpdateSkip, Act{By: "grace", Reason: "the hotel is closed"})
+	h.marker(t, "UNDO book flight", 1, failure("UndoRefused", "ask the desk"))
+	desc := describe(t, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, Parked, "BookCar refused: no cars")
+	waiting := []ParkedStep{{Step: "BookFlight", Part: PartUndo, Reason: "ask the desk", Since: h.at(6)}}
+	desc.WorkflowExecutionInfo.Memo.Fields[MemoParked] = payload(t, waiting)
+
+	s := project(statusPlan, desc, h.events)
+	require.Equal(t, Parked, s.State)
+	require.Equal(t, waiting, s.Parked)
+	require.Equal(t, []ActRecord{{Name: UpdateSkip, Act: Act{By: "grace", Reason: "the hotel is closed"}, At: h.at(skip)}}, s.Acts)
+	require.Equal(t, UndoFailed, s.Steps[0].Undo)
+	require.Equal(t, UndoSkipped, s.Steps[1].Undo)
+	require.Equal(t, DoRefused, s.Steps[2].Do, "skipping an undo says nothing of what was refused")
+	require.Equal(t, DoNotRun, s.Steps[3].Do)
+}
+
 func TestStateOf(t *testing.T) {
 	t.Parallel()
 
@@ -181,6 +263,9 @@ func TestStateOf(t *testing.T) {
 		{enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, Running, Completed},
 		{enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, Compensated, Compensated},
 		{enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED, Compensated, Compensated},
+		{enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, CompensatedWithExceptions, CompensatedWithExceptions},
+		{enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, Parked, Parked},
+		{enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, Parked, Terminated},
 		{enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, Running, Terminated},
 		{enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED, Compensating, Terminated},
 		{enumspb.WORKFLOW_EXECUTION_STATUS_TIMED_OUT, Running, Terminated},

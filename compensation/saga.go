@@ -234,7 +234,14 @@ func (s *saga) finish(ctx workflow.Context, err error) (again bool, _ error) {
 	case err != nil || (s.reversal != nil && !pastPivot):
 		return s.turnBack(ctx, err)
 	}
+	if s.needsFence() && !s.certain(ctx) && s.fence(ctx, s.pivotExecution()) {
+		s.goForward(ctx) // the body went on without the pivot, but another try did not
+		return true, nil
+	}
 	s.undoRest(ctx)
+	if s.reversal != nil && !s.committed {
+		return s.turnBack(ctx, nil)
+	}
 	s.state = Completed
 	s.end(ctx)
 	return false, nil
@@ -299,6 +306,9 @@ func (s *saga) goForward(ctx workflow.Context) {
 // end waits until whoever sent an update has its answer, and leaves nothing behind.
 func (s *saga) end(ctx workflow.Context) {
 	s.deadline.stop()
+	for _, item := range slices.Clone(s.parked) {
+		s.unpark(ctx, item)
+	}
 	s.show(ctx)
 	wait(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })
 }

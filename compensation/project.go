@@ -1,0 +1,324 @@
+package compensation
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	failurepb "go.temporal.io/api/failure/v1"
+	historypb "go.temporal.io/api/history/v1"
+	updatepb "go.temporal.io/api/update/v1"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/converter"
+)
+
+// projection folds a history into a status.
+type projection struct {
+	status Status
+	// summaries are those of the plan's express steps and undos.
+	summaries map[string]activityRef
+	// activities are the steps' and undos' executions by the event that scheduled them.
+	activities map[int64]activityRef
+	timers     map[string]Wait
+}
+
+type activityRef struct {
+	step, item string
+	undo       bool
+	// before counts the tries of earlier executions of the same activity.
+	before int
+}
+
+func project(plan *Plan, desc *workflowservice.DescribeWorkflowExecutionResponse, events []*historypb.HistoryEvent) Status {
+	info := desc.GetWorkflowExecutionInfo()
+	p := projection{
+		summaries:  map[string]activityRef{},
+		activities: map[int64]activityRef{},
+		timers:     map[string]Wait{},
+		status: Status{
+			SagaID:    info.GetExecution().GetWorkflowId(),
+			RunID:     info.GetExecution().GetRunId(),
+			Type:      info.GetType().GetName(),
+			State:     StateOf(info),
+			Cause:     CauseOf(info),
+			StartedAt: info.GetStartTime().AsTime(),
+		},
+	}
+	if info.GetCloseTime() != nil {
+		p.status.EndedAt = info.GetCloseTime().AsTime()
+	} else if list := info.GetMemo().GetFields()[MemoParked]; list != nil {
+		// What cannot be read is shown by the state alone.
+		_ = converter.GetDefaultDataConverter().FromPayload(list, &p.status.Parked)
+	}
+	for _, d := range plan.steps {
+		p.status.Steps = append(p.status.Steps, StepStatus{Name: d.name, Kind: d.kind, Do: DoWaiting, Undo: UndoNone})
+		p.summaries[d.doSummary(Key{Step: d.name})] = activityRef{step: d.name}
+		if d.undo != nil {
+			p.summaries[d.undoSummary] = activityRef{step: d.name, undo: true}
+		}
+	}
+	for _, event := range events {
+		p.apply(event)
+	}
+	p.pending(desc.GetPendingActivities())
+	p.conclude()
+	return p.status
+}
+
+// step finds the entry for the step, and makes one for an item that is new.
+func (p *projection) step(name, item string) *StepStatus {
+	at, kind := len(p.status.Steps), Compensatable
+	for i := range p.status.Steps {
+		st := &p.status.Steps[i]
+		if st.Name != name {
+			continue
+		}
+		if st.Item == item {
+			return st
+		}
+		if st.Do == DoWaiting { // the plan's own entry, which no item has taken yet
+			st.Item = item
+			return st
+		}
+		at, kind = i+1, st.Kind
+	}
+	// Another item, or a step of another version of the plan.
+	p.status.Steps = slices.Insert(p.status.Steps, at, StepStatus{Name: name, Item: item, Kind: kind, Undo: UndoNone})
+	return &p.status.Steps[at]
+}
+
+func (p *projection) apply(event *historypb.HistoryEvent) {
+	at := event.GetEventTime().AsTime()
+	switch event.GetEventType() {
+	case enumspb.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+		p.scheduled(event.GetEventId(), event.GetActivityTaskScheduledEventAttributes().GetActivityId(), at)
+	case enumspb.EVENT_TYPE_ACTIVITY_TASK_STARTED:
+		a := event.GetActivityTaskStartedEventAttributes()
+		p.tried(a.GetScheduledEventId(), int(a.GetAttempt()), a.GetLastFailure())
+	case enumspb.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+		p.settled(event.GetActivityTaskCompletedEventAttributes().GetScheduledEventId(), DoDone, nil, at)
+	case enumspb.EVENT_TYPE_ACTIVITY_TASK_FAILED:
+		a := event.GetActivityTaskFailedEventAttributes()
+		p.settled(a.GetScheduledEventId(), outcomeOfFailure(a.GetFailure()), a.GetFailure(), at)
+	case enumspb.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
+		a := event.GetActivityTaskTimedOutEventAttributes()
+		p.settled(a.GetScheduledEventId(), DoUnknown, a.GetFailure(), at)
+	case enumspb.EVENT_TYPE_ACTIVITY_TASK_CANCELED:
+		p.settled(event.GetActivityTaskCanceledEventAttributes().GetScheduledEventId(), DoUnknown, nil, at)
+	case enumspb.EVENT_TYPE_MARKER_RECORDED:
+		p.marked(event)
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
+		p.acted(event.GetWorkflowExecutionUpdateAcceptedEventAttributes().GetAcceptedRequest().GetInput(), at)
+	case enumspb.EVENT_TYPE_TIMER_STARTED:
+		a := event.GetTimerStartedEventAttributes()
+		p.timers[a.GetTimerId()] = Wait{
+			For:   text(event.GetUserMetadata().GetSummary()),
+			Until: at.Add(a.GetStartToFireTimeout().AsDuration()),
+		}
+	case enumspb.EVENT_TYPE_TIMER_FIRED:
+		delete(p.timers, event.GetTimerFiredEventAttributes().GetTimerId())
+	case enumspb.EVENT_TYPE_TIMER_CANCELED:
+		delete(p.timers, event.GetTimerCanceledEventAttributes().GetTimerId())
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED:
+		p.status.Cause = "terminated: " + event.GetWorkflowExecutionTerminatedEventAttributes().GetReason()
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:
+		p.status.Cause = "the workflow ran out of time"
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
+		if p.status.Cause == "" {
+			p.status.Cause = event.GetWorkflowExecutionFailedEventAttributes().GetFailure().GetMessage()
+		}
+	default:
+		// Other events say nothing of steps.
+	}
+}
+
+func (p *projection) scheduled(id int64, activityID string, at time.Time) {
+	label, undo := strings.CutSuffix(activityID, undoSuffix)
+	if !undo {
+		var do, probe bool
+		if label, do = strings.CutSuffix(activityID, doSuffix); !do {
+			if label, probe = strings.CutSuffix(activityID, probeSuffix); !probe {
+				return // an activity of the workflow's own
+			}
+		}
+	}
+	name, item, _ := strings.Cut(label, ".")
+	p.activities[id] = p.begin(activityRef{step: name, item: item, undo: undo}, at)
+}
+
+// begin notes that a step or its undo is tried, once more perhaps.
+func (p *projection) begin(ref activityRef, at time.Time) activityRef {
+	st := p.step(ref.step, ref.item)
+	if ref.undo {
+		ref.before = st.UndoAttempts
+		st.Undo = UndoRunning
+		return ref
+	}
+	ref.before = st.Attempts
+	st.Do, st.Undo = DoRunning, UndoNone
+	if st.StartedAt.IsZero() {
+		st.StartedAt = at
+	}
+	return ref
+}
+
+// localActivity is what the SDK notes of a local activity.
+type localActivity struct {
+	ReplayTime time.Time
+	Attempt    int
+}
+
+// marked takes the outcome of an express step or undo, which is all that the history has of it.
+func (p *projection) marked(event *historypb.HistoryEvent) {
+	a := event.GetMarkerRecordedEventAttributes()
+	ref, ok := p.summaries[text(event.GetUserMetadata().GetSummary())]
+	if !ok || a.GetMarkerName() != "LocalActivity" {
+		return // not of the engine's
+	}
+	var la localActivity
+	if converter.GetDefaultDataConverter().FromPayloads(a.GetDetails()["data"], &la) != nil {
+		la = localActivity{ReplayTime: event.GetEventTime().AsTime(), Attempt: 1}
+	}
+	const id = 0 // no event has it
+	p.activities[id] = p.begin(ref, la.ReplayTime)
+	p.tried(id, la.Attempt, nil)
+	outcome := DoDone
+	if a.GetFailure() != nil {
+		outcome = outcomeOfFailure(a.GetFailure())
+	}
+	p.settled(id, outcome, a.GetFailure(), la.ReplayTime)
+	delete(p.activities, id)
+}
+
+// acted takes what an operator decided.
+func (p *projection) acted(update *updatepb.Input, at time.Time) {
+	if _, known := actDescriptions[update.GetName()]; !known {
+		return
+	}
+	r := ActRecord{Name: update.GetName(), At: at}
+	if converter.GetDefaultDataConverter().FromPayloads(update.GetArgs(), &r.Act) != nil {
+		return // a validator would not have let it pass
+	}
+	p.status.Acts = append(p.status.Acts, r)
+	undoing := slices.ContainsFunc(p.status.Steps, func(st StepStatus) bool { return st.Undo != UndoNone })
+	for i := range p.status.Steps {
+		st := &p.status.Steps[i]
+		named := r.Step == "" || (st.Name == r.Step && st.Item == r.Item)
+		undo := st.Undo == UndoRunning || st.Undo == UndoFailed
+		do := !undoing && (st.Do == DoRunning || st.Do == DoRefused || st.Do == DoUnknown)
+		switch {
+		case !named:
+		case r.Name == UpdateSkip && undo:
+			st.Undo = UndoSkipped
+		case r.Name == UpdateMarkDone && undo:
+			st.Undo = UndoMarkedDone
+		case r.Name == UpdateSkip && do:
+			st.Do = DoSkipped
+		case r.Name == UpdateMarkDone && do:
+			st.Do = DoMarkedDone
+		}
+	}
+}
+
+// outcomeOfFailure is what a recorded failure says of the step's effect.
+func outcomeOfFailure(f *failurepb.Failure) DoState {
+	if f.GetApplicationFailureInfo().GetType() == ErrTypeRefused {
+		return DoRefused
+	}
+	return DoUnknown
+}
+
+func (p *projection) tried(id int64, attempt int, failure *failurepb.Failure) {
+	ref, ok := p.activities[id]
+	if !ok {
+		return
+	}
+	st := p.step(ref.step, ref.item)
+	if ref.undo {
+		st.UndoAttempts = ref.before + attempt
+	} else {
+		st.Attempts = ref.before + attempt
+	}
+	if failure != nil {
+		st.Error = failureText(failure)
+	}
+}
+
+func (p *projection) settled(id int64, outcome DoState, failure *failurepb.Failure, at time.Time) {
+	ref, ok := p.activities[id]
+	if !ok {
+		return
+	}
+	st := p.step(ref.step, ref.item)
+	if outcome == DoDone {
+		st.Error = ""
+	} else if failure != nil {
+		st.Error = failureText(failure)
+	}
+	switch {
+	case !ref.undo:
+		st.Do, st.EndedAt = outcome, at
+	case outcome == DoDone && (st.Kind == Pivot || st.Do == DoWaiting):
+		st.Undo, st.UndoneAt = UndoPrevented, at
+	case outcome == DoDone:
+		st.Undo, st.UndoneAt = UndoDone, at
+	default:
+		st.Undo = UndoFailed
+	}
+}
+
+// pending adds what the history does not tell yet: the tries of activities that run or wait for their next try.
+func (p *projection) pending(activities []*workflowpb.PendingActivityInfo) {
+	for _, a := range activities {
+		label, undo := strings.CutSuffix(a.GetActivityId(), undoSuffix)
+		label = strings.TrimSuffix(label, doSuffix)
+		for id, ref := range p.activities {
+			if (Key{Step: ref.step, Item: ref.item}).label() == label && ref.undo == undo && p.open(ref) {
+				p.tried(id, int(a.GetAttempt()), a.GetLastFailure())
+			}
+		}
+	}
+}
+
+func (p *projection) open(ref activityRef) bool {
+	st := p.step(ref.step, ref.item)
+	if ref.undo {
+		return st.Undo == UndoRunning
+	}
+	return st.Do == DoRunning
+}
+
+// conclude settles what only the whole history can tell.
+func (p *projection) conclude() {
+	st := p.status
+	turnedBack := st.Cause != ""
+	later := false // a later step was started
+	for i := len(st.Steps) - 1; i >= 0; i-- {
+		step := &st.Steps[i]
+		if step.Do == DoWaiting && (later || turnedBack || !st.EndedAt.IsZero()) {
+			step.Do = DoNotRun
+		}
+		later = later || (step.Do != DoWaiting && step.Do != DoNotRun)
+		if step.Do == DoRunning && !st.EndedAt.IsZero() {
+			step.Do = DoUnknown
+		}
+		stands := step.Do.stands() || step.Do == DoUnknown || step.Do == DoRunning
+		if turnedBack && !st.State.Ended() && step.Kind == Compensatable && step.Undo == UndoNone && stands {
+			step.Undo = UndoWaiting
+		}
+	}
+	if st.EndedAt.IsZero() {
+		for _, w := range p.timers {
+			if w.For == deadlineSummary {
+				p.status.Deadline = w.Until
+			}
+			if w.For == "" || w.For == deadlineSummary {
+				continue // it is for nothing that would move the saga on
+			}
+			p.status.Waits = append(p.status.Waits, w)
+		}
+		slices.SortFunc(p.status.Waits, func(a, b Wait) int { return a.Until.Compare(b.Until) })
+	}
+}
