@@ -3,8 +3,8 @@
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
-# Both modules of the workspace; tools/ holds only the versions of the tools.
-PACKAGES := ./... ./devserver/...
+# All modules of the workspace; tools/ holds only the versions of the tools.
+PACKAGES := ./... ./devserver/... ./bench/...
 
 # Only the race detector needs cgo. One setting for all the rest lets it share one build cache.
 GO := CGO_ENABLED=0 go
@@ -37,9 +37,15 @@ demo: ## Place 40 orders against a running `make run` and show how each ended; t
 	@$(GO) build -o .bin/amends ./cmd/amends
 	@exec .bin/amends demo $(ARGS)
 
+.PHONY: bench
+bench: ## Measure sagas against plain Temporal and DBOS; ARGS="--quick", ARGS="--json" and the like are passed on
+	@test -x .bin/bench || echo "Building. The first time takes about four minutes, later times take seconds." >&2
+	@$(GO) build -o .bin/bench ./bench
+	@exec .bin/bench $(ARGS)
+
 .PHONY: histories
 histories: ## Record the histories that the replay tests read, from a real server
-	$(GO) test ./e2e -run TestEndings -count=1 -timeout 20m -record
+	$(GO) test ./e2e -run 'TestEndings|TestUncertain' -count=1 -timeout 20m -record
 
 .PHONY: lint
 lint: lint-format lint-build lint-vet lint-golangci lint-workflows lint-modules ## Check formatting, code, the map's import rules, determinism and modules
@@ -70,6 +76,7 @@ lint-workflows: .bin/.tools
 lint-modules:
 	GOWORK=off go mod tidy -diff
 	GOWORK=off go -C devserver mod tidy -diff
+	GOWORK=off go -C bench mod tidy -diff
 	GOWORK=off go -C tools mod tidy -diff
 
 .PHONY: build

@@ -2,6 +2,7 @@ package compensation
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -63,7 +64,7 @@ type deadline struct {
 	stop   workflow.CancelFunc
 }
 
-// startDeadline starts the plan's deadline. A saga that ends in its first workflow task leaves no trace of it.
+// startDeadline starts the plan's deadline, if it has one.
 func (s *saga) startDeadline(ctx workflow.Context) {
 	s.deadline.stop = func() {}
 	if s.plan.deadline > 0 {
@@ -78,7 +79,12 @@ func (s *saga) setDeadline(ctx workflow.Context, at time.Time) {
 	ctx, stop := workflow.WithCancel(ctx)
 	s.deadline = deadline{at: at, stop: stop}
 	workflow.Go(ctx, func(ctx workflow.Context) {
-		err := workflow.NewTimerWithOptions(ctx, at.Sub(workflow.Now(ctx)), workflow.TimerOptions{Summary: deadlineSummary}).Get(ctx, nil)
+		// The timer would be the only thing that a saga writes which ends in its first workflow task. So it starts when the
+		// saga waits for something that is not an express step.
+		err := workflow.Await(ctx, func() bool { return s.state == Running && !s.isExpressing() })
+		if err == nil {
+			err = workflow.NewTimerWithOptions(ctx, at.Sub(workflow.Now(ctx)), workflow.TimerOptions{Summary: deadlineSummary}).Get(ctx, nil)
+		}
 		if err != nil {
 			return // extended, or not needed any more
 		}
@@ -90,6 +96,11 @@ func (s *saga) setDeadline(ctx workflow.Context, at time.Time) {
 			s.overdue(ctx)
 		}
 	})
+}
+
+// isExpressing tells whether a step is about to run express, or does.
+func (s *saga) isExpressing() bool {
+	return slices.ContainsFunc(s.executions, func(e *execution) bool { return e.expressing })
 }
 
 // overdue parks a saga that is past both its deadline and its pivot. What it does goes on meanwhile.

@@ -43,6 +43,7 @@ func (s *saga) attempt(ctx workflow.Context, e *execution) error {
 
 // do runs Do, express first, and notes the outcome.
 func (s *saga) do(ctx workflow.Context, e *execution, unlimited bool) error {
+	defer func() { e.expressing = false }()
 	if ctx.Err() != nil {
 		e.do = DoNotRun
 		return ctx.Err()
@@ -56,6 +57,9 @@ func (s *saga) do(ctx workflow.Context, e *execution, unlimited bool) error {
 		e.do, e.doubtful = outcomeOf(err)
 		// Without a record, this may be the second try, and the first may still be on its way.
 		e.doubtful = e.doubtful || (e.do == DoRefused && !certain)
+	}
+	if undecided(err) {
+		e.expressing = false
 	}
 	if undecided(err) && s.pause(ctx, e, err) == nil {
 		tried := !errors.Is(err, errNotTried)

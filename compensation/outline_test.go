@@ -17,7 +17,7 @@ type agency struct{}
 
 func (*agency) Book(context.Context, compensation.Key, string) (string, error) { return "booked", nil }
 func (*agency) Cancel(context.Context, compensation.Key) error                 { return nil }
-func (*agency) IsBooked(context.Context, compensation.Key) (string, error) { return "is booked", nil }
+func (*agency) IsBooked(context.Context, compensation.Key) (string, error)     { return "is booked", nil }
 
 func (*agency) Charge(context.Context, compensation.Key, string) (string, error) {
 	return "charged", nil
@@ -102,7 +102,7 @@ func TestPlanJSON(t *testing.T) {
 	short := compensation.MustPlan("Tour", tourFerry, tourPay, tourMail).WithDeadline(90 * time.Minute)
 	text, err := json.MarshalIndent(short, "", "  ")
 	require.NoError(t, err)
-	require.Equal(t, `{
+	require.JSONEq(t, `{
   "saga": "Tour",
   "pivot": "Pay",
   "deadline": "1h30m0s",

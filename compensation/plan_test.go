@@ -56,7 +56,7 @@ func TestPlanRefusesWhatCouldNotHold(t *testing.T) {
 		"step Pay: is not compensatable, so it has": {changed(pivot, func(st *step) { st.OnUnknown = compensation.ParkUnknown })},
 		"step Mail: is not compensatable, so it ha": {pivot, changed(mail, func(st *step) { st.OnUnknown = compensation.ParkUnknown })},
 		"step Pay: is a pivot beside other steps":   {compensation.Parallel(fine, pivot), mail},
-		"step Pay: is a pivot beside other":    {compensation.Parallel(pivot, mail)},
+		"step Pay: is a pivot beside other":         {compensation.Parallel(pivot, mail)},
 	} {
 		t.Run(want, func(t *testing.T) {
 			t.Parallel()

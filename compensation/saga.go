@@ -96,6 +96,8 @@ type execution struct {
 	undo    UndoState
 	// run is the call of body that started it last.
 	run int
+	// expressing is set from the step's start until it is not express any more.
+	expressing bool
 	// unseen marks a step that this try did not start, but another one may have.
 	unseen bool
 	// doubtful marks a refusal behind which an earlier try may still have its effect.
@@ -170,6 +172,7 @@ func (s *saga) register(ctx workflow.Context, name, item string) (*execution, er
 	}
 	e.run, e.unseen, e.settled, e.seen = s.run, false, false, false
 	e.do, e.undo = DoRunning, UndoNone
+	e.expressing = e.isExpress()
 	s.checkTurn(e)
 	if e.kind == Pivot {
 		s.pivot = e

@@ -14,9 +14,6 @@ import (
 func TestEndings(t *testing.T) {
 	t.Parallel()
 
-	if *record {
-		forgetHistories(t)
-	}
 	s := startSystem(t)
 	t.Run("sagas", func(t *testing.T) {
 		for sagaType, scenarios := range map[string][]scenario{

@@ -12,7 +12,7 @@ import (
 	"go.temporal.io/sdk/log"
 )
 
-// record makes TestRecordHistories write the histories that the replay tests read (make histories).
+// record makes TestEndings and TestUncertain write the histories that the replay tests read (make histories).
 var record = flag.Bool("record", false, "record the histories in workflows/testdata again")
 
 // quiet is a logger for clients of Temporal.
@@ -24,8 +24,11 @@ func TestMain(m *testing.M) {
 	if err == nil {
 		err = buildBinaries(dir)
 	}
+	if err == nil && *record {
+		err = forgetHistories()
+	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "build what the tests run:", err)
+		fmt.Fprintln(os.Stderr, "prepare the tests:", err)
 		os.Exit(1)
 	}
 	code := m.Run()

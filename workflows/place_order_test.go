@@ -10,31 +10,32 @@ import (
 
 	"github.com/amends-dev/amends/activities"
 	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/compensation/sagatest"
 	"github.com/amends-dev/amends/internal/order"
 	"github.com/amends-dev/amends/workflows"
 )
 
-func newOrderEnv(t *testing.T) *env {
-	t.Helper()
-	return newEnv(t, workflows.OrderWorkflowID(goodOrder().ID))
+func placeOrder(env *sagatest.Env, o order.Order) error {
+	return env.Run(workflows.TypePlaceOrder, workflows.PlaceOrderInput{Order: o, Revision: workflows.Revision})
 }
 
-func (e *env) placeOrder(o order.Order) error {
-	e.ExecuteWorkflow(workflows.TypePlaceOrder, workflows.PlaceOrderInput{Order: o})
-	return e.GetWorkflowError()
+// stepsOfPlaceOrder are the steps of an order with voucher and points, in the order in which they are started.
+var stepsOfPlaceOrder = []string{
+	"PriceOrder", "ScreenFraud", "ReserveStock", "RedeemVoucher", "HoldPoints", "AuthorizePayment", "BookShipment",
+	"CapturePayment", "CommitStock", "AwardPoints", "IssueInvoice", "DispatchShipment", "NotifyCustomer",
 }
 
 func TestPlaceOrder(t *testing.T) {
 	t.Parallel()
 
-	e := newOrderEnv(t)
-	require.NoError(t, e.placeOrder(goodOrder()))
-	requireBeside(t, steps(workflows.PlaceOrderPlan, "NotifyCustomer"), e.ran)
-	require.Empty(t, e.states)
-	require.Equal(t, []string{"order-42:ReserveStock"}, e.keys["ReserveStock"])
+	env := newOrderEnv(t)
+	require.NoError(t, placeOrder(env, goodOrder()))
+	env.RequireCalls(stepsOfPlaceOrder...)
+	require.Empty(t, env.States(), "a saga in which all goes well writes nothing")
+	require.Equal(t, "order-42:PriceOrder", env.Log()[0].Key.String())
 
 	var receipt workflows.Receipt
-	require.NoError(t, e.GetWorkflowResult(&receipt))
+	env.Result(&receipt)
 	require.Equal(t, workflows.Receipt{
 		OrderID: "42", Total: order.Money{Amount: 3000, Currency: "EUR"}, Paid: order.Money{Amount: 2300, Currency: "EUR"},
 		CaptureID: "c-of-a1", Carrier: "parcel", Tracking: "T1", InvoiceNumber: "I-of-c-of-a1", PointsAwarded: 7,
@@ -44,67 +45,45 @@ func TestPlaceOrder(t *testing.T) {
 func TestPlaceOrderWithoutVoucherAndPoints(t *testing.T) {
 	t.Parallel()
 
-	e := newOrderEnv(t)
+	env := newOrderEnv(t)
 	o := goodOrder()
 	o.Voucher, o.Points = "", 0
-	require.NoError(t, e.placeOrder(o))
-	want := slices.DeleteFunc(steps(workflows.PlaceOrderPlan, "NotifyCustomer"), func(s string) bool {
+	require.NoError(t, placeOrder(env, o))
+	env.RequireCalls(slices.DeleteFunc(slices.Clone(stepsOfPlaceOrder), func(s string) bool {
 		return s == "RedeemVoucher" || s == "HoldPoints"
-	})
-	require.Equal(t, want, e.ran)
-}
-
-// undosOfPlaceOrder are the undos in the order in which they run when everything before the pivot was done.
-var undosOfPlaceOrder = []string{
-	"CancelShipment", "VoidAuthorization", "ReleasePoints", "RestoreVoucher", "ReleaseStock", "WithdrawScreening", "WithdrawQuote",
+	})...)
 }
 
 func TestPlaceOrderRefused(t *testing.T) {
 	t.Parallel()
 
-	for _, tt := range []struct {
-		refused string
-		undos   int // how many of undosOfPlaceOrder run
-	}{
-		{"PriceOrder", 0},
-		{"ScreenFraud", 1},
-		{"AuthorizePayment", 5},
-		{"BookShipment", 6},
-		{"CapturePayment", 7},
-	} {
-		t.Run(tt.refused, func(t *testing.T) {
-			t.Parallel()
-
-			e := newOrderEnv(t)
-			e.refused[tt.refused] = true
-			err := e.placeOrder(goodOrder())
-			undos := undosOfPlaceOrder[len(undosOfPlaceOrder)-tt.undos:]
-			requireBeside(t, slices.Concat(steps(workflows.PlaceOrderPlan, tt.refused), undos), e.ran)
-			e.requireCompensated(t, err, compensation.ErrTypeRefused, tt.refused+" refused: not today")
-		})
-	}
-}
-
-// Of the three steps that run beside each other, the others may be running when one is refused.
-func TestPlaceOrderRefusedBesideOthers(t *testing.T) {
-	t.Parallel()
-
-	for refused, undo := range map[string]string{
-		"ReserveStock": "ReleaseStock", "RedeemVoucher": "RestoreVoucher", "HoldPoints": "ReleasePoints",
+	for refused, undone := range map[string][]string{
+		"PriceOrder":  {},
+		"ScreenFraud": {"PriceOrder"},
+		// Of the three steps that run beside each other, all are started before one is refused.
+		"ReserveStock":     {"PriceOrder", "ScreenFraud", "RedeemVoucher", "HoldPoints"},
+		"RedeemVoucher":    {"PriceOrder", "ScreenFraud", "ReserveStock", "HoldPoints"},
+		"HoldPoints":       {"PriceOrder", "ScreenFraud", "ReserveStock", "RedeemVoucher"},
+		"AuthorizePayment": {"PriceOrder", "ScreenFraud", "ReserveStock", "RedeemVoucher", "HoldPoints"},
+		"BookShipment":     {"PriceOrder", "ScreenFraud", "ReserveStock", "RedeemVoucher", "HoldPoints", "AuthorizePayment"},
+		"CapturePayment":   {"PriceOrder", "ScreenFraud", "ReserveStock", "RedeemVoucher", "HoldPoints", "AuthorizePayment", "BookShipment"},
 	} {
 		t.Run(refused, func(t *testing.T) {
 			t.Parallel()
 
-			e := newOrderEnv(t)
-			e.refused[refused] = true
-			err := e.placeOrder(goodOrder())
-			e.requireCompensated(t, err, compensation.ErrTypeRefused, refused+" refused: not today")
-
-			undos := slices.DeleteFunc([]string{"ReleasePoints", "RestoreVoucher", "ReleaseStock", "WithdrawScreening", "WithdrawQuote"},
-				func(s string) bool { return s == undo })
-			require.Equal(t, undos, e.ran[len(e.ran)-len(undos):])
-			require.NotContains(t, e.ran, undo)
-			require.NotContains(t, e.ran, "AuthorizePayment")
+			env := newOrderEnv(t)
+			env.Refuse(refused)
+			err := placeOrder(env, goodOrder())
+			started := until(refused, stepsOfPlaceOrder)
+			if slices.Contains([]string{"ReserveStock", "RedeemVoucher"}, refused) {
+				started = until("HoldPoints", stepsOfPlaceOrder)
+			}
+			var fence []string
+			if len(undone) > 0 {
+				fence = []string{"undo CapturePayment"}
+			}
+			env.RequireCalls(slices.Concat(started, fence, undosOf(undone...))...)
+			requireCompensated(t, env, err, compensation.ErrTypeRefused, refused+" refused: not today")
 		})
 	}
 }
@@ -112,11 +91,29 @@ func TestPlaceOrderRefusedBesideOthers(t *testing.T) {
 func TestPlaceOrderUnknownOutcome(t *testing.T) {
 	t.Parallel()
 
-	e := newOrderEnv(t)
-	e.down["AuthorizePayment"] = true
-	err := e.placeOrder(goodOrder())
-	e.requireCompensated(t, err, compensation.ErrTypeUnknown, "AuthorizePayment gave up, outcome unknown: ")
-	require.Equal(t, undosOfPlaceOrder[1:], e.ran[len(e.ran)-6:], "what may have happened is undone, too")
+	env := newOrderEnv(t)
+	env.Fail("AuthorizePayment", sagatest.Forever)
+	err := placeOrder(env, goodOrder())
+	requireCompensated(t, env, err, compensation.ErrTypeUnknown, "AuthorizePayment gave up, outcome unknown: connection reset")
+	// By then the saga does not know any more whether it saw everything, so it undoes what a lost try may have done.
+	require.Equal(t, slices.Concat(until("AuthorizePayment", stepsOfPlaceOrder), undosOf("CapturePayment"),
+		undosOf("PriceOrder", "ScreenFraud", "ReserveStock", "RedeemVoucher", "HoldPoints", "AuthorizePayment", "BookShipment"),
+	), slices.Compact(env.Calls()))
+}
+
+// Sagas that were started before there were express steps keep the history that they had.
+func TestPlaceOrderOfTheFirstRevision(t *testing.T) {
+	t.Parallel()
+
+	for _, revision := range []int{0, 1} {
+		env := newOrderEnv(t)
+		env.Refuse("BookShipment")
+		require.Error(t, env.Run(workflows.TypePlaceOrder, workflows.PlaceOrderInput{Order: goodOrder(), Revision: revision}))
+		env.RequireCalls(slices.Concat(until("BookShipment", stepsOfPlaceOrder), undosOf(until("AuthorizePayment", stepsOfPlaceOrder)...))...)
+		for _, call := range env.Log() {
+			require.False(t, call.Express, "%s", call)
+		}
+	}
 }
 
 func TestPlaceOrderReview(t *testing.T) {
@@ -135,71 +132,74 @@ func TestPlaceOrderReview(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 
-			e := newOrderEnv(t)
-			e.verdict = activities.Review
+			env := newOrderEnv(t)
+			screen(env, activities.Review)
 			if tt.decision != nil {
-				e.update(time.Hour, workflows.UpdateApproval, *tt.decision)
+				env.UpdateAfter(time.Hour, workflows.UpdateApproval, *tt.decision)
 			}
-			err := e.placeOrder(goodOrder())
+			err := placeOrder(env, goodOrder())
 			if tt.failureType == "" {
 				require.NoError(t, err)
-				requireBeside(t, steps(workflows.PlaceOrderPlan, "NotifyCustomer"), e.ran)
+				env.RequireCalls(stepsOfPlaceOrder...)
 				return
 			}
-			require.Equal(t, []string{"PriceOrder", "ScreenFraud", "WithdrawScreening", "WithdrawQuote"}, e.ran)
-			e.requireCompensated(t, err, tt.failureType, tt.cause)
+			env.RequireCalls(undoneInReview...)
+			requireCompensated(t, env, err, tt.failureType, tt.cause)
 		})
 	}
 }
 
+// undoneInReview are the calls of an order that turns back while it waits for a person. After the wait the saga does not
+// know any more whether it saw everything, so it undoes what a lost try may have done.
+var undoneInReview = slices.Concat([]string{"PriceOrder", "ScreenFraud"}, undosOf("CapturePayment"),
+	undosOf("PriceOrder", "ScreenFraud", "ReserveStock", "RedeemVoucher", "HoldPoints", "AuthorizePayment", "BookShipment"))
+
 func TestApprovalIsTakenOnceAndOnlyWhenAwaited(t *testing.T) {
 	t.Parallel()
 
-	e := newOrderEnv(t)
-	e.verdict = activities.Review
-	unsigned := e.update(time.Minute, workflows.UpdateApproval, workflows.Approval{Approved: true})
-	approved := e.update(time.Hour, workflows.UpdateApproval, workflows.Approval{Approved: true, By: "grace"})
-	again := e.update(time.Hour, workflows.UpdateApproval, workflows.Approval{By: "mallory"})
-	require.NoError(t, e.placeOrder(goodOrder()))
-	require.ErrorContains(t, unsigned.rejected, "by is missing")
-	require.True(t, approved.accepted)
-	requireType(t, again.rejected, workflows.ErrTypeNotAwaited)
+	env := newOrderEnv(t)
+	screen(env, activities.Review)
+	unsigned := env.UpdateAfter(time.Minute, workflows.UpdateApproval, workflows.Approval{Approved: true})
+	approved := env.UpdateAfter(time.Hour, workflows.UpdateApproval, workflows.Approval{Approved: true, By: "grace"})
+	again := env.UpdateAfter(time.Hour, workflows.UpdateApproval, workflows.Approval{By: "mallory"})
+	require.NoError(t, placeOrder(env, goodOrder()))
+	require.ErrorContains(t, unsigned.Rejected, "by is missing")
+	require.True(t, approved.Accepted)
+	requireType(t, again.Rejected, workflows.ErrTypeNotAwaited)
 }
 
 func TestCancelDuringReview(t *testing.T) {
 	t.Parallel()
 
-	e := newOrderEnv(t)
-	e.verdict = activities.Review
-	e.update(time.Hour, compensation.UpdateCancel, compensation.CancelRequest{By: "ada", Reason: "changed my mind"})
-	err := e.placeOrder(goodOrder())
+	env := newOrderEnv(t)
+	screen(env, activities.Review)
+	env.UpdateAfter(time.Hour, compensation.UpdateCancel, compensation.CancelRequest{By: "ada", Reason: "changed my mind"})
+	err := placeOrder(env, goodOrder())
 	require.True(t, temporal.IsCanceledError(err), "%v", err)
-	require.Equal(t, "canceled by ada: changed my mind", e.cause)
-	require.Equal(t, []string{"PriceOrder", "ScreenFraud", "WithdrawScreening", "WithdrawQuote"}, e.ran)
+	require.Equal(t, "canceled by ada: changed my mind", env.Cause())
+	env.RequireCalls(undoneInReview...)
 }
 
 func TestOverpaidOrderIsUndone(t *testing.T) {
 	t.Parallel()
 
-	e := newOrderEnv(t)
+	env := newOrderEnv(t)
 	o := goodOrder()
 	o.Points = 2600
-	err := e.placeOrder(o)
-	e.requireCompensated(t, err, workflows.ErrTypeOverpaid, "voucher and points are worth more than the order")
-	require.Equal(t, undosOfPlaceOrder[2:], e.ran[len(e.ran)-5:])
+	err := placeOrder(env, o)
+	requireCompensated(t, env, err, workflows.ErrTypeOverpaid, "voucher and points are worth more than the order")
+	started := until("HoldPoints", stepsOfPlaceOrder)
+	env.RequireCalls(slices.Concat(started, undosOf("CapturePayment"), undosOf(started...))...)
 }
 
-// requireCompensated requires that the saga ended undone, for that cause.
-func (e *env) requireCompensated(t *testing.T, err error, failureType, cause string) {
-	t.Helper()
-	requireType(t, err, failureType)
-	require.Contains(t, e.cause, cause)
-	require.Equal(t, []string{"compensating", "compensated"}, e.states)
-}
+func TestPlaceOrderDeadline(t *testing.T) {
+	t.Parallel()
 
-func requireType(t *testing.T, err error, failureType string) {
-	t.Helper()
-	var failure *temporal.ApplicationError
-	require.ErrorAs(t, err, &failure)
-	require.Equal(t, failureType, failure.Type())
+	env := newOrderEnv(t)
+	screen(env, activities.Review)
+	err := env.Run(workflows.TypePlaceOrder, workflows.PlaceOrderInput{
+		Order: goodOrder(), Deadline: time.Hour, Revision: workflows.Revision,
+	})
+	requireType(t, err, compensation.ErrTypeDeadline)
+	env.RequireCalls(undoneInReview...)
 }

@@ -17,7 +17,7 @@ import (
 func TestRecordedHistoriesReplay(t *testing.T) {
 	t.Parallel()
 
-	files := recorded(t, workflows.TypePlaceOrder, workflows.TypeReturnOrder)
+	files := recorded(t, "revision-*/"+workflows.TypePlaceOrder, "revision-*/"+workflows.TypeReturnOrder)
 	for _, file := range files {
 		t.Run(file, func(t *testing.T) {
 			t.Parallel()
@@ -31,7 +31,7 @@ func TestRecordedHistoriesReplay(t *testing.T) {
 func TestHistoryOfChangedSagaFails(t *testing.T) {
 	t.Parallel()
 
-	for _, file := range recorded(t, "must-fail") {
+	for _, file := range recorded(t, "revision-*/must-fail") {
 		require.ErrorContains(t, replay(t, file), "TMPRL1100", "replays without a non-determinism error: %s", file)
 	}
 }
