@@ -107,8 +107,8 @@ func Answer[In, Out any](e *Env, step string, answer func(In) Out) {
 	}
 }
 
-// Run runs the workflow to its end, or until it comes no further by itself: a saga that for an hour of the suite's clock
-// only waits for an operator, or tries again what has no limit, is left as it is. The error is the workflow's, nil for a
+// Run runs the workflow to its end, or until it comes no further by itself: a saga that only waits for an operator, or
+// tries again for ever, is left as it is after some minutes of the suite's clock. The error is the workflow's, nil for a
 // saga that has not ended; [Env.State] tells the two apart.
 func (e *Env) Run(workflow any, args ...any) error {
 	e.t.Helper()
@@ -169,6 +169,7 @@ func (e *Env) lose(w *worker) {
 	if w.slow.on {
 		e.slow = append(e.slow, w)
 	}
+	e.worker = nil
 	if crash.next != nil {
 		crash.next()
 	}
@@ -199,7 +200,7 @@ func (e *Env) begin(w *worker, a *activityRun, o *order) *Call {
 	if w == e.worker {
 		e.overtake()
 	}
-	o.fault = e.takeFault(a.key, a.activity.Part)
+	o.fault, o.endless = e.takeFault(a.key, a.activity.Part)
 	if w == e.worker && a.activity.Part == compensation.PartDo {
 		for _, c := range e.cancels {
 			if !c.sent && (c.step == label(a.key) || c.step == a.key.Step) {
@@ -313,7 +314,7 @@ func (e *Env) changed(w *worker, state compensation.State) {
 	if w != e.worker {
 		return
 	}
-	w.progress++
+	w.progressed()
 	e.states = append(e.states, state)
 }
 
@@ -329,7 +330,7 @@ func (e *Env) noted(w *worker, memo map[string]any) {
 	if !ok {
 		return
 	}
-	w.progress++
+	w.progressed()
 	e.parked = parked
 	if len(parked) > 0 {
 		for _, do := range e.onParked {

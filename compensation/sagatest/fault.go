@@ -81,19 +81,19 @@ func (e *Env) add(step string, part compensation.Part, kind faultKind, n int) {
 }
 
 // takeFault is what the next call comes to.
-func (e *Env) takeFault(key compensation.Key, part compensation.Part) faultKind {
+func (e *Env) takeFault(key compensation.Key, part compensation.Part) (kind faultKind, endless bool) {
 	for _, step := range []string{label(key), key.Step} {
 		k := faultKey{step, part}
 		for len(e.faults[k]) > 0 {
 			f := &e.faults[k][0]
 			if f.left > 0 {
 				f.left--
-				return f.kind
+				return f.kind, f.left > Forever/2
 			}
 			e.faults[k] = slices.Delete(e.faults[k], 0, 1)
 		}
 	}
-	return faultNone
+	return faultNone, false
 }
 
 // CancelAt sends a cancel while the step runs.
@@ -107,6 +107,14 @@ func (e *Env) CancelAt(step string) *Reply {
 // CancelAfter sends a cancel when the saga has run for that long.
 func (e *Env) CancelAfter(d time.Duration) *Reply {
 	return e.UpdateAfter(d, compensation.UpdateCancel, cancelRequest)
+}
+
+// CancelBetween sends a cancel that the next worker finds when it goes on where the last one was lost. It is for the next
+// of [Env.CrashAt] and the like.
+func (e *Env) CancelBetween() *Reply {
+	r := &Reply{}
+	e.sendAgain([]*Reply{r})
+	return r
 }
 
 // cancelRequest is the cancel that tests send.

@@ -62,6 +62,8 @@ type order struct {
 	pivot    bool
 	attempt  int
 	fault    faultKind
+	// endless tells that all calls to come have the same fault.
+	endless bool
 	// replay is what it came to when it was recorded; nil for a call that is not in the record.
 	replay *answered
 

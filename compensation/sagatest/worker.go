@@ -24,8 +24,10 @@ const (
 	// firstTask is the history's length in a saga's first workflow task, lostTry what a lost try of a task adds to it.
 	firstTask = 3
 	lostTry   = 3
-	// patience is how long a saga may come no further before it is left alone.
-	patience = time.Hour
+	// patience is how long a saga may try again to no avail before it is left.
+	patience = 10 * time.Minute
+	// aeon is longer than a saga waits for anything but an operator.
+	aeon = 365 * 24 * time.Hour
 	// unlimited stands for limits of the SDK's suite, which knows the real time only.
 	unlimited = time.Hour
 )
@@ -55,8 +57,12 @@ type worker struct {
 	// timers are the workflow's own that are running; ownTimer is set while one is started that is not.
 	timers   map[string]bool
 	ownTimer bool
-	// pending counts what was asked for with [Env.At] and is still to come, progress how often the saga came further.
-	pending, progress, seenProgress int
+	// awaitTimer is where the ID goes of a timer that bounds an await; nil while none begins.
+	awaitTimer *string
+	// pending counts what was asked for with [Env.At] and is still to come.
+	pending int
+	// progress is when the saga last came further.
+	progress time.Time
 	// lost is set when the worker is, left when the saga comes no further.
 	lost, left bool
 	lostTask   int
@@ -86,7 +92,6 @@ type activityRun struct {
 	retry       temporal.RetryPolicy
 	limit       time.Duration
 	one         func(workflow.Context) workflow.Future
-	lastFault   faultKind
 	maxAttempts int32
 }
 
@@ -105,8 +110,12 @@ func newWorker(e *Env) *worker {
 		DeadlockDetectionTimeout: unlimited,
 	})
 	w.suite.SetOnTimerScheduledListener(func(id string, _ time.Duration) {
-		if !w.ownTimer {
-			w.timers[id] = true
+		if w.ownTimer {
+			return
+		}
+		w.timers[id] = true
+		if w.awaitTimer != nil {
+			*w.awaitTimer, w.awaitTimer = id, nil
 		}
 	})
 	w.suite.SetOnTimerCanceledListener(func(id string) { delete(w.timers, id) })
@@ -155,25 +164,27 @@ func (w *worker) at(after time.Duration, do func()) {
 	}, after)
 }
 
-// watch leaves the saga when it comes no further: when for [patience] it did nothing but wait, or try again what has
-// no limit.
+// watch leaves the saga when nothing else is going to happen.
 func (w *worker) watch() {
 	w.suite.RegisterDelayedCallback(func() {
-		if w.progress == w.seenProgress && len(w.timers) == 0 && w.pending == 0 && w.bounded == 0 {
-			w.left = true
-			return
+		if w.left = w.idle(); !w.left {
+			w.watch()
 		}
-		w.seenProgress = w.progress
-		w.watch()
-	}, patience)
+	}, aeon)
 }
+
+// idle tells that no time that passes makes a difference to the saga, but for tries that have no limit.
+func (w *worker) idle() bool { return len(w.timers) == 0 && w.pending == 0 && w.bounded == 0 }
+
+// progressed notes that the saga came further.
+func (w *worker) progressed() { w.progress = w.suite.Now() }
 
 // newTask notes that the next workflow task begins: what came before is in the history.
 func (w *worker) newTask() {
 	w.left = w.left || w.slow.on // the server gives it no other task
 	w.task++
 	w.recorded = w.n
-	w.progress++
+	w.progressed()
 	w.setHistoryLength()
 }
 
@@ -203,7 +214,7 @@ func (w *worker) run(ctx workflow.Context, a *activityRun) workflow.Future {
 		out, err := w.tries(ctx, a)
 		if a.local {
 			w.locals--
-			w.progress++
+			w.progressed()
 		} else {
 			if a.limit > 0 || a.maxAttempts > 0 {
 				w.bounded--
@@ -230,8 +241,9 @@ func (w *worker) tries(ctx workflow.Context, a *activityRun) (any, error) {
 			a.limit > 0 && workflow.Now(ctx).Add(pause).Sub(began) > a.limit:
 			return nil, err
 		}
-		if a.lastFault == faultNone {
-			w.progress++
+		if w.idle() && w.suite.Now().Sub(w.progress) > max(patience, 2*pause) {
+			w.left = true
+			w.await(ctx, never)
 		}
 		if w.sleep(ctx, a.asked, pause) != nil {
 			return nil, temporal.NewCanceledError()
@@ -295,7 +307,9 @@ func (w *worker) call(ctx workflow.Context, a *activityRun, attempt int) (any, e
 	}
 	err := a.one(ctx).Get(ctx, out)
 	w.n++
-	a.lastFault = o.fault
+	if !o.endless {
+		w.progressed()
+	}
 	if !a.local {
 		w.recorded = w.n
 	}
@@ -415,6 +429,31 @@ func (o *outbound) ExecuteLocalActivity(ctx workflow.Context, name string, args 
 		return o.Next.ExecuteLocalActivity(workflow.WithLocalActivityOptions(ctx, options), name, args...)
 	}
 	return o.worker.run(ctx, run)
+}
+
+// AwaitWithTimeout and AwaitWithOptions forget the timer when the condition has come true: the SDK lets it run on.
+func (o *outbound) AwaitWithTimeout(ctx workflow.Context, timeout time.Duration, condition func() bool) (bool, error) {
+	id, condition := o.worker.expectTimer(condition)
+	defer func() { delete(o.worker.timers, *id) }()
+	return o.Next.AwaitWithTimeout(ctx, timeout, condition)
+}
+
+func (o *outbound) AwaitWithOptions(ctx workflow.Context, options workflow.AwaitOptions, condition func() bool) (bool, error) {
+	id, condition := o.worker.expectTimer(condition)
+	defer func() { delete(o.worker.timers, *id) }()
+	return o.Next.AwaitWithOptions(ctx, options, condition)
+}
+
+// expectTimer notes the ID of the timer that is started before the condition is asked for.
+func (w *worker) expectTimer(condition func() bool) (id *string, _ func() bool) {
+	id = new(string)
+	w.awaitTimer = id
+	return id, func() bool {
+		if w.awaitTimer == id {
+			w.awaitTimer = nil
+		}
+		return condition()
+	}
 }
 
 func (o *outbound) UpsertTypedSearchAttributes(ctx workflow.Context, updates ...temporal.SearchAttributeUpdate) error {

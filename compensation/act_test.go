@@ -1,0 +1,236 @@
+package compensation_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/compensation/sagatest"
+)
+
+// parcel is what the last step of the sagas here is asked for. It checks what an operator gives.
+type parcel struct {
+	To string `json:"to"`
+}
+
+func (p parcel) Validate() error {
+	if p.To == "" {
+		return errors.New("to is missing")
+	}
+	return nil
+}
+
+func someSend(context.Context, compensation.Key, parcel) (parcel, error) { return parcel{}, nil }
+
+// The steps of a saga that can be parked everywhere.
+var (
+	parkedBefore = onUnknown(compensatable("Hold"), compensation.ParkUnknown)
+	sendParcel   = compensation.Step[parcel, parcel]{Name: "Send", Kind: compensation.Retriable, Do: someSend}
+	parkable     = compensation.MustPlan("Parkable", compensatable("Book"), parkedBefore, pivot(), sendParcel)
+)
+
+func runParkable(ctx workflow.Context) (string, error) {
+	return compensation.Run(ctx, parkable.WithDeadline(time.Hour), func(ctx workflow.Context) (string, error) {
+		for _, st := range []step{compensatable("Book"), parkedBefore, pivot()} {
+			if _, err := st.Run(ctx, st.Name); err != nil {
+				return "", err
+			}
+		}
+		sent, err := sendParcel.Run(ctx, parcel{To: "ada"})
+		return sent.To, err
+	})
+}
+
+// What is parked in each of these, and how.
+var (
+	undoParked = func(e *sagatest.Env) { e.Refuse("Pay"); e.RefuseUndo("Book") }
+	sendParked = func(e *sagatest.Env) { e.Refuse("Send") }
+	holdParked = func(e *sagatest.Env) { e.Fail("Hold", sagatest.Forever) }
+	nobody     = compensation.Act{Reason: "because"}
+	grace      = compensation.Act{By: "grace", Reason: "because", Reference: "T-1"}
+)
+
+func with(change func(*compensation.Act)) compensation.Act {
+	a := grace
+	change(&a)
+	return a
+}
+
+// An act that does not fit is rejected, and says why.
+func TestActsThatDoNotFit(t *testing.T) {
+	t.Parallel()
+
+	for name, tt := range map[string]struct {
+		faults func(*sagatest.Env)
+		update string
+		act    compensation.Act
+		why    string
+	}{
+		"nobody":                     {sendParked, compensation.UpdateRetry, nobody, "by is missing"},
+		"no reason":                  {sendParked, compensation.UpdateSkip, compensation.Act{By: "grace"}, "reason is missing"},
+		"no reference":               {sendParked, compensation.UpdateMarkDone, compensation.Act{By: "grace", Reason: "done"}, "reference is missing"},
+		"another step":               {sendParked, compensation.UpdateRetry, with(func(a *compensation.Act) { a.Step = "Book" }), "Book is not parked; parked is Send"},
+		"another item":               {sendParked, compensation.UpdateRetry, with(func(a *compensation.Act) { a.Step, a.Item = "Send", "x" }), "Send.x is not parked"},
+		"input of another shape":     {sendParked, compensation.UpdateRetryWithInput, with(func(a *compensation.Act) { a.Input = json.RawMessage(`{"too":"x"}`) }), `input: json: unknown field "too"`},
+		"input that is not valid":    {sendParked, compensation.UpdateRetryWithInput, with(func(a *compensation.Act) { a.Input = json.RawMessage(`{}`) }), "input: to is missing"},
+		"input with something after": {sendParked, compensation.UpdateRetryWithInput, with(func(a *compensation.Act) { a.Input = json.RawMessage(`[{"to":"x"}]`) }), "input: "},
+		"no input":                   {sendParked, compensation.UpdateRetryWithInput, grace, "input: "},
+		"result of another shape":    {sendParked, compensation.UpdateMarkDone, with(func(a *compensation.Act) { a.Result = json.RawMessage(`7`) }), "result: "},
+		"compensate after the pivot": {sendParked, compensation.UpdateCompensate, grace, "past its pivot"},
+		"input of an undo":           {undoParked, compensation.UpdateRetryWithInput, grace, "the undo of Book is not a retriable step"},
+		"result of an undo":          {undoParked, compensation.UpdateMarkDone, with(func(a *compensation.Act) { a.Result = json.RawMessage(`"x"`) }), "an undo has none"},
+		"compensate on the way back": {undoParked, compensation.UpdateCompensate, grace, "on its way back"},
+		"deadline on the way back":   {undoParked, compensation.UpdateExtendDeadline, with(func(a *compensation.Act) { a.Deadline = time.Now().Add(time.Hour) }), "turned back already"},
+		"skip before the pivot":      {holdParked, compensation.UpdateSkip, grace, "compensate, or mark it done"},
+		"input before the pivot":     {holdParked, compensation.UpdateRetryWithInput, grace, "Hold is not a retriable step"},
+		"deadline that has passed":   {holdParked, compensation.UpdateExtendDeadline, with(func(a *compensation.Act) { a.Deadline = time.Unix(0, 0) }), "not in the future"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			env := sagatest.New(t, parkable)
+			tt.faults(env)
+			var reply *sagatest.Reply
+			env.WhenParked(func([]compensation.ParkedStep) {
+				if reply == nil {
+					reply = env.Act(tt.update, tt.act)
+				}
+			})
+			_ = env.Run(runParkable) // it stays parked, or turns back at its deadline
+			require.NotNil(t, reply, "nothing is parked")
+			require.ErrorContains(t, reply.Rejected, tt.why)
+			require.Equal(t, compensation.ErrTypeActRefused, requireType(t, reply.Rejected, compensation.ErrTypeActRefused).Type())
+		})
+	}
+}
+
+func TestActs(t *testing.T) {
+	t.Parallel()
+
+	for name, tt := range map[string]struct {
+		faults  func(*sagatest.Env)
+		update  string
+		act     compensation.Act
+		state   compensation.State
+		effects []string
+	}{
+		"skip an undo": {undoParked, compensation.UpdateSkip, grace, compensation.CompensatedWithExceptions, []string{"Book"}},
+		"mark an undo done": {
+			undoParked, compensation.UpdateMarkDone, grace, compensation.Compensated, []string{"Book"}, // nobody told the fake
+		},
+		"retry an undo": {
+			func(e *sagatest.Env) { undoParked(e); e.WhenParked(func([]compensation.ParkedStep) { e.Mend("Book") }) },
+			compensation.UpdateRetry, grace, compensation.Compensated, nil,
+		},
+		"skip a step":                   {sendParked, compensation.UpdateSkip, grace, compensation.Completed, []string{"Book", "Hold", "Pay"}},
+		"mark a step done":              {sendParked, compensation.UpdateMarkDone, grace, compensation.Completed, []string{"Book", "Hold", "Pay"}},
+		"compensate":                    {holdParked, compensation.UpdateCompensate, grace, compensation.Compensated, nil},
+		"mark a step before pivot done": {holdParked, compensation.UpdateMarkDone, grace, compensation.Completed, []string{"Book", "Pay", "Send"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			env := sagatest.New(t, parkable)
+			tt.faults(env)
+			var reply *sagatest.Reply
+			env.WhenParked(func([]compensation.ParkedStep) {
+				if reply == nil {
+					reply = env.Act(tt.update, tt.act)
+				}
+			})
+			_ = env.Run(runParkable) // the state says how it ends
+			require.NotNil(t, reply, "nothing is parked")
+			require.NoError(t, reply.Rejected)
+			require.NoError(t, reply.Err)
+			env.RequireState(tt.state)
+			require.Empty(t, env.Parked())
+			require.ElementsMatch(t, tt.effects, env.Effects())
+		})
+	}
+}
+
+func TestActsChangeInputAndResult(t *testing.T) {
+	t.Parallel()
+
+	for update, act := range map[string]compensation.Act{
+		compensation.UpdateRetryWithInput: with(func(a *compensation.Act) { a.Input = json.RawMessage(`{"to":"bob"}`) }),
+		compensation.UpdateMarkDone:       with(func(a *compensation.Act) { a.Result = json.RawMessage(`{"to":"bob"}`) }),
+	} {
+		t.Run(update, func(t *testing.T) {
+			t.Parallel()
+
+			env := sagatest.New(t, parkable)
+			sagatest.Answer(env, "Send", func(in parcel) parcel { return in })
+			env.Refuse("Send")
+			env.WhenParked(func([]compensation.ParkedStep) { env.Mend("Send"); env.Act(update, act) })
+			require.NoError(t, env.Run(runParkable))
+			var to string
+			env.Result(&to)
+			require.Equal(t, "bob", to)
+		})
+	}
+}
+
+// What may still succeed is tried while it is parked.
+func TestParkedSagaGoesOnByItself(t *testing.T) {
+	t.Parallel()
+
+	env := sagatest.New(t, parkable)
+	env.Refuse("Pay")
+	env.FailUndo("Book", sagatest.Forever)
+	trying := false
+	env.WhenParked(func(parked []compensation.ParkedStep) {
+		trying = parked[0].Trying
+		env.Mend("Book")
+	})
+	require.Error(t, env.Run(runParkable))
+	require.True(t, trying)
+	env.RequireState(compensation.Compensated)
+	require.Empty(t, env.Effects())
+	require.Equal(t, []compensation.State{
+		compensation.Compensating, compensation.Parked, compensation.Compensating, compensation.Compensated,
+	}, env.States())
+}
+
+// A deadline that passes after the pivot parks the saga, and what it does goes on.
+func TestDeadlineAfterThePivot(t *testing.T) {
+	t.Parallel()
+
+	env := sagatest.New(t, parkable)
+	env.Fail("Send", sagatest.Forever)
+	extended := false
+	env.WhenParked(func(parked []compensation.ParkedStep) {
+		if extended {
+			return
+		}
+		extended = true
+		require.True(t, parked[0].Trying)
+		require.NoError(t, env.Act(compensation.UpdateExtendDeadline, with(func(a *compensation.Act) {
+			a.Deadline = env.Environment().Now().Add(time.Hour)
+		})).Rejected)
+		env.At(30*time.Minute, func() {
+			require.Empty(t, env.Parked(), "extending the deadline unparks")
+			env.Mend("Send")
+		})
+	})
+	require.NoError(t, env.Run(runParkable))
+	require.True(t, extended)
+	env.RequireState(compensation.Completed)
+}
+
+func TestDeadlineBeforeThePivot(t *testing.T) {
+	t.Parallel()
+
+	env := sagatest.New(t, parkable)
+	holdParked(env)
+	err := env.Run(runParkable)
+	requireType(t, err, compensation.ErrTypeDeadline)
+	env.RequireState(compensation.Compensated)
+	require.Empty(t, env.Effects())
+}

@@ -1,0 +1,141 @@
+package sagatest
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/amends-dev/amends/compensation"
+)
+
+// Matrix runs a saga once for each step of its plan and each way in which the step can fail, and requires after each
+// what [Env.RequireSound] says. newEnv makes an environment with the answers that the saga needs, run runs it so that,
+// without a fault, every step of the plan is called.
+//
+// The ways: refused; unanswered once, for ever, and after the effect; a do that arrives after its undo; an undo that is
+// unanswered once, after its effect, for ever, or refused; a cancel while the step runs; a worker that is lost while it
+// runs, or is only slow, with what another worker may find then: that nothing else happened, that a cancel came, that a
+// step is refused now.
+func Matrix(t *testing.T, newEnv func(TB) *Env, run func(*Env) error) {
+	t.Helper()
+	base := newEnv(t)
+	require.NoError(t, run(base), "without a fault")
+	base.RequireState(compensation.Completed)
+	m := matrix{newEnv: newEnv, run: run, plan: base.plan.Steps(), complete: base.Effects()}
+	for i, st := range m.plan {
+		require.True(t, slices.ContainsFunc(base.calls, func(c *Call) bool { return c.Key.Step == st.Name }),
+			"without a fault, %s is not called", st.Name)
+		t.Run(st.Name, func(t *testing.T) {
+			t.Parallel()
+
+			for _, c := range m.cells(i) {
+				t.Run(c.name, func(t *testing.T) { m.check(t, c) })
+			}
+		})
+	}
+}
+
+type matrix struct {
+	newEnv   func(TB) *Env
+	run      func(*Env) error
+	plan     []compensation.StepInfo
+	complete []string
+}
+
+// cell is one way to fail.
+type cell struct {
+	name   string
+	faults func(*Env)
+}
+
+func (m *matrix) check(t *testing.T, c cell) {
+	t.Helper()
+	env := m.newEnv(t)
+	c.faults(env)
+	_ = m.run(env) // any end will do that is sound
+	env.RequireSound(m.complete)
+}
+
+func (m *matrix) cells(i int) []cell {
+	st := m.plan[i]
+	name := st.Name
+	cells := []cell{
+		{"refused", func(e *Env) { e.Refuse(name) }},
+		{"unknown once", func(e *Env) { e.Fail(name, 1) }},
+		{"unknown once, then refused", func(e *Env) { e.Fail(name, 1); e.Refuse(name) }},
+		{"unknown until it is an ordinary activity", func(e *Env) { e.Fail(name, 4) }},
+		{"unknown for ever", func(e *Env) { e.Fail(name, Forever) }},
+		{"reply lost", func(e *Env) { e.LoseReply(name, 1) }},
+		{"reply lost, then unknown for ever", func(e *Env) { e.LoseReply(name, 1); e.Fail(name, Forever) }},
+		{"every reply lost", func(e *Env) { e.LoseReply(name, Forever) }},
+		{"late, then refused", func(e *Env) { e.LateDo(name); e.Refuse(name) }},
+		{"late, then unknown for ever", func(e *Env) { e.LateDo(name); e.Fail(name, Forever) }},
+		{"canceled", func(e *Env) { e.CancelAt(name) }},
+		{"canceled while unknown", func(e *Env) { e.CancelAt(name); e.Fail(name, 4) }},
+		{"canceled, and every reply lost", func(e *Env) { e.CancelAt(name); e.LoseReply(name, Forever) }},
+	}
+	if st.Kind != compensation.Retriable {
+		cells = append(cells, m.undoCells(i)...)
+	}
+	return append(cells, m.crashCells(i)...)
+}
+
+// undoCells are what can go wrong while the step is undone.
+func (m *matrix) undoCells(i int) []cell {
+	name, back := m.plan[i].Name, m.turnBack(i)
+	return []cell{
+		{"undo unknown once", func(e *Env) { back(e); e.FailUndo(name, 1) }},
+		{"undo unknown until it is an ordinary activity", func(e *Env) { back(e); e.FailUndo(name, 4) }},
+		{"undo unknown for ever", func(e *Env) { back(e); e.FailUndo(name, Forever) }},
+		{"undo reply lost", func(e *Env) { back(e); e.LoseUndoReply(name, 1) }},
+		{"undo refused", func(e *Env) { back(e); e.RefuseUndo(name) }},
+		{"worker lost at undo", func(e *Env) { back(e); e.CrashAtUndo(name, nil) }},
+		{"worker lost at undo, then not refused", func(e *Env) {
+			back(e)
+			e.CrashAtUndo(name, func() { e.faults = map[faultKey][]fault{} })
+		}},
+		{"worker lost at undo, then canceled", func(e *Env) {
+			back(e)
+			e.CrashAtUndo(name, func() { e.CancelBetween() })
+		}},
+	}
+}
+
+// turnBack makes the saga turn back when the step is done, or, for the pivot, when all before it are.
+func (m *matrix) turnBack(i int) func(*Env) {
+	if m.plan[i].Kind == compensation.Pivot {
+		return func(e *Env) { e.Fail(m.plan[i].Name, Forever) }
+	}
+	for _, st := range m.plan[i+1:] {
+		if st.Group != m.plan[i].Group {
+			return func(e *Env) { e.Refuse(st.Name) }
+		}
+	}
+	return func(e *Env) { e.CancelAt(m.plan[i].Name) }
+}
+
+// crashCells are what another worker may find that goes on where one was lost.
+func (m *matrix) crashCells(i int) []cell {
+	name := m.plan[i].Name
+	var cells []cell
+	crash := func(suffix string, then func(*Env)) {
+		cells = append(cells, cell{"worker lost" + suffix, func(e *Env) { e.CrashAt(name, func() { then(e) }) }})
+		if !m.plan[i].Express {
+			return // the record has it, so a slow worker could do nothing
+		}
+		cells = append(cells,
+			cell{"worker slow" + suffix, func(e *Env) { e.SlowAt(name, []int{1}, func() { then(e) }) }},
+			cell{"worker slower" + suffix, func(e *Env) { e.SlowAt(name, []int{0, 0, 1, 0}, func() { then(e) }) }},
+		)
+	}
+	crash("", func(*Env) {})
+	crash(", then canceled", func(e *Env) { e.CancelBetween() })
+	for _, st := range m.plan {
+		crash(", then "+st.Name+" refused", func(e *Env) { e.Refuse(st.Name) })
+	}
+	for _, st := range m.plan[:i+1] {
+		crash(", then "+st.Name+" unknown for ever", func(e *Env) { e.Fail(st.Name, Forever) })
+	}
+	return cells
+}

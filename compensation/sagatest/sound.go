@@ -1,0 +1,210 @@
+package sagatest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/amends-dev/amends/compensation"
+)
+
+// RequireSound requires of a saga that was run what every saga owes, whatever failed:
+//
+//   - each effect came about at most once, under the key of saga and step;
+//   - a completed saga has the effects of complete, which are those of a run without faults (nil where that is not
+//     known), and a compensated one has none;
+//   - a saga that has not ended is parked, or tries a step after its pivot; the only effects that stand are those whose
+//     undo is parked, or, where nothing was undone, all;
+//   - undos began in reverse order of start;
+//   - no worker started a step after it began to undo, but for undos of steps that it went on without;
+//   - nothing was undone after the pivot.
+//
+// It is for sagas without an operator.
+func (e *Env) RequireSound(complete []string) {
+	e.t.Helper()
+	if faults := e.unsound(complete); len(faults) > 0 {
+		e.t.Errorf("unsound: %s\n%s", strings.Join(faults, "\n         "), e.story())
+		e.t.FailNow()
+	}
+}
+
+// story tells what happened, for people.
+func (e *Env) story() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "state %s, cause %q, error %v\n", e.State(), e.cause, e.err)
+	for _, p := range e.parked {
+		fmt.Fprintf(&b, "parked: %s %s: %s\n", p.Part, p.Step, p.Reason)
+	}
+	var last string
+	for i, c := range e.calls {
+		line := fmt.Sprintf("worker %d: %s: %s", c.Worker, c, c.Outcome)
+		if c.Express {
+			line += ", express"
+		}
+		if c.Effect {
+			line += ", effect"
+		}
+		if line != last {
+			fmt.Fprintf(&b, "%4d %s\n", i, line)
+		}
+		last = line
+	}
+	fmt.Fprintf(&b, "effects: %v", e.Effects())
+	return b.String()
+}
+
+func (e *Env) unsound(complete []string) []string {
+	return slices.Concat(e.unsoundEffects(), e.unsoundEnd(complete), e.unsoundOrder(), e.unsoundStarts(), e.unsoundUndos())
+}
+
+// unsoundEffects checks that each effect came about at most once.
+func (e *Env) unsoundEffects() (faults []string) {
+	times := map[string]int{}
+	for _, c := range e.calls {
+		if c.Key.Saga != e.id {
+			faults = append(faults, fmt.Sprintf("%s has the key %s of another saga", c, c.Key))
+		}
+		if c.Effect && c.Part == compensation.PartDo {
+			times[label(c.Key)]++
+		}
+	}
+	for step, n := range times {
+		if n > 1 {
+			faults = append(faults, fmt.Sprintf("%s was done %d times", step, n))
+		}
+	}
+	slices.Sort(faults)
+	return faults
+}
+
+// unsoundEnd checks the effects that stand against the state.
+func (e *Env) unsoundEnd(complete []string) []string {
+	standing := e.Effects()
+	state := e.State()
+	switch {
+	case state == compensation.Completed:
+		if complete != nil && !sameSet(standing, complete) {
+			return []string{fmt.Sprintf("the saga completed with the effects %v, not %v", standing, complete)}
+		}
+		if len(e.parked) > 0 {
+			return []string{"the saga completed while something was parked"}
+		}
+		return nil
+	case e.ended && state == compensation.Compensated:
+		if len(standing) > 0 {
+			return []string{fmt.Sprintf("the saga is compensated, but %v stand", standing)}
+		}
+		return nil
+	case e.ended:
+		return []string{fmt.Sprintf("the saga ended as %s", state)}
+	case state == compensation.Running && !slices.Contains(standing, e.plan.Pivot()):
+		return []string{"the saga goes on for ever before its pivot"}
+	case state == compensation.Compensating:
+		return []string{"the saga undoes for ever, and nobody is told"}
+	}
+	return e.unsoundRest(standing)
+}
+
+// unsoundRest checks the effects that stand of a saga that has not ended.
+func (e *Env) unsoundRest(standing []string) (faults []string) {
+	var parked []string
+	back := false
+	for _, p := range e.parked {
+		if p.Part != compensation.PartUndo {
+			continue
+		}
+		parked = append(parked, label(compensation.Key{Saga: e.id, Step: p.Step, Item: p.Item}))
+		back = back || !e.isPivot(p.Step)
+	}
+	for _, c := range e.calls {
+		if back && c.Effect && c.Part == compensation.PartDo && slices.Contains(standing, label(c.Key)) && !slices.Contains(parked, label(c.Key)) {
+			faults = append(faults, fmt.Sprintf("the saga is parked on its way back, but %s stands and is not parked", c))
+		}
+		if !back && c.Effect && c.Part == compensation.PartUndo {
+			faults = append(faults, fmt.Sprintf("the saga is %s, but %s has taken effect", e.State(), c))
+		}
+	}
+	return faults
+}
+
+// unsoundOrder checks that undos began in reverse order of start. Steps that nobody started are undone in reverse order
+// of the plan.
+func (e *Env) unsoundOrder() (faults []string) {
+	var starts []string
+	for _, c := range e.calls {
+		if c.Part == compensation.PartDo && !slices.Contains(starts, label(c.Key)) {
+			starts = append(starts, label(c.Key))
+		}
+	}
+	var plan []string
+	for _, st := range e.plan.Steps() {
+		plan = append(plan, st.Name)
+	}
+	for worker := range e.workers {
+		var began []string
+		for _, c := range e.calls {
+			undone := label(c.Key)
+			if c.Worker != worker+1 || c.Part != compensation.PartUndo || e.isPivot(c.Key.Step) || slices.Contains(began, undone) {
+				continue
+			}
+			for _, before := range began {
+				order := starts
+				if !slices.Contains(starts, before) && !slices.Contains(starts, undone) {
+					order = plan
+				}
+				if i, j := slices.Index(order, before), slices.Index(order, undone); i >= 0 && j >= 0 && i < j {
+					faults = append(faults, fmt.Sprintf("%s was undone before %s, which came later", before, undone))
+				}
+			}
+			began = append(began, undone)
+		}
+	}
+	return faults
+}
+
+// unsoundStarts checks that no worker started a step after it began to undo.
+func (e *Env) unsoundStarts() (faults []string) {
+	for worker := range e.workers {
+		done := map[string]bool{}
+		undoing := ""
+		for _, c := range e.calls {
+			if c.Worker != worker+1 {
+				continue
+			}
+			switch {
+			case c.Part == compensation.PartDo && undoing != "":
+				faults = append(faults, fmt.Sprintf("worker %d started %s after it began to undo with %s", worker+1, c, undoing))
+			case c.Part == compensation.PartDo:
+				done[label(c.Key)] = done[label(c.Key)] || c.Outcome == Done
+			case c.Part == compensation.PartUndo && !e.isPivot(c.Key.Step) && done[label(c.Key)]:
+				undoing = label(c.Key)
+			}
+		}
+	}
+	return faults
+}
+
+// unsoundUndos checks that nothing was undone after the pivot.
+func (e *Env) unsoundUndos() (faults []string) {
+	pivot := false
+	for _, c := range e.calls {
+		if pivot && c.Part == compensation.PartUndo && !e.isPivot(c.Key.Step) {
+			faults = append(faults, fmt.Sprintf("%s came after the pivot", c))
+		}
+		pivot = pivot || (c.Effect && c.Part == compensation.PartDo && e.isPivot(c.Key.Step))
+	}
+	return faults
+}
+
+func sameSet(a, b []string) bool {
+	a, b = slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b))
+	return slices.Equal(a, b)
+}
+
+// RequireEffects requires that these effects stand, in any order, and no others.
+func (e *Env) RequireEffects(want ...string) {
+	e.t.Helper()
+	require.ElementsMatch(e.t, want, e.Effects())
+}
