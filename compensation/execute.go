@@ -167,6 +167,9 @@ func (s *saga) undo(ctx workflow.Context, e *execution, unlimited bool) error {
 		err = e.express(ctx, e.definition.undo, e.undoSummary, e.key).Get(ctx, nil)
 	}
 	s.recordFirst = false
+	if undecided(err) {
+		s.flush(ctx)
+	}
 	if undecided(err) && s.pause(ctx, e, err) == nil {
 		err = workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, e.undoOptions(e.key, unlimited)),
 			functionName(e.definition.undo), e.key).Get(ctx, nil)

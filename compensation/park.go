@@ -212,13 +212,33 @@ func (s *saga) shown() State {
 	return s.state
 }
 
-// publish writes the state of a saga that turned back, or back again, to where lists and searches find it.
+// publish writes the saga's state to where lists and searches find it.
 func (s *saga) publish(ctx workflow.Context) {
 	s.show(ctx)
-	if s.state == Compensating || s.state == Running {
+	if s.published != s.cause {
 		s.upsertMemo(ctx, map[string]any{MemoCause: s.cause})
+		s.published = s.cause
 	}
+	s.unpublished = false
 	s.upsertState(ctx, SearchAttributeState.ValueSet(string(s.shown())))
+}
+
+// publishLater publishes the state when the saga waits for something that is not express. Most sagas that turn back come
+// to their end before that, and nobody could have seen the state between.
+func (s *saga) publishLater(ctx workflow.Context) {
+	s.show(ctx)
+	s.unpublished = true
+	slow := slices.ContainsFunc(s.executions, func(e *execution) bool { return !e.settled && !e.expressing })
+	if slow || !s.plan.hasExpress() {
+		s.publish(ctx)
+	}
+}
+
+// flush publishes what was left for later.
+func (s *saga) flush(ctx workflow.Context) {
+	if s.unpublished {
+		s.publish(ctx)
+	}
 }
 
 // publishParked writes what is parked to where lists and searches find it.
@@ -230,6 +250,10 @@ func (s *saga) publishParked(ctx workflow.Context) {
 		if p.execution != nil {
 			items[i].Step, items[i].Item = p.execution.key.Step, p.execution.key.Item
 		}
+	}
+	if s.unpublished {
+		s.upsertMemo(ctx, map[string]any{MemoCause: s.cause})
+		s.published, s.unpublished = s.cause, false
 	}
 	s.upsertMemo(ctx, map[string]any{MemoParked: items})
 	since := SearchAttributeParkedSince.ValueUnset()

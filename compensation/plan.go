@@ -120,6 +120,10 @@ func (p *Plan) Durable() *Plan {
 	return &q
 }
 
+func (p *Plan) hasExpress() bool {
+	return slices.ContainsFunc(p.steps, func(d definition) bool { return !d.durable })
+}
+
 // pivot is the plan's pivot, nil if it has none.
 func (p *Plan) pivot() *definition {
 	for i := range p.steps {

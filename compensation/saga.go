@@ -68,6 +68,9 @@ type saga struct {
 	// reversal is what turns the saga back; nil if nothing does.
 	reversal *reversal
 	cause    string
+	// published is the cause that lists show, and unpublished tells that they do not show the state yet.
+	published   string
+	unpublished bool
 	// recordFirst makes the next undo an ordinary activity (see [saga.certain]).
 	recordFirst bool
 	// exceptions is set when an undo was skipped.
@@ -269,7 +272,7 @@ func (s *saga) turnBack(ctx workflow.Context, cause error) (again bool, _ error)
 		s.cause = s.reversal.sentence()
 	}
 	s.stop()
-	s.publish(ctx)
+	s.publishLater(ctx)
 	s.await(ctx)
 	certain := s.certain(ctx)
 	// A certain saga that has nothing to undo can do no harm to another try.
@@ -300,7 +303,10 @@ func (s *saga) goForward(ctx workflow.Context) {
 	s.forward = true
 	s.reversal = nil // it came too late
 	s.state, s.cause = Running, ""
-	s.publish(ctx)
+	if !s.unpublished {
+		s.publish(ctx)
+	}
+	s.unpublished = false
 	if s.deadline.passed {
 		s.overdue(ctx)
 	}

@@ -130,6 +130,7 @@ func newWorker(e *Env) *worker {
 		configure(w.suite)
 	}
 	w.setHistoryLength()
+	w.progressed()
 	for _, t := range e.timed {
 		w.at(t.after, t.do)
 	}
@@ -174,7 +175,9 @@ func (w *worker) watch() {
 }
 
 // idle tells that no time that passes makes a difference to the saga, but for tries that have no limit.
-func (w *worker) idle() bool { return len(w.timers) == 0 && w.pending == 0 && w.bounded == 0 }
+func (w *worker) idle() bool {
+	return len(w.timers) == 0 && w.pending == 0 && w.bounded == 0 && w.locals == 0
+}
 
 // progressed notes that the saga came further.
 func (w *worker) progressed() { w.progress = w.suite.Now() }
