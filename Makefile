@@ -70,7 +70,7 @@ lint-golangci: .bin/.tools
 
 .PHONY: lint-workflows
 lint-workflows: .bin/.tools
-	CGO_ENABLED=0 .bin/workflowcheck ./workflows/... ./compensation/...
+	CGO_ENABLED=0 .bin/workflowcheck ./workflows ./compensation
 
 .PHONY: lint-modules
 lint-modules:

@@ -84,7 +84,7 @@ func (e *execution) isExpress() bool { return !e.durable && e.key.Item == "" }
 // undecided tells whether another try may succeed where express ones did not.
 func undecided(err error) bool {
 	var app *temporal.ApplicationError
-	return err != nil && !(errors.As(err, &app) && app.NonRetryable())
+	return err != nil && (!errors.As(err, &app) || !app.NonRetryable())
 }
 
 // pause waits as long as the participant asked for, if it did.
@@ -256,4 +256,3 @@ func outOfTime(err error) bool {
 	var timeout *temporal.TimeoutError
 	return errors.As(err, &timeout) || (errors.As(err, &activity) && undecided(err))
 }
-

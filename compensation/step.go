@@ -153,7 +153,9 @@ func (st Step[In, Out]) Start(ctx workflow.Context, in In) *Future[Out] {
 	}
 	f.execution = e
 	if e.settled { // by an earlier run of the body
-		f.out = e.out.(*Out)
+		if out, ok := e.out.(*Out); ok {
+			f.out = out
+		}
 		settle.SetError(e.err)
 		return f
 	}
@@ -188,8 +190,8 @@ func (st Step[In, Out]) definitions() []definition {
 		readIn: func(text json.RawMessage) (any, error) { return read[In](text) },
 		readOut: func(text json.RawMessage, out any) error {
 			v, err := read[Out](text)
-			if err == nil && out != nil {
-				*out.(*Out) = v
+			if target, ok := out.(*Out); ok && err == nil {
+				*target = v
 			}
 			return err
 		},
