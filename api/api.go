@@ -30,6 +30,14 @@ type Options struct {
 	ApprovalWithin time.Duration
 	// GoodsWithin is how long the goods of a return may take. Default [workflows.DefaultGoodsWithin].
 	GoodsWithin time.Duration
+	// OrderDeadline and ReturnDeadline are how long after its start a saga should be done. One that is not turns back, or,
+	// past its pivot, is parked. Default: no deadline.
+	OrderDeadline, ReturnDeadline time.Duration
+	// EagerStart asks Temporal to hand a saga's first task to a worker in this process at once, without a queue between.
+	// It needs a worker of [workflows.TaskQueue] that was made from the same client and polls; without one, or with a
+	// server that does not do it, it changes nothing. Not for workers with a deployment version: the saga would begin on
+	// theirs, whichever is current.
+	EagerStart bool
 	// Logger gets a line for each request, and the causes of answers that say only "internal". Default [slog.Default].
 	Logger *slog.Logger
 	// Version is what the API calls itself in its description. Default "dev".

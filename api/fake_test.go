@@ -32,7 +32,7 @@ type fakeTemporal struct {
 	down    error
 	sagas   map[string]*saga
 	updates []client.UpdateWorkflowOptions
-	// answer is what a worker says to an update; nil for no worker.
+	// answer is what a worker says to an update, errBusy if nothing for now; nil for no worker.
 	answer func(client.UpdateWorkflowOptions) (any, error)
 	// pollers are when workers were last seen, by the kind of tasks they poll for.
 	pollers map[enumspb.TaskQueueType][]time.Time
@@ -187,7 +187,14 @@ type fakeUpdate struct {
 	err    error
 }
 
-func (u fakeUpdate) Get(_ context.Context, out any) error {
+// errBusy is the answer of a worker that has taken an update and goes on with it.
+var errBusy = errors.New("busy")
+
+func (u fakeUpdate) Get(ctx context.Context, out any) error {
+	if errors.Is(u.err, errBusy) {
+		<-ctx.Done()
+		return client.NewWorkflowUpdateServiceTimeoutOrCanceledError(ctx.Err())
+	}
 	if u.err != nil {
 		return u.err
 	}

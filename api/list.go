@@ -87,15 +87,15 @@ func listQuery(c collection, state compensation.State) string {
 	attribute := compensation.SearchAttributeState.GetName()
 	query := "WorkflowType = '" + c.workflowType + "'"
 	switch state {
-	case compensation.Running, compensation.Compensating:
+	case compensation.Running, compensation.Compensating, compensation.Parked:
 		query += " AND ExecutionStatus = 'Running' AND " + attribute + " = '" + string(state) + "'"
 	case compensation.Completed:
 		query += " AND ExecutionStatus = 'Completed'"
-	case compensation.Compensated:
+	case compensation.Compensated, compensation.CompensatedWithExceptions:
 		query += " AND ExecutionStatus IN ('Failed', 'Canceled') AND " + attribute + " = '" + string(state) + "'"
 	case compensation.Terminated:
 		query += " AND (ExecutionStatus IN ('Terminated', 'TimedOut') OR (ExecutionStatus IN ('Failed', 'Canceled') AND " +
-			attribute + " != '" + string(compensation.Compensated) + "'))"
+			attribute + " NOT IN ('" + string(compensation.Compensated) + "', '" + string(compensation.CompensatedWithExceptions) + "')))"
 	}
 	return query
 }

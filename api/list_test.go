@@ -57,10 +57,13 @@ func TestListByState(t *testing.T) {
 		"":                    `WorkflowType = 'PlaceOrder'`,
 		"?state=running":      `WorkflowType = 'PlaceOrder' AND ExecutionStatus = 'Running' AND SagaState = 'running'`,
 		"?state=compensating": `WorkflowType = 'PlaceOrder' AND ExecutionStatus = 'Running' AND SagaState = 'compensating'`,
+		"?state=parked":       `WorkflowType = 'PlaceOrder' AND ExecutionStatus = 'Running' AND SagaState = 'parked'`,
 		"?state=completed":    `WorkflowType = 'PlaceOrder' AND ExecutionStatus = 'Completed'`,
 		"?state=compensated":  `WorkflowType = 'PlaceOrder' AND ExecutionStatus IN ('Failed', 'Canceled') AND SagaState = 'compensated'`,
+		"?state=compensated_with_exceptions": `WorkflowType = 'PlaceOrder' AND ExecutionStatus IN ('Failed', 'Canceled') ` +
+			`AND SagaState = 'compensated_with_exceptions'`,
 		"?state=terminated": `WorkflowType = 'PlaceOrder' AND (ExecutionStatus IN ('Terminated', 'TimedOut') OR ` +
-			`(ExecutionStatus IN ('Failed', 'Canceled') AND SagaState != 'compensated'))`,
+			`(ExecutionStatus IN ('Failed', 'Canceled') AND SagaState NOT IN ('compensated', 'compensated_with_exceptions')))`,
 	} {
 		t.Run(query, func(t *testing.T) {
 			t.Parallel()
@@ -90,8 +93,10 @@ func TestListReturns(t *testing.T) {
 
 func TestListIsRefused(t *testing.T) {
 	t.Parallel()
+	const states = `state: expected value to be one of ` +
+		`"running, compensating, parked, completed, compensated, compensated_with_exceptions, terminated"`
 	for query, fault := range map[string]string{
-		"state=parked":                  `state: expected value to be one of "running, compensating, completed, compensated, terminated"`,
+		"state=paused":                  states,
 		"page_size=0":                   "page_size: expected number >= 1",
 		"page_size=201":                 "page_size: expected number <= 200",
 		"page_size=many":                "page_size: invalid integer",
@@ -100,7 +105,7 @@ func TestListIsRefused(t *testing.T) {
 		"page_token=cnVubmluZzp4c29tZQ": "page_token: is not the next_page_token of a page of this list",
 		"page_token=AAAA":               "page_token: is not the next_page_token of a page of this list",
 		"stat=running":                  "stat: unknown query parameter",
-		"state=running'%20OR%20'1'='1":  `state: expected value to be one of "running, compensating, completed, compensated, terminated"`,
+		"state=running'%20OR%20'1'='1":  states,
 	} {
 		t.Run(query, func(t *testing.T) {
 			t.Parallel()

@@ -44,8 +44,9 @@ func (s *server) routeOrders(api huma.API) {
 	}, []Code{codeNotFound, codeUnavailable}, s.getOrder)
 	register(s, api, huma.Operation{
 		OperationID: "cancel-order", Method: http.MethodPost, Path: orders.path + "/{id}/cancel", Tags: tags, DefaultStatus: http.StatusAccepted,
-		Summary:     "Cancel an order",
-		Description: "Turns the saga back: everything that was done is undone. Possible until the payment is captured; after that, return the order.",
+		Summary: "Cancel an order",
+		Description: "Turns the saga back: everything that was done is undone. Possible until the payment is captured; after that, return the order. " +
+			cancelDoubt,
 	}, []Code{codeNotFound, codeTooLate, codeAlreadyEnded, codeNoWorker, codeUnavailable}, s.cancelOrder)
 	register(s, api, huma.Operation{
 		OperationID: "decide-order", Method: http.MethodPost, Path: orders.path + "/{id}/approval", Tags: tags, DefaultStatus: http.StatusAccepted,
@@ -53,6 +54,10 @@ func (s *server) routeOrders(api huma.API) {
 		Description: "Decides an order that fraud screening doubts and that waits for a person.",
 	}, []Code{codeNotFound, codeNotAwaited, codeNoWorker, codeUnavailable}, s.decideOrder)
 }
+
+// cancelDoubt is what a cancel may be answered before it is decided.
+const cancelDoubt = "A saga that lost a record in a crash may have to ask first whether it is too late; it then answers with the state from before, " +
+	"and its page shows whether it turned back."
 
 // sagaPath names a saga.
 type sagaPath struct {
@@ -134,7 +139,9 @@ func (s *server) placeOrder(ctx context.Context, in *placeOrderInput) (*accepted
 	return acceptedAt(s.start(ctx, orders, start{
 		id:      in.Body.ID,
 		request: o,
-		input:   workflows.PlaceOrderInput{Order: o, ApprovalWithin: s.options.ApprovalWithin},
+		input: workflows.PlaceOrderInput{
+			Order: o, ApprovalWithin: s.options.ApprovalWithin, Deadline: s.options.OrderDeadline, Revision: workflows.Revision,
+		},
 		summary: fmt.Sprintf("%s for customer %s, in %s", count(len(o.Lines), "article"), compensation.EscapeMarkdown(o.Customer.ID), o.Currency),
 	}))
 }

@@ -15,6 +15,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/amends-dev/amends/api"
 	"github.com/amends-dev/amends/compensation"
 	"github.com/amends-dev/amends/internal/order"
 	"github.com/amends-dev/amends/workflows"
@@ -47,14 +48,38 @@ func TestPlaceOrder(t *testing.T) {
 		Lines:    []order.Line{{SKU: "TEA-EARL-GREY", Quantity: 2}},
 		Currency: "EUR", Payment: order.Payment{Token: "tok_visa"},
 		ShipTo: order.Address{Name: "Ada Lovelace", Street: "12 Analytical Row", PostalCode: "20095", City: "Hamburg", Country: "DE"},
-	}}, started.input)
+	}, Revision: workflows.Revision}, started.input)
 	require.Equal(t, "amends", started.options.TaskQueue)
 	require.Equal(t, enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE, started.options.WorkflowIDReusePolicy)
 	require.Equal(t, enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL, started.options.WorkflowIDConflictPolicy)
+	require.Equal(t, workflows.TaskTimeout, started.options.WorkflowTaskTimeout)
+	require.False(t, started.options.EnableEagerStart)
 	require.Equal(t, `1 article for customer c\_1001, in EUR`, started.options.StaticSummary)
 	state, ok := started.options.TypedSearchAttributes.GetKeyword(compensation.SearchAttributeState)
 	require.True(t, ok)
 	require.Equal(t, "running", state)
+}
+
+func TestStartAsTheOptionsSay(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.handler = api.New(b.temporal, api.Options{
+		ApprovalWithin: time.Minute, GoodsWithin: 2 * time.Minute, OrderDeadline: time.Hour, ReturnDeadline: 2 * time.Hour,
+		EagerStart: true, Logger: b.logger(),
+	})
+	b.started(t, "/v1/orders", exampleOrder)
+	b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, compensation.Running)
+	b.started(t, "/v1/returns", exampleReturn)
+
+	placed, returned := b.temporal.sagas["order-42"], b.temporal.sagas["return-r1"]
+	in, ok := placed.input.(workflows.PlaceOrderInput)
+	require.True(t, ok)
+	require.Equal(t, []time.Duration{time.Minute, time.Hour}, []time.Duration{in.ApprovalWithin, in.Deadline})
+	require.True(t, placed.options.EnableEagerStart)
+	back, ok := returned.input.(workflows.ReturnOrderInput)
+	require.True(t, ok)
+	require.Equal(t, []time.Duration{2 * time.Minute, 2 * time.Hour}, []time.Duration{back.GoodsWithin, back.Deadline})
+	require.True(t, returned.options.EnableEagerStart)
 }
 
 func TestPlaceOrderWithoutID(t *testing.T) {
@@ -208,6 +233,15 @@ func TestCancelIsRefused(t *testing.T) {
 				return nil, serviceerror.NewNotFound("workflow execution already completed")
 			}
 		}, "too_late_to_cancel", "completed"},
+		{"ends while it answers", func(f *fakeTemporal) {
+			f.answer = func(client.UpdateWorkflowOptions) (any, error) {
+				f.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED, compensation.Running)
+				return nil, temporal.NewApplicationError("the workflow completed before", "AcceptedUpdateCompletedWorkflow")
+			}
+		}, "already_ended", "terminated"},
+		{"undone but for what stands", func(f *fakeTemporal) {
+			f.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.CompensatedWithExceptions)
+		}, "already_ended", "compensated_with_exceptions"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -219,6 +253,32 @@ func TestCancelIsRefused(t *testing.T) {
 
 			requireProblem(t, a, 409, tt.code)
 			require.Equal(t, tt.state, a.json(t, "state"))
+		})
+	}
+}
+
+// The saga has to ask its pivot's service first, which takes longer than the caller may wait.
+func TestCancelThatIsTakenButNotAnswered(t *testing.T) {
+	t.Parallel()
+	for path, body := range map[string]string{
+		"/v1/orders/42/cancel":   `{"by":"ada"}`,
+		"/v1/orders/42/approval": `{"approved":true,"by":"grace"}`,
+	} {
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			description(t) // outside the bubble: it is shared
+			synctest.Test(t, func(t *testing.T) {
+				b := setup(t)
+				b.started(t, "/v1/orders", exampleOrder)
+				b.temporal.answer = func(client.UpdateWorkflowOptions) (any, error) { return nil, errBusy }
+				start := time.Now()
+
+				a := b.post(t, path, body)
+
+				require.Equal(t, 202, a.status, a.body)
+				require.Equal(t, "running", a.json(t, "state"))
+				require.Equal(t, 5*time.Second, time.Since(start))
+			})
 		})
 	}
 }
@@ -284,6 +344,7 @@ func TestApprovalIsRefused(t *testing.T) {
 		},
 		{"the saga objects", `{"approved":true,"by":"grace"}`, temporal.NewApplicationError("who is that", "wrapError"), 422, "invalid", nil},
 		{"Temporal objects", `{"approved":true,"by":"grace"}`, errors.New("odd"), 500, "internal", nil},
+		{"its task failed", `{"approved":true,"by":"grace"}`, serviceerror.NewWorkflowNotReady("task failure"), 503, "temporal_unavailable", nil},
 		{"nobody decides", `{"approved":true}`, nil, 422, "invalid", []string{"/by: is missing"}},
 		{"nothing is decided", `{"by":"grace"}`, nil, 422, "invalid", []string{"/approved: is missing"}},
 		{"control characters", `{"approved":true,"by":"a\u001b"}`, nil, 422, "invalid", []string{"/by: expected string to be free of control characters"}},

@@ -167,6 +167,7 @@ func failureOf(err error) *failure {
 		deadline    *serviceerror.DeadlineExceeded
 		canceled    *serviceerror.Canceled
 		exhausted   *serviceerror.ResourceExhausted
+		notReady    *serviceerror.WorkflowNotReady
 	)
 	switch {
 	case errors.As(err, &own):
@@ -180,7 +181,7 @@ func failureOf(err error) *failure {
 	case errors.As(err, &notFound):
 		return &failure{code: codeNotFound, detail: "Nothing has this ID."}
 	case errors.As(err, &unavailable), errors.As(err, &deadline), errors.As(err, &canceled), errors.As(err, &exhausted),
-		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		errors.As(err, &notReady), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return &failure{
 			code:   codeUnavailable,
 			detail: "Temporal did not answer in time. A request for a change may have been taken all the same: repeat it unchanged.",

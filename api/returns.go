@@ -46,7 +46,7 @@ func (s *server) routeReturns(api huma.API) {
 	register(s, api, huma.Operation{
 		OperationID: "cancel-return", Method: http.MethodPost, Path: returns.path + "/{id}/cancel", Tags: tags, DefaultStatus: http.StatusAccepted,
 		Summary:     "Cancel a return",
-		Description: "Turns the saga back: everything that was done is undone. Possible until the payment is refunded.",
+		Description: "Turns the saga back: everything that was done is undone. Possible until the payment is refunded. " + cancelDoubt,
 	}, []Code{codeNotFound, codeTooLate, codeAlreadyEnded, codeNoWorker, codeUnavailable}, s.cancelReturn)
 	register(s, api, huma.Operation{
 		OperationID: "report-arrival", Method: http.MethodPost, Path: returns.path + "/{id}/arrival", Tags: tags, DefaultStatus: http.StatusAccepted,
@@ -89,7 +89,9 @@ func (s *server) returnOrder(ctx context.Context, in *returnOrderInput) (*accept
 	return acceptedAt(s.start(ctx, returns, start{
 		id:      in.Body.ID,
 		request: r,
-		input:   workflows.ReturnOrderInput{Return: r, GoodsWithin: s.options.GoodsWithin},
+		input: workflows.ReturnOrderInput{
+			Return: r, GoodsWithin: s.options.GoodsWithin, Deadline: s.options.ReturnDeadline, Revision: workflows.Revision,
+		},
 		summary: fmt.Sprintf("Return of order %s: %s", compensation.EscapeMarkdown(in.Body.OrderID), what),
 	}))
 }

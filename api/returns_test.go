@@ -35,7 +35,7 @@ func TestReturnOrder(t *testing.T) {
 	require.Equal(t, "ReturnOrder", started.kind)
 	require.Equal(t, workflows.ReturnOrderInput{Return: order.Return{
 		ID: "r1", OrderID: "42", Lines: []order.Line{{SKU: "TEA-EARL-GREY", Quantity: 1}}, Reason: "cold",
-	}}, started.input)
+	}, Revision: workflows.Revision}, started.input)
 	require.Equal(t, "Return of order 42: 1 article", started.options.StaticSummary)
 
 	require.Equal(t, 202, b.post(t, "/v1/returns", exampleReturn).status)

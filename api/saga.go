@@ -77,6 +77,8 @@ func (s *server) start(ctx context.Context, c collection, st start) (accepted, e
 		TypedSearchAttributes:                    temporal.NewSearchAttributes(compensation.SearchAttributeState.ValueSet(string(compensation.Running))),
 		Memo:                                     map[string]any{workflows.MemoFingerprint: fingerprint},
 		StaticSummary:                            st.summary,
+		EnableEagerStart:                         s.options.EagerStart,
+		WorkflowTaskTimeout:                      workflows.TaskTimeout,
 	}, c.workflowType, st.input)
 
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
@@ -133,22 +135,24 @@ type update struct {
 	refused func(compensation.State) *failure
 }
 
-// updateTimeout is how long a worker has to answer. It polls all the time, so a second is long.
+// updateTimeout is how long a worker has to answer. It polls all the time, so a second is long; a worker that is busy
+// with the saga's steps looks up once before [workflows.TaskTimeout] is over.
 const updateTimeout = 5 * time.Second
 
-// update sends the message and waits for the worker's answer, which it decodes into result (nil for none).
+// update sends the message and waits for the worker's answer, which it decodes into result (nil for none). answered is
+// false for a message that a worker has taken, but could not answer in time: the saga is busy with what follows from it.
 //
-// Temporal keeps an update only once a worker has accepted it. One that no worker answered in time may still be taken
+// Temporal keeps an update only once a worker has accepted it. One that no worker accepted in time may still be taken
 // by one that comes soon, or be forgotten; so the problem says just that, and a repeat, which has the same ID, joins
 // what is left of the first. Temporal's own cancel request would be kept, but no worker could refuse it, so the caller
 // would never learn that it came too late.
-func (s *server) update(ctx context.Context, c collection, id string, u update, result any) error {
+func (s *server) update(ctx context.Context, c collection, id string, u update, result any) (answered bool, _ error) {
 	info, err := s.describe(ctx, c, id)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if info.GetCloseTime() != nil {
-		return u.refused(compensation.StateOf(info))
+		return false, u.refused(compensation.StateOf(info))
 	}
 	sendCtx, stop := context.WithTimeout(ctx, updateTimeout)
 	defer stop()
@@ -158,9 +162,10 @@ func (s *server) update(ctx context.Context, c collection, id string, u update, 
 		RunID:        info.GetExecution().GetRunId(),
 		UpdateName:   u.name,
 		Args:         []any{u.arg},
-		WaitForStage: client.WorkflowUpdateStageCompleted,
+		WaitForStage: client.WorkflowUpdateStageAccepted,
 	})
-	if err == nil {
+	taken := err == nil
+	if taken {
 		err = handle.Get(sendCtx, result)
 	}
 	var (
@@ -170,32 +175,38 @@ func (s *server) update(ctx context.Context, c collection, id string, u update, 
 	)
 	switch {
 	case err == nil:
-		return nil
-	case errors.As(err, &notFound):
+		return true, nil
+	case errors.As(err, &notFound), errors.As(err, &rejected) && rejected.Type() == errTypeEnded:
 		// It ended between the two calls.
 		if info, err = s.describe(ctx, c, id); err != nil {
-			return err
+			return false, err
 		}
-		return u.refused(compensation.StateOf(info))
+		return false, u.refused(compensation.StateOf(info))
 	case errors.As(err, &rejected):
 		if t := rejected.Type(); t == compensation.ErrTypeTooLate || t == workflows.ErrTypeNotAwaited {
-			return u.refused(compensation.StateOf(info))
+			return false, u.refused(compensation.StateOf(info))
 		}
-		return &failure{code: codeInvalid, detail: "The saga refuses it: " + rejected.Message()}
-	case errors.As(err, &timeout), errors.Is(err, context.DeadlineExceeded):
-		return &failure{
-			code: codeNoWorker,
-			detail: fmt.Sprintf("No worker answered within %s. "+
-				"The request may still be taken when one comes, or be lost: look at the saga, and ask again. Asking twice is harmless.", updateTimeout),
-		}
+		return false, &failure{code: codeInvalid, detail: "The saga refuses it: " + rejected.Message()}
+	case !errors.As(err, &timeout) && !errors.Is(err, context.DeadlineExceeded):
+		return false, fmt.Errorf("%s %s: update %s: %w", c.noun, id, u.name, err)
+	case taken:
+		return false, nil
 	}
-	return fmt.Errorf("%s %s: update %s: %w", c.noun, id, u.name, err)
+	return false, &failure{
+		code: codeNoWorker,
+		detail: fmt.Sprintf("No worker answered within %s. "+
+			"The request may still be taken when one comes, or be lost: look at the saga, and ask again. Asking twice is harmless.", updateTimeout),
+	}
 }
 
-// cancel asks the saga to turn back, and returns its state then.
+// errTypeEnded is the failure that Temporal makes of an update that was accepted, but whose workflow ended first.
+const errTypeEnded = "AcceptedUpdateCompletedWorkflow"
+
+// cancel asks the saga to turn back, and returns its state then. A saga that lost a record first has to find out
+// whether its pivot happened; if that takes long, its state is the one from before.
 func (s *server) cancel(ctx context.Context, c collection, id string, r compensation.CancelRequest) (accepted, error) {
 	var state compensation.State
-	err := s.update(ctx, c, id, update{
+	answered, err := s.update(ctx, c, id, update{
 		name: compensation.UpdateCancel,
 		// Whoever asks, a saga turns back once.
 		id:      compensation.UpdateCancel,
@@ -204,6 +215,9 @@ func (s *server) cancel(ctx context.Context, c collection, id string, r compensa
 	}, &state)
 	if err != nil {
 		return accepted{}, err
+	}
+	if !answered {
+		return s.acceptedAsItIs(ctx, c, id)
 	}
 	return s.accepted(c, id, "", state), nil
 }
@@ -216,9 +230,14 @@ func (s *server) tell(ctx context.Context, c collection, id, name string, messag
 	}
 	// An equal message is the same one; another is for the saga to refuse.
 	u := update{name: name, id: name + "-" + fingerprint, arg: message, refused: notAwaited}
-	if err := s.update(ctx, c, id, u, nil); err != nil {
+	if _, err := s.update(ctx, c, id, u, nil); err != nil {
 		return accepted{}, err
 	}
+	return s.acceptedAsItIs(ctx, c, id)
+}
+
+// acceptedAsItIs is the answer of a saga that did not say how it stands.
+func (s *server) acceptedAsItIs(ctx context.Context, c collection, id string) (accepted, error) {
 	info, err := s.describe(ctx, c, id)
 	if err != nil {
 		return accepted{}, err
@@ -228,11 +247,11 @@ func (s *server) tell(ctx context.Context, c collection, id, name string, messag
 
 func (c collection) tooLateToCancel(at compensation.State) *failure {
 	switch at {
-	case compensation.Compensated, compensation.Terminated:
+	case compensation.Compensated, compensation.CompensatedWithExceptions, compensation.Terminated:
 		return &failure{code: codeAlreadyEnded, state: at, detail: fmt.Sprintf("This %s has ended already, and not as completed: it is %s.", c.noun, at)}
 	case compensation.Completed:
 		return &failure{code: codeTooLate, state: at, detail: fmt.Sprintf("This %s is completed. %s", c.noun, c.insteadOfCancel)}
-	case compensation.Running, compensation.Compensating:
+	case compensation.Running, compensation.Compensating, compensation.Parked:
 	}
 	return &failure{
 		code: codeTooLate, state: at,

@@ -39,10 +39,13 @@ type state compensation.State
 
 // Schema implements [huma.SchemaProvider].
 func (state) Schema(huma.Registry) *huma.Schema {
-	s := &huma.Schema{Type: huma.TypeString, Enum: []any{
-		string(compensation.Running), string(compensation.Compensating),
-		string(compensation.Completed), string(compensation.Compensated), string(compensation.Terminated),
-	}}
+	s := &huma.Schema{Type: huma.TypeString}
+	for _, state := range []compensation.State{
+		compensation.Running, compensation.Compensating, compensation.Parked,
+		compensation.Completed, compensation.Compensated, compensation.CompensatedWithExceptions, compensation.Terminated,
+	} {
+		s.Enum = append(s.Enum, string(state))
+	}
 	s.PrecomputeMessages()
 	return s
 }
@@ -73,11 +76,14 @@ func acceptedAt(a accepted, err error) (*acceptedOutput, error) {
 // view is a saga, step by step. R is what comes of it.
 type view[R any] struct {
 	ID        string     `json:"id"`
-	State     state      `json:"state" doc:"running: goes forward. compensating: turned back, and undoes what was done. completed: everything is done. compensated: everything is undone. terminated: Temporal ended it from outside, and effects may stand."`
+	State     state      `json:"state" doc:"running: goes forward. compensating: turned back, and undoes what was done. parked: something of it waits for an operator. completed: everything is done. compensated: everything is undone. compensated_with_exceptions: everything is undone but what an operator let stand. terminated: Temporal ended it from outside, and effects may stand."`
 	Cause     string     `json:"cause,omitempty" doc:"Why it turned back or was ended, in one sentence."`
 	Steps     []step     `json:"steps" nullable:"false" doc:"The saga's steps, in order."`
 	Waits     []wait     `json:"waits" nullable:"false" doc:"What the saga waits for besides its steps."`
+	Parked    []parked   `json:"parked" nullable:"false" doc:"What waits for an operator."`
+	Acts      []act      `json:"acts" nullable:"false" doc:"What operators did, in order."`
 	StartedAt time.Time  `json:"started_at"`
+	Deadline  *time.Time `json:"deadline,omitempty" doc:"By when it should be done, or it turns back; past its pivot it is parked then, and goes on all the same."`
 	EndedAt   *time.Time `json:"ended_at,omitempty"`
 	Result    *R         `json:"result,omitempty" doc:"What came of it, once it is completed."`
 	Links     links      `json:"links"`
@@ -88,8 +94,8 @@ type step struct {
 	Name         string     `json:"name" example:"ReserveStock"`
 	Item         string     `json:"item,omitempty" doc:"Tells repeats of one step apart."`
 	Kind         string     `json:"kind" enum:"compensatable,pivot,retriable" doc:"compensatable: can be undone. pivot: the point of no return. retriable: after it, tried until done."`
-	Do           string     `json:"do" enum:"waiting,running,done,refused,unknown,not_run" doc:"Where doing it stands. unknown: nobody can say whether it has its effect. not_run: the saga went past it."`
-	Undo         string     `json:"undo" enum:"none,waiting,running,done,failed" doc:"Where undoing it stands."`
+	Do           string     `json:"do" enum:"waiting,running,done,refused,unknown,not_run,skipped,marked_done" doc:"Where doing it stands. unknown: nobody can say whether it has its effect. not_run: the saga went past it. skipped: an operator let the saga go on without it. marked_done: an operator answers for it."`
+	Undo         string     `json:"undo" enum:"none,waiting,running,done,prevented,failed,skipped,marked_done" doc:"Where undoing it stands. prevented: nothing was there to undo, and now there never will be. skipped: an operator lets the effect stand. marked_done: an operator answers for it."`
 	Attempts     int        `json:"attempts" doc:"How often doing it was tried."`
 	UndoAttempts int        `json:"undo_attempts" doc:"How often undoing it was tried."`
 	StartedAt    *time.Time `json:"started_at,omitempty"`
@@ -101,6 +107,28 @@ type step struct {
 type wait struct {
 	For   string    `json:"for" doc:"What it waits for, in words."`
 	Until time.Time `json:"until" doc:"When it stops waiting."`
+}
+
+// parked is something of a saga that waits for an operator.
+type parked struct {
+	Step   string    `json:"step,omitempty" doc:"The step; absent where it is the saga itself." example:"ReserveStock"`
+	Item   string    `json:"item,omitempty" doc:"Which of the step's repeats."`
+	Part   string    `json:"part" enum:"do,undo,saga" doc:"do: doing the step. undo: undoing it. saga: the saga itself."`
+	Reason string    `json:"reason" doc:"Why it waits."`
+	Since  time.Time `json:"since"`
+	Trying bool      `json:"trying" doc:"Whether it is still tried, and goes on by itself if it succeeds."`
+}
+
+// act is something that an operator did to a saga.
+type act struct {
+	Act       string     `json:"act" enum:"retry,retry-with-input,skip,mark-done,compensate,extend-deadline" doc:"What was done."`
+	Step      string     `json:"step,omitempty" doc:"The step that it was about; absent where only one was parked." example:"ReserveStock"`
+	Item      string     `json:"item,omitempty" doc:"Which of the step's repeats."`
+	By        string     `json:"by" doc:"Who did it." example:"grace"`
+	Reason    string     `json:"reason,omitempty" doc:"Why."`
+	Reference string     `json:"reference,omitempty" doc:"Where what was done by hand is written down."`
+	Deadline  *time.Time `json:"deadline,omitempty" doc:"The new deadline."`
+	At        time.Time  `json:"at"`
 }
 
 // show reads the saga.
@@ -119,7 +147,10 @@ func show[R any](ctx context.Context, s *server, c collection, id string) (view[
 		Cause:     status.Cause,
 		Steps:     stepsOf(status),
 		Waits:     []wait{},
+		Parked:    parkedOf(status),
+		Acts:      actsOf(status),
 		StartedAt: status.StartedAt.UTC(),
+		Deadline:  optional(status.Deadline),
 		EndedAt:   optional(status.EndedAt),
 		Links:     s.links(c, id, status.RunID),
 	}
@@ -155,9 +186,28 @@ func stepsOf(status compensation.Status) []step {
 	return steps
 }
 
-// cancelable says whether the saga would take a cancel: it goes forward, and its pivot was not started.
+func parkedOf(status compensation.Status) []parked {
+	list := make([]parked, len(status.Parked))
+	for i, p := range status.Parked {
+		list[i] = parked{Step: p.Step, Item: p.Item, Part: string(p.Part), Reason: p.Reason, Since: p.Since.UTC(), Trying: p.Trying}
+	}
+	return list
+}
+
+func actsOf(status compensation.Status) []act {
+	list := make([]act, len(status.Acts))
+	for i, a := range status.Acts {
+		list[i] = act{
+			Act: a.Name, Step: a.Step, Item: a.Item, By: a.By, Reason: a.Reason, Reference: a.Reference,
+			Deadline: optional(a.Act.Deadline), At: a.At.UTC(),
+		}
+	}
+	return list
+}
+
+// cancelable says whether the saga would take a cancel: it did not turn back, and its pivot was not started.
 func cancelable(status compensation.Status) bool {
-	return status.State == compensation.Running && !slices.ContainsFunc(status.Steps, func(e compensation.StepStatus) bool {
+	return !status.State.Ended() && status.Cause == "" && !slices.ContainsFunc(status.Steps, func(e compensation.StepStatus) bool {
 		return e.Kind == compensation.Pivot && e.Do != compensation.DoWaiting
 	})
 }

@@ -10,6 +10,8 @@ import (
 	failurepb "go.temporal.io/api/failure/v1"
 	historypb "go.temporal.io/api/history/v1"
 	sdkpb "go.temporal.io/api/sdk/v1"
+	updatepb "go.temporal.io/api/update/v1"
+	"go.temporal.io/sdk/converter"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -82,6 +84,20 @@ func (h *history) waits(summary string, within time.Duration) {
 	})
 }
 
+func (h *history) acted(t *testing.T, update string, a compensation.Act) {
+	t.Helper()
+	args, err := converter.GetDefaultDataConverter().ToPayloads(a)
+	require.NoError(t, err)
+	h.add(&historypb.HistoryEvent{
+		EventType: enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED,
+		Attributes: &historypb.HistoryEvent_WorkflowExecutionUpdateAcceptedEventAttributes{
+			WorkflowExecutionUpdateAcceptedEventAttributes: &historypb.WorkflowExecutionUpdateAcceptedEventAttributes{
+				AcceptedRequest: &updatepb.Request{Input: &updatepb.Input{Name: update, Args: args}},
+			},
+		},
+	})
+}
+
 func TestGetOrderThatWaits(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -111,7 +127,11 @@ func TestGetOrderThatWaits(t *testing.T) {
 		"name": "PriceOrder", "kind": "compensatable", "do": "done", "undo": "none", "attempts": 2.0, "undo_attempts": 0.0,
 		"started_at": "2026-05-04T10:00:01Z", "ended_at": "2026-05-04T10:00:03Z",
 	}, steps[0])
-	require.Len(t, steps, 13)
+	plan := workflows.PlaceOrderPlan.Steps()
+	require.Len(t, steps, len(plan))
+	for i, st := range steps {
+		require.Equal(t, plan[i].Name, st.(map[string]any)["name"])
+	}
 }
 
 func TestGetOrderThatTurnedBack(t *testing.T) {
@@ -142,6 +162,71 @@ func TestGetOrderThatTurnedBack(t *testing.T) {
 		"name": "ScreenFraud", "kind": "compensatable", "do": "refused", "undo": "none", "attempts": 2.0, "undo_attempts": 0.0,
 		"started_at": "2026-05-04T10:00:04Z", "ended_at": "2026-05-04T10:00:06Z", "error": "customer is blocked",
 	}, steps[1])
+}
+
+func TestGetOrderThatIsParked(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+	var h history
+	h.done("PriceOrder/do")
+	h.refused("ScreenFraud/do", "customer is blocked")
+	h.refused("PriceOrder/undo", "the quote is of another shop")
+	h.acted(t, compensation.UpdateRetry, compensation.Act{By: "grace"})
+	h.refused("PriceOrder/undo", "the quote is of another shop")
+	parked := b.temporal.sagas["order-42"]
+	parked.events = h.events
+	parked.info.SearchAttributes = attributes(compensation.Parked)
+	parked.info.Memo = &commonpb.Memo{Fields: payloads(map[string]any{
+		"SagaCause": "ScreenFraud refused: customer is blocked",
+		"SagaParked": []compensation.ParkedStep{{
+			Step: "PriceOrder", Part: compensation.PartUndo, Reason: "the quote is of another shop", Since: startTime.Add(time.Minute),
+		}},
+	})}
+
+	a := b.get(t, "/v1/orders/42")
+
+	require.Equal(t, "parked", a.json(t, "state"), a.body)
+	require.Equal(t, []any{map[string]any{
+		"step": "PriceOrder", "part": "undo", "reason": "the quote is of another shop", "since": "2026-05-04T10:01:00Z", "trying": false,
+	}}, a.json(t, "parked"))
+	require.Equal(t, []any{map[string]any{"act": "retry", "by": "grace", "at": "2026-05-04T10:00:10Z"}}, a.json(t, "acts"))
+	require.Nil(t, a.json(t, "links", "cancel"))
+
+	delete(parked.info.GetMemo().GetFields(), "SagaCause")
+	require.Equal(t, "/v1/orders/42/cancel", b.get(t, "/v1/orders/42").json(t, "links", "cancel"), "it did not turn back")
+}
+
+func TestGetOrderThatOperatorsEnded(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+	var h history
+	h.done("PriceOrder/do")
+	h.done("ScreenFraud/do")
+	h.refused("ReserveStock/do", "no tea")
+	h.refused("ScreenFraud/undo", "gone")
+	h.acted(t, compensation.UpdateMarkDone, compensation.Act{
+		Step: "ScreenFraud", By: "grace", Reason: "they did it by telephone", Reference: "T-7",
+	})
+	h.refused("PriceOrder/undo", "gone")
+	h.acted(t, compensation.UpdateSkip, compensation.Act{Step: "PriceOrder", By: "grace", Reason: "costs nothing"})
+	b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.CompensatedWithExceptions).events = h.events
+
+	a := b.get(t, "/v1/orders/42")
+
+	require.Equal(t, "compensated_with_exceptions", a.json(t, "state"), a.body)
+	require.Equal(t, []any{
+		map[string]any{
+			"act": "mark-done", "step": "ScreenFraud", "by": "grace", "reason": "they did it by telephone", "reference": "T-7",
+			"at": "2026-05-04T10:00:13Z",
+		},
+		map[string]any{"act": "skip", "step": "PriceOrder", "by": "grace", "reason": "costs nothing", "at": "2026-05-04T10:00:17Z"},
+	}, a.json(t, "acts"))
+	steps, ok := a.json(t, "steps").([]any)
+	require.True(t, ok)
+	require.Equal(t, "skipped", steps[0].(map[string]any)["undo"])
+	require.Equal(t, "marked_done", steps[1].(map[string]any)["undo"])
 }
 
 func TestGetOrderPastItsPivot(t *testing.T) {

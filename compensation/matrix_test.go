@@ -9,15 +9,37 @@ import (
 	"github.com/amends-dev/amends/compensation/sagatest"
 )
 
+// leg is a step of a saga, or its repeat for an item.
+type leg struct {
+	step
+	item string
+}
+
+func (l leg) start(ctx workflow.Context) *compensation.Future[string] {
+	if l.item == "" {
+		return l.Start(ctx, l.Name)
+	}
+	return l.For(l.item).Start(ctx, l.Name)
+}
+
+func (l leg) label() string {
+	if l.item == "" {
+		return l.Name
+	}
+	return l.Name + "." + l.item
+}
+
 // inOrder is a saga that runs the steps of a plan, those of a group beside each other.
-type inOrder [][]step
+type inOrder [][]leg
 
 func (s inOrder) plan() *compensation.Plan {
 	groups := make([]compensation.AnyStep, len(s))
 	for i, group := range s {
-		steps := make([]compensation.AnyStep, len(group))
-		for j, st := range group {
-			steps[j] = st
+		var steps []compensation.AnyStep
+		for j, l := range group {
+			if j == 0 || group[j-1].Name != l.Name {
+				steps = append(steps, l.step)
+			}
 		}
 		groups[i] = compensation.Parallel(steps...)
 	}
@@ -28,8 +50,8 @@ func (s inOrder) run(ctx workflow.Context, plan *compensation.Plan) (string, err
 	return compensation.Run(ctx, plan, func(ctx workflow.Context) (string, error) {
 		for _, group := range s {
 			var started []*compensation.Future[string]
-			for _, st := range group {
-				started = append(started, st.Start(ctx, st.Name))
+			for _, l := range group {
+				started = append(started, l.start(ctx))
 			}
 			for _, f := range started {
 				if _, err := f.Get(ctx); err != nil {
@@ -39,6 +61,15 @@ func (s inOrder) run(ctx workflow.Context, plan *compensation.Plan) (string, err
 		}
 		return "done", nil
 	})
+}
+
+// beside are steps that start together.
+func beside(steps ...step) []leg {
+	group := make([]leg, len(steps))
+	for i, st := range steps {
+		group[i] = leg{step: st}
+	}
+	return group
 }
 
 func compensatable(name string) step { return step{Name: name, Do: someDo, Undo: someUndo} }
@@ -69,14 +100,14 @@ func TestMatrix(t *testing.T) {
 	t.Parallel()
 
 	for name, saga := range map[string]inOrder{
-		"express":       {{compensatable("A")}, {compensatable("B"), compensatable("C")}, {pivot()}, {retriable("X"), retriable("Y")}},
-		"without pivot": {{compensatable("A")}, {compensatable("B"), compensatable("C")}, {durably(compensatable("D"))}},
-		"mixed":         {{compensatable("A"), durably(compensatable("B"))}, {compensatable("C")}, {pivot()}, {durably(retriable("X")), retriable("Y")}},
-		"durable pivot": {{compensatable("A")}, {durably(pivot())}, {retriable("X")}},
+		"express":       {beside(compensatable("A")), beside(compensatable("B"), compensatable("C")), beside(pivot()), beside(retriable("X"), retriable("Y"))},
+		"without pivot": {beside(compensatable("A")), beside(compensatable("B"), compensatable("C")), beside(durably(compensatable("D")))},
+		"mixed":         {beside(compensatable("A"), durably(compensatable("B"))), beside(compensatable("C")), beside(pivot()), beside(durably(retriable("X")), retriable("Y"))},
+		"durable pivot": {beside(compensatable("A")), beside(durably(pivot())), beside(retriable("X"))},
 		"on unknown": {
-			{onUnknown(compensatable("A"), compensation.ProbeUnknown)},
-			{onUnknown(compensatable("B"), compensation.ParkUnknown), durably(onUnknown(compensatable("C"), compensation.ProbeUnknown))},
-			{pivot()}, {retriable("X")},
+			beside(onUnknown(compensatable("A"), compensation.ProbeUnknown)),
+			beside(onUnknown(compensatable("B"), compensation.ParkUnknown), durably(onUnknown(compensatable("C"), compensation.ProbeUnknown))),
+			beside(pivot()), beside(retriable("X")),
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -88,7 +119,7 @@ func TestMatrix(t *testing.T) {
 	t.Run("durable", func(t *testing.T) {
 		t.Parallel()
 
-		saga := inOrder{{compensatable("A"), compensatable("B")}, {pivot()}, {retriable("X")}}
+		saga := inOrder{beside(compensatable("A"), compensatable("B")), beside(pivot()), beside(retriable("X"))}
 		matrix(t, saga, saga.plan().Durable())
 	})
 }

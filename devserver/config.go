@@ -1,6 +1,8 @@
 package devserver
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"go.temporal.io/server/common/cluster"
@@ -16,16 +18,20 @@ import (
 // in the database, so it stays.
 const clusterName = "active"
 
-// historyShards is in the database too and cannot change later. On two cores 4
-// were faster than 1 and than 16.
-const historyShards = 4
+// defaultHistoryShards is for one machine: on two cores 4 were faster than 1 and
+// than 16.
+const defaultHistoryShards = 4
 
 // serverOptions puts all services of a Temporal server into this process. They
 // find each other through a fixed list: gossip would need four more ports and
 // half a second.
-func serverOptions(p ports, s *store, logger log.Logger) []temporal.ServerOption {
+func serverOptions(p ports, s *store, o Options, logger log.Logger) ([]temporal.ServerOption, error) {
+	dynamic, err := dynamicConfig(o.DynamicConfig)
+	if err != nil {
+		return nil, err
+	}
 	return []temporal.ServerOption{
-		temporal.WithConfig(serverConfig(p, s)),
+		temporal.WithConfig(serverConfig(p, s, o)),
 		temporal.ForServices(temporal.DefaultServices),
 		temporal.WithStaticHosts(map[primitives.ServiceName]static.Hosts{
 			primitives.FrontendService: static.SingleLocalHost(hostPort(p.frontend)),
@@ -33,12 +39,12 @@ func serverOptions(p ports, s *store, logger log.Logger) []temporal.ServerOption
 			primitives.MatchingService: static.SingleLocalHost(hostPort(p.matching)),
 			primitives.WorkerService:   static.SingleLocalHost(hostPort(p.worker)),
 		}),
-		temporal.WithDynamicConfigClient(dynamicConfig()),
+		temporal.WithDynamicConfigClient(dynamic),
 		temporal.WithLogger(logger),
-	}
+	}, nil
 }
 
-func serverConfig(p ports, s *store) *config.Config {
+func serverConfig(p ports, s *store, o Options) *config.Config {
 	service := func(grpc, http int) config.Service {
 		return config.Service{RPC: config.RPC{GRPCPort: grpc, HTTPPort: http, BindOnIP: localhost}}
 	}
@@ -55,7 +61,7 @@ func serverConfig(p ports, s *store) *config.Config {
 		Persistence: config.Persistence{
 			DefaultStore:     "main",
 			VisibilityStore:  "visibility",
-			NumHistoryShards: historyShards,
+			NumHistoryShards: int32(o.HistoryShards),
 			DataStores: map[string]config.DataStore{
 				"main":       {SQL: &s.main},
 				"visibility": {SQL: &s.visibility},
@@ -86,8 +92,9 @@ func serverConfig(p ports, s *store) *config.Config {
 
 // dynamicConfig changes what does not suit one developer's machine. Limits that
 // protect a shared cluster from one of its tenants only get in the way of load
-// tests here. Eager workflow start and update-with-start are on by default.
-func dynamicConfig() dynamicconfig.Client {
+// tests here. Eager workflow start and update-with-start are on by default. What file
+// says comes last and counts.
+func dynamicConfig(file []byte) (dynamicconfig.Client, error) {
 	const unlimited = 100_000
 	c := dynamicconfig.NewMemoryClient()
 	c.OverrideSetting(dynamicconfig.EnableServerVersionCheck, false) // asks a server on the internet
@@ -105,5 +112,12 @@ func dynamicConfig() dynamicconfig.Client {
 	} {
 		c.OverrideSetting(limit, unlimited)
 	}
-	return c
+	loaded := dynamicconfig.LoadYamlFile(file)
+	if err := errors.Join(loaded.Err(), errors.Join(loaded.Warnings...)); err != nil {
+		return nil, fmt.Errorf("dynamic configuration: %w", err)
+	}
+	for key, values := range loaded.Map {
+		c.OverrideValue(key, values)
+	}
+	return c, nil
 }

@@ -51,6 +51,14 @@ type Options struct {
 	TemporalPort, UIPort int
 	// SearchAttributes are added to Namespace when it lacks them.
 	SearchAttributes map[string]enums.IndexedValueType
+	// HistoryShards is the number of parts that a new store's histories are divided
+	// into, each with queues of its own. A store keeps the number it was made with.
+	// Default: 4.
+	HistoryShards int
+	// DynamicConfig is the content of a file of Temporal's dynamic configuration (YAML).
+	// It counts where this package sets something else. What the server does not know
+	// or cannot use is an error.
+	DynamicConfig []byte
 	// Logger gets what the Temporal server logs: at LogLevel and above, without
 	// what belongs to every start and stop. Default: slog.Default().
 	Logger *slog.Logger
@@ -67,6 +75,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Namespace == "" {
 		o.Namespace = DefaultNamespace
+	}
+	if o.HistoryShards == 0 {
+		o.HistoryShards = defaultHistoryShards
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -138,7 +149,11 @@ func Start(ctx context.Context, o Options) (_ *Server, err error) {
 }
 
 func (s *Server) startTemporal(ctx context.Context, o Options) error {
-	srv, err := temporal.NewServer(serverOptions(s.ports, s.store, newLogger(o, &s.noise))...)
+	options, err := serverOptions(s.ports, s.store, o, newLogger(o, &s.noise))
+	if err != nil {
+		return err
+	}
+	srv, err := temporal.NewServer(options...)
 	if err != nil {
 		// What the dependency injection wraps around the cause fills a screen.
 		return fmt.Errorf("temporal server: %w", dig.RootCause(err))

@@ -33,7 +33,7 @@ func waitReady(ctx context.Context, addr string, o Options) error {
 	}); err != nil {
 		return err
 	}
-	for _, id := range oneWorkflowPerShard(namespace.GetNamespaceInfo().GetId()) {
+	for _, id := range oneWorkflowPerShard(namespace.GetNamespaceInfo().GetId(), o.HistoryShards) {
 		if err := poll(ctx, "history", func(ctx context.Context) error {
 			return serving(ctx, frontend, o.Namespace, id)
 		}); err != nil {
@@ -44,12 +44,12 @@ func waitReady(ctx context.Context, addr string, o Options) error {
 }
 
 // oneWorkflowPerShard returns workflow IDs that together belong to all shards.
-func oneWorkflowPerShard(namespaceID string) []string {
+func oneWorkflowPerShard(namespaceID string, shards int) []string {
 	byShard := make(map[int32]string)
 	var ids []string
-	for i := 0; len(ids) < historyShards; i++ {
+	for i := 0; len(ids) < shards; i++ {
 		id := fmt.Sprintf("ready-%d", i)
-		shard := servercommon.WorkflowIDToHistoryShard(namespaceID, id, historyShards)
+		shard := servercommon.WorkflowIDToHistoryShard(namespaceID, id, int32(shards))
 		if byShard[shard] == "" {
 			byShard[shard] = id
 			ids = append(ids, id)

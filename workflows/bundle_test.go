@@ -129,7 +129,7 @@ func requireCompensated(t *testing.T, env *sagatest.Env, err error, failureType,
 	t.Helper()
 	requireType(t, err, failureType)
 	require.Equal(t, cause, env.Cause())
-	require.Equal(t, []compensation.State{compensation.Compensating, compensation.Compensated}, env.States())
+	env.RequireState(compensation.Compensated)
 	require.Empty(t, env.Effects())
 }
 

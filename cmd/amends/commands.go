@@ -24,6 +24,8 @@ type apiCommand struct {
 	WebUI          string        `help:"Base URL of the Temporal Web UI, for links." name:"web-ui" env:"AMENDS_WEB_UI"`
 	ApprovalWithin time.Duration `help:"How long an order waits for a person's approval." default:"24h" env:"AMENDS_APPROVAL_WITHIN"`
 	GoodsWithin    time.Duration `help:"How long a return waits for its goods." default:"336h" env:"AMENDS_GOODS_WITHIN"`
+	OrderDeadline  time.Duration `help:"When an order that is not done turns back, or waits for an operator once its payment is captured; 0 is never. Leave room for --approval-within." default:"72h" env:"AMENDS_ORDER_DEADLINE"`
+	ReturnDeadline time.Duration `help:"The same of a return. Leave room for --goods-within." default:"720h" env:"AMENDS_RETURN_DEADLINE"`
 }
 
 func (c *apiCommand) Run(p *process) error {
@@ -32,10 +34,15 @@ func (c *apiCommand) Run(p *process) error {
 		return err
 	}
 	defer temporal.Close()
-	return serve(p, "api", api.NewServer(c.Addr, api.New(temporal, api.Options{
-		WebUI: c.WebUI, Namespace: namespace, ApprovalWithin: c.ApprovalWithin, GoodsWithin: c.GoodsWithin,
-		Logger: p.logger, Version: version(),
-	})))
+	return serve(p, "api", c.server(p, temporal, api.Options{Namespace: namespace}), nil)
+}
+
+// server is the API as the flags say; options has what they don't.
+func (c *apiCommand) server(p *process, temporal client.Client, options api.Options) *http.Server {
+	options.WebUI, options.ApprovalWithin, options.GoodsWithin = c.WebUI, c.ApprovalWithin, c.GoodsWithin
+	options.OrderDeadline, options.ReturnDeadline = c.OrderDeadline, c.ReturnDeadline
+	options.Logger, options.Version = p.logger, version()
+	return api.NewServer(c.Addr, api.New(temporal, options))
 }
 
 type workerCommand struct {
@@ -50,13 +57,40 @@ func (c *workerCommand) Run(p *process) error {
 		return err
 	}
 	defer temporal.Close()
-	w, err := worker.New(temporal, worker.Options{
-		ServicesURL: c.ServicesURL, ServiceURLs: c.ServiceURLs, Namespace: namespace, StopTimeout: c.StopTimeout, Logger: p.logger,
-	})
+	w, err := c.worker(p, temporal, namespace)
 	if err != nil {
 		return err
 	}
 	return w.Run(p.ctx)
+}
+
+func (c *workerCommand) worker(p *process, temporal client.Client, namespace string) (*worker.Worker, error) {
+	return worker.New(temporal, worker.Options{
+		ServicesURL: c.ServicesURL, ServiceURLs: c.ServiceURLs, Namespace: namespace, StopTimeout: c.StopTimeout, Logger: p.logger,
+	})
+}
+
+type serveCommand struct {
+	API    apiCommand    `embed:""`
+	Worker workerCommand `embed:""`
+}
+
+// Run starts the worker first and stops it last, so that whoever gets an answer from the API has a worker.
+func (c *serveCommand) Run(p *process) error {
+	temporal, namespace, err := dial(p)
+	if err != nil {
+		return err
+	}
+	defer temporal.Close()
+	w, err := c.Worker.worker(p, temporal, namespace)
+	if err != nil {
+		return err
+	}
+	if err := w.Start(p.ctx); err != nil {
+		return err
+	}
+	defer w.Stop()
+	return serve(p, "api", c.API.server(p, temporal, api.Options{Namespace: namespace, EagerStart: true}), w.Failed())
 }
 
 type servicesCommand struct {
@@ -73,7 +107,7 @@ func (c *servicesCommand) Run(p *process) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, host.Close()) }()
-	return serve(p, "services", &http.Server{Addr: c.Addr, Handler: host.Handler(), ReadHeaderTimeout: 5 * time.Second})
+	return serve(p, "services", &http.Server{Addr: c.Addr, Handler: host.Handler(), ReadHeaderTimeout: 5 * time.Second}, nil)
 }
 
 type versionCommand struct{}
@@ -120,8 +154,8 @@ func dial(p *process) (client.Client, string, error) {
 // shutdownTimeout is how long requests that are being answered may take when the process ends.
 const shutdownTimeout = 5 * time.Second
 
-// serve answers requests until the process is told to end.
-func serve(p *process, what string, server *http.Server) error {
+// serve answers requests until the process is told to end, or what it needs has failed (nil: nothing can).
+func serve(p *process, what string, server *http.Server, failed <-chan error) error {
 	listener, err := (&net.ListenConfig{}).Listen(p.ctx, "tcp", server.Addr)
 	if err != nil {
 		return fmt.Errorf("%s: listen at %s (choose another with --addr): %w", what, server.Addr, err)
@@ -131,19 +165,21 @@ func serve(p *process, what string, server *http.Server) error {
 
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
+	var cause error
 	select {
 	case err := <-ended:
 		return fmt.Errorf("%s: %w", what, err)
+	case cause = <-failed:
 	case <-p.ctx.Done():
 	}
 	p.logger.Info("stopping", "serving", what)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), shutdownTimeout)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
-		return fmt.Errorf("%s: stop: %w", what, err)
+		return errors.Join(cause, fmt.Errorf("%s: stop: %w", what, err))
 	}
 	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("%s: %w", what, err)
+		return errors.Join(cause, fmt.Errorf("%s: %w", what, err))
 	}
-	return nil
+	return cause
 }

@@ -26,8 +26,10 @@ type cli struct {
 
 	API      apiCommand      `cmd:"" name:"api" help:"Serve the REST API."`
 	Worker   workerCommand   `cmd:"" help:"Run the sagas and their activities."`
+	Serve    serveCommand    `cmd:"" help:"Serve the REST API and run the sagas in one process, which is faster than two."`
 	Services servicesCommand `cmd:"" help:"Host the reference step services."`
 	Demo     demoCommand     `cmd:"" help:"Place a mix of orders against a running system and show what became of them."`
+	Plan     planCommand     `cmd:"" help:"Show a saga's steps, and what it does when one of them is refused."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 

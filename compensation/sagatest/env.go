@@ -36,7 +36,7 @@ type Env struct {
 
 	// worker runs the saga now, slow are those that lost it and go on.
 	worker  *worker
-	workers int
+	workers []*worker
 	slow    []*worker
 	// record is what is in the history, lostTasks are the tasks that a worker was lost in.
 	record    []answered
@@ -44,6 +44,8 @@ type Env struct {
 	// answered is what the calls of the current worker came to.
 	answered []answered
 
+	// starts are the steps in the order in which they were started, which is not that of their calls.
+	starts   []string
 	calls    []*Call
 	states   []compensation.State
 	cause    string
@@ -135,9 +137,8 @@ func (e *Env) work(workflow any, args []any) (again bool) {
 	e.t.Helper()
 	// What the saga wrote is written again from the history.
 	e.states, e.cause, e.parked, e.answered = nil, "", nil, nil
-	e.workers++
 	w := newWorker(e)
-	e.worker = w
+	e.worker, e.workers = w, append(e.workers, w)
 	go func() {
 		defer close(w.done)
 		defer func() { w.failure = recover() }()

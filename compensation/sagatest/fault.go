@@ -60,7 +60,7 @@ func (e *Env) LoseUndoReply(step string, n int) {
 	e.add(step, compensation.PartUndo, faultLoseReply, n)
 }
 
-// RefuseUndo lets the step's service refuse the undo: it cannot be undone.
+// RefuseUndo lets the step's service refuse to undo what was done. That of the pivot refuses to prevent it.
 func (e *Env) RefuseUndo(step string) { e.add(step, compensation.PartUndo, faultRefuse, Forever) }
 
 // FailProbe leaves n calls of the step's probe without an answer.

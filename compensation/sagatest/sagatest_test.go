@@ -16,7 +16,8 @@ import (
 
 // The participants of the sagas here. Several steps share them, as they may.
 func do(context.Context, compensation.Key, string) (string, error) { panic("a fake stands in for it") }
-func undo(context.Context, compensation.Key) error                 { panic("a fake stands in for it") }
+
+func undo(context.Context, compensation.Key) error { panic("a fake stands in for it") }
 
 type step = compensation.Step[string, string]
 

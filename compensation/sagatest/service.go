@@ -136,7 +136,7 @@ func (s *services) answer(o *order, key compensation.Key, in reflect.Value) (ref
 		if o.fault == faultRefuse && o.pivot {
 			return reflect.Value{}, temporal.NewNonRetryableApplicationError(RefusalText, ErrTypeUndoRefused, nil)
 		}
-		if o.fault == faultRefuse {
+		if o.fault == faultRefuse && r.done && !r.undone {
 			return reflect.Value{}, compensation.Irreversible(RefusalText, nil)
 		}
 		return reflect.Value{}, s.undo(o, key)

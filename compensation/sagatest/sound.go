@@ -13,8 +13,8 @@ import (
 // RequireSound requires of a saga that was run what every saga owes, whatever failed:
 //
 //   - each effect came about at most once, under the key of saga and step;
-//   - a completed saga has the effects of complete, which are those of a run without faults (nil where that is not
-//     known), and a compensated one has none;
+//   - a completed saga has the effects of complete, which are those of a run without faults (nil for those of
+//     which the workflow was told that they are done), and a compensated one has none;
 //   - a saga that has not ended is parked, or tries a step after its pivot; the only effects that stand are those whose
 //     undo is parked, or, where nothing was undone, all;
 //   - undos began in reverse order of start;
@@ -30,6 +30,9 @@ func (e *Env) RequireSound(complete []string) {
 	}
 }
 
+// shownCalls is how many of the first and of the last calls a failure shows.
+const shownCalls = 30
+
 // story tells what happened, for people.
 func (e *Env) story() string {
 	var b strings.Builder
@@ -37,20 +40,21 @@ func (e *Env) story() string {
 	for _, p := range e.parked {
 		fmt.Fprintf(&b, "parked: %s %s: %s\n", p.Part, p.Step, p.Reason)
 	}
-	var last string
+	var lines []string
 	for i, c := range e.calls {
-		line := fmt.Sprintf("worker %d: %s: %s", c.Worker, c, c.Outcome)
+		line := fmt.Sprintf("%4d worker %d: %s: %s", i+1, c.Worker, c, c.Outcome)
 		if c.Express {
 			line += ", express"
 		}
 		if c.Effect {
 			line += ", effect"
 		}
-		if line != last {
-			fmt.Fprintf(&b, "%4d %s\n", i, line)
-		}
-		last = line
+		lines = append(lines, line)
 	}
+	if len(lines) > 2*shownCalls {
+		lines = slices.Concat(lines[:shownCalls], []string{"     …"}, lines[len(lines)-shownCalls:])
+	}
+	b.WriteString(strings.Join(lines, "\n") + "\n")
 	fmt.Fprintf(&b, "effects: %v", e.Effects())
 	return b.String()
 }
@@ -85,7 +89,10 @@ func (e *Env) unsoundEnd(complete []string) []string {
 	state := e.State()
 	switch {
 	case state == compensation.Completed:
-		if complete != nil && !sameSet(standing, complete) {
+		if complete == nil {
+			complete = e.told()
+		}
+		if !sameSet(standing, complete) {
 			return []string{fmt.Sprintf("the saga completed with the effects %v, not %v", standing, complete)}
 		}
 		if len(e.parked) > 0 {
@@ -107,16 +114,28 @@ func (e *Env) unsoundEnd(complete []string) []string {
 	return e.unsoundRest(standing)
 }
 
+// told are the steps of which the last worker was told that they are done.
+func (e *Env) told() (done []string) {
+	for _, a := range e.answered {
+		if step, ok := strings.CutPrefix(a.name, "do "); ok && a.err == nil && !slices.Contains(done, step) {
+			done = append(done, step)
+		}
+		if step, ok := strings.CutPrefix(a.name, "probe "); ok && a.err == nil && !slices.Contains(done, step) {
+			done = append(done, step)
+		}
+	}
+	return done
+}
+
 // unsoundRest checks the effects that stand of a saga that has not ended.
 func (e *Env) unsoundRest(standing []string) (faults []string) {
 	var parked []string
-	back := false
+	back := e.cause != ""
 	for _, p := range e.parked {
-		if p.Part != compensation.PartUndo {
-			continue
+		if p.Part == compensation.PartUndo {
+			parked = append(parked, label(compensation.Key{Saga: e.id, Step: p.Step, Item: p.Item}))
 		}
-		parked = append(parked, label(compensation.Key{Saga: e.id, Step: p.Step, Item: p.Item}))
-		back = back || !e.isPivot(p.Step)
+		back = back && !(p.Part == compensation.PartUndo && e.isPivot(p.Step)) // nothing is undone before it is fenced
 	}
 	for _, c := range e.calls {
 		if back && c.Effect && c.Part == compensation.PartDo && slices.Contains(standing, label(c.Key)) && !slices.Contains(parked, label(c.Key)) {
@@ -132,33 +151,21 @@ func (e *Env) unsoundRest(standing []string) (faults []string) {
 // unsoundOrder checks that undos began in reverse order of start. Steps that nobody started are undone in reverse order
 // of the plan.
 func (e *Env) unsoundOrder() (faults []string) {
-	var starts []string
-	for _, c := range e.calls {
-		if c.Part == compensation.PartDo && !slices.Contains(starts, label(c.Key)) {
-			starts = append(starts, label(c.Key))
-		}
-	}
 	var plan []string
 	for _, st := range e.plan.Steps() {
 		plan = append(plan, st.Name)
 	}
-	for worker := range e.workers {
-		var began []string
-		for _, c := range e.calls {
-			undone := label(c.Key)
-			if c.Worker != worker+1 || c.Part != compensation.PartUndo || e.isPivot(c.Key.Step) || slices.Contains(began, undone) {
-				continue
-			}
-			for _, before := range began {
-				order := starts
-				if !slices.Contains(starts, before) && !slices.Contains(starts, undone) {
+	for _, w := range e.workers {
+		for i, undone := range w.undos {
+			for _, before := range w.undos[:i] {
+				order := e.starts
+				if !slices.Contains(e.starts, before) && !slices.Contains(e.starts, undone) {
 					order = plan
 				}
 				if i, j := slices.Index(order, before), slices.Index(order, undone); i >= 0 && j >= 0 && i < j {
-					faults = append(faults, fmt.Sprintf("%s was undone before %s, which came later", before, undone))
+					faults = append(faults, fmt.Sprintf("worker %d undid %s before %s, which came later", w.number, before, undone))
 				}
 			}
-			began = append(began, undone)
 		}
 	}
 	return faults
@@ -166,16 +173,16 @@ func (e *Env) unsoundOrder() (faults []string) {
 
 // unsoundStarts checks that no worker started a step after it began to undo.
 func (e *Env) unsoundStarts() (faults []string) {
-	for worker := range e.workers {
+	for _, w := range e.workers {
 		done := map[string]bool{}
 		undoing := ""
 		for _, c := range e.calls {
-			if c.Worker != worker+1 {
+			if c.Worker != w.number {
 				continue
 			}
 			switch {
 			case c.Part == compensation.PartDo && undoing != "":
-				faults = append(faults, fmt.Sprintf("worker %d started %s after it began to undo with %s", worker+1, c, undoing))
+				faults = append(faults, fmt.Sprintf("worker %d started %s after it began to undo with %s", w.number, c, undoing))
 			case c.Part == compensation.PartDo:
 				done[label(c.Key)] = done[label(c.Key)] || c.Outcome == Done
 			case c.Part == compensation.PartUndo && !e.isPivot(c.Key.Step) && done[label(c.Key)]:
@@ -190,7 +197,7 @@ func (e *Env) unsoundStarts() (faults []string) {
 func (e *Env) unsoundUndos() (faults []string) {
 	pivot := false
 	for _, c := range e.calls {
-		if pivot && c.Part == compensation.PartUndo && !e.isPivot(c.Key.Step) {
+		if pivot && c.Effect && c.Part == compensation.PartUndo {
 			faults = append(faults, fmt.Sprintf("%s came after the pivot", c))
 		}
 		pivot = pivot || (c.Effect && c.Part == compensation.PartDo && e.isPivot(c.Key.Step))

@@ -52,6 +52,8 @@ type worker struct {
 	seq     int
 	waiting []*activityRun
 	current *order
+	// undos are the steps whose undo began, in that order.
+	undos []string
 	// locals counts local activities that are not settled, bounded the ordinary ones that have a limit.
 	locals, bounded int
 	// timers are the workflow's own that are running; ownTimer is set while one is started that is not.
@@ -101,7 +103,7 @@ func (a *activityRun) name() string { return string(a.activity.Part) + " " + lab
 func newWorker(e *Env) *worker {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
-	w := &worker{env: e, number: e.workers, suite: suite.NewTestWorkflowEnvironment(), timers: map[string]bool{}, done: make(chan struct{}), slow: newSlowTry()}
+	w := &worker{env: e, number: len(e.workers) + 1, suite: suite.NewTestWorkflowEnvironment(), timers: map[string]bool{}, done: make(chan struct{}), slow: newSlowTry()}
 	w.suite.SetStartTime(e.start)
 	w.suite.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: e.id})
 	w.suite.SetTestTimeout(unlimited)
@@ -207,6 +209,7 @@ func (w *worker) run(ctx workflow.Context, a *activityRun) workflow.Future {
 	future, settle := workflow.NewFuture(ctx)
 	w.seq++
 	a.seq = w.seq
+	w.note(a)
 	if a.local {
 		w.locals++
 	} else if a.limit > 0 || a.maxAttempts > 0 {
@@ -227,6 +230,20 @@ func (w *worker) run(ctx workflow.Context, a *activityRun) workflow.Future {
 		settle.Set(out, err)
 	})
 	return future
+}
+
+// note notes the order of starts and undos. It is not that of the calls, in which express ones come first.
+func (w *worker) note(a *activityRun) {
+	list := &w.env.starts
+	switch {
+	case a.activity.Part == compensation.PartUndo && !w.env.isPivot(a.key.Step):
+		list = &w.undos
+	case a.activity.Part != compensation.PartDo:
+		return
+	}
+	if !slices.Contains(*list, label(a.key)) {
+		*list = append(*list, label(a.key))
+	}
 }
 
 func (w *worker) tries(ctx workflow.Context, a *activityRun) (any, error) {

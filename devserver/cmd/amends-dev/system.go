@@ -120,7 +120,7 @@ func (s *system) wait(ctx context.Context) error {
 	case err := <-s.failed:
 		return err
 	case err := <-s.workerFailed:
-		return fmt.Errorf("worker: %w", err)
+		return err
 	}
 }
 
@@ -149,7 +149,8 @@ func (s *system) startTemporal(ctx context.Context) error {
 		TemporalPort: s.flags.TemporalPort,
 		UIPort:       s.flags.UIPort,
 		SearchAttributes: map[string]enums.IndexedValueType{
-			compensation.SearchAttributeState.GetName(): compensation.SearchAttributeState.GetValueType(),
+			compensation.SearchAttributeState.GetName():       compensation.SearchAttributeState.GetValueType(),
+			compensation.SearchAttributeParkedSince.GetName(): compensation.SearchAttributeParkedSince.GetValueType(),
 		},
 		Logger:   s.logger.With("part", "temporal"),
 		LogLevel: temporalLevel(s.flags.LogLevel),
@@ -228,9 +229,10 @@ func (s *system) startWorker(ctx context.Context) error {
 
 func (s *system) startAPI(context.Context) error {
 	handler := api.New(s.client, api.Options{
-		WebUI:     s.server.UIURL(),
-		Namespace: s.server.Namespace(),
-		Logger:    s.logger.With("part", "api"),
+		WebUI:      s.server.UIURL(),
+		Namespace:  s.server.Namespace(),
+		EagerStart: true, // the worker has the same client
+		Logger:     s.logger.With("part", "api"),
 	})
 	s.serve("API", apiStopLimit, s.apiListener, api.NewServer(s.flags.APIAddr, handler))
 	return nil
