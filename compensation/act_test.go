@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/amends-dev/amends/compensation"
@@ -233,4 +234,15 @@ func TestDeadlineBeforeThePivot(t *testing.T) {
 	requireType(t, err, compensation.ErrTypeDeadline)
 	env.RequireState(compensation.Compensated)
 	require.Empty(t, env.Effects())
+}
+
+// A saga that ends in its first workflow task leaves no trace of its deadline.
+func TestDeadlineOfAQuickSaga(t *testing.T) {
+	t.Parallel()
+
+	env := sagatest.New(t, parkable, sagatest.Configure(func(e *testsuite.TestWorkflowEnvironment) {
+		e.SetOnTimerScheduledListener(func(string, time.Duration) { t.Error("a timer was started") })
+	}))
+	require.NoError(t, env.Run(runParkable))
+	env.RequireState(compensation.Completed)
 }

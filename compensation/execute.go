@@ -19,7 +19,7 @@ func (s *saga) execute(ctx workflow.Context, e *execution) error {
 	default:
 		e.err = s.attempt(ctx, e)
 	}
-	e.settled = true
+	e.settled, e.expressing = true, false
 	return e.err
 }
 
@@ -43,7 +43,6 @@ func (s *saga) attempt(ctx workflow.Context, e *execution) error {
 
 // do runs Do, express first, and notes the outcome.
 func (s *saga) do(ctx workflow.Context, e *execution, unlimited bool) error {
-	defer func() { e.expressing = false }()
 	if ctx.Err() != nil {
 		e.do = DoNotRun
 		return ctx.Err()
@@ -134,7 +133,9 @@ func (s *saga) probe(ctx workflow.Context, e *execution) error {
 // commit runs the pivot. If its outcome stays unknown, its undo decides: either the pivot can never happen any more, and
 // the saga may turn back, or it did happen, and the saga goes forward.
 func (s *saga) commit(ctx workflow.Context, e *execution) error {
+	e.expressing = false
 	s.undoRest(ctx)
+	e.expressing = e.isExpress()
 	var err error
 	if s.forward {
 		err = s.insist(ctx, e, PartDo, nil)
@@ -168,6 +169,7 @@ func (s *saga) undo(ctx workflow.Context, e *execution, unlimited bool) error {
 	}
 	s.recordFirst = false
 	if undecided(err) {
+		e.expressing = false
 		s.flush(ctx)
 	}
 	if undecided(err) && s.pause(ctx, e, err) == nil {

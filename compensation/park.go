@@ -179,6 +179,9 @@ func (s *saga) park(ctx workflow.Context, item *parked, reason string) {
 	if item.since.IsZero() {
 		item.since = workflow.Now(ctx)
 	}
+	if item.execution != nil {
+		item.execution.expressing = false
+	}
 	if !slices.Contains(s.parked, item) {
 		s.parked = append(s.parked, item)
 	}

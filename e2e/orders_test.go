@@ -44,7 +44,7 @@ func TestOrders(t *testing.T) {
 	require.NoError(t, answer.Get(&metadata))
 	require.Contains(t, metadata.GetCurrentDetails(), "**compensated**: AuthorizePayment refused: ")
 	require.Contains(t, metadata.GetCurrentDetails(), "\n| ReserveStock | compensatable | done | done |\n")
-	require.Contains(t, metadata.GetCurrentDetails(), "\n| CapturePayment | pivot | not_run | none |\n")
+	require.Contains(t, metadata.GetCurrentDetails(), "\n| CapturePayment | pivot | not_run | prevented |\n")
 }
 
 // awaitList waits until the list of orders has these IDs: lists follow a moment later than sagas.
