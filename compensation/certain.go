@@ -39,9 +39,13 @@ const firstTask = 3
 //   - A refusal is definite only if no other try can still be on its way: from the first call of the first try of the
 //     first task, or from the first call of a durable step. Any other refused step is undone as well.
 //   - A step runs for other items than in the lost try. Steps with items are durable, so the record has them all.
+//   - The body goes on without a step that failed, and the lost try had the step and came past the pivot. Then the step
+//     is undone although the pivot has happened: this try's body decided to do without it, and what is in the record
+//     counts. A body that cannot live with that makes the step durable: then its outcome is on record before anything
+//     follows it.
 //   - A step after the pivot is run by one try and not by the other, because the body asked for the time in between, or
 //     got another message. It has no undo, so it may stand beside its alternative. Make it durable, or branch on what a
-//     durable step found. Nothing else is asked of bodies.
+//     durable step found.
 //
 // Durable steps are in the record before they run: a saga knows all of them, always.
 func (s *saga) certain(ctx workflow.Context) bool {

@@ -14,7 +14,9 @@ import (
 type Outcome string
 
 const (
-	Done    Outcome = "done"
+	// Done is a call that did what it should.
+	Done Outcome = "done"
+	// Refused is a call that was refused, or failed in another way that trying again does not mend.
 	Refused Outcome = "refused"
 	// Unknown is a call that nobody answered.
 	Unknown Outcome = "unknown"

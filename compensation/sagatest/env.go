@@ -104,9 +104,8 @@ func Answer[In, Out any](e *Env, step string, answer func(In) Out) {
 	if do.In(2) != reflect.TypeFor[In]() || do.Out(0) != reflect.TypeFor[Out]() {
 		e.fatalf("step %s takes %s and gives %s, not %s and %s", step, do.In(2), do.Out(0), reflect.TypeFor[In](), reflect.TypeFor[Out]())
 	}
-	e.services.answers[step] = func(in reflect.Value) reflect.Value {
-		return reflect.ValueOf(answer(in.Interface().(In)))
-	}
+	call := reflect.ValueOf(answer)
+	e.services.answers[step] = func(in reflect.Value) reflect.Value { return call.Call([]reflect.Value{in})[0] }
 }
 
 // Run runs the workflow to its end, or until it comes no further by itself: a saga that only waits for an operator, or
@@ -340,20 +339,19 @@ func (e *Env) noted(w *worker, memo map[string]any) {
 	}
 }
 
-// activityOf is the plan's activity that is called with these arguments.
-func (e *Env) activityOf(name string, args []any) (a compensation.Activity, ok bool) {
+// activityOf is the plan's activity that is called with these arguments, and its key.
+func (e *Env) activityOf(name string, args []any) (a compensation.Activity, key compensation.Key, ok bool) {
 	if len(args) == 0 {
-		return a, false
+		return a, key, false
 	}
-	key, ok := args[0].(compensation.Key)
-	if !ok {
-		return a, false
+	if key, ok = args[0].(compensation.Key); !ok {
+		return a, key, false
 	}
 	i := slices.IndexFunc(e.activities, func(a compensation.Activity) bool { return a.Step == key.Step && a.Name == name })
 	if i < 0 {
-		return a, false
+		return a, key, false
 	}
-	return e.activities[i], true
+	return e.activities[i], key, true
 }
 
 func (e *Env) isPivot(step string) bool { return step == e.plan.Pivot() }

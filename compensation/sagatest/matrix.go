@@ -47,6 +47,8 @@ type matrix struct {
 type cell struct {
 	name   string
 	faults func(*Env)
+	// end is how the saga ends, or is left; empty where several ends are sound.
+	end compensation.State
 }
 
 func (m *matrix) check(t *testing.T, c cell) {
@@ -55,25 +57,37 @@ func (m *matrix) check(t *testing.T, c cell) {
 	c.faults(env)
 	_ = m.run(env) // any end will do that is sound
 	env.RequireSound(m.complete)
+	if c.end != "" {
+		env.RequireState(c.end)
+	}
 }
 
 func (m *matrix) cells(i int) []cell {
 	st := m.plan[i]
 	name := st.Name
+	refused, unknown, canceled := compensation.Compensated, compensation.Compensated, compensation.Compensated
+	switch {
+	case st.Kind == compensation.Retriable:
+		refused, unknown, canceled = compensation.Parked, compensation.Running, compensation.Completed
+	case st.Kind == compensation.Pivot:
+		canceled = compensation.Completed // it is too late
+	case st.OnUnknown == compensation.ParkUnknown:
+		unknown = compensation.Parked
+	}
 	cells := []cell{
-		{"refused", func(e *Env) { e.Refuse(name) }},
-		{"unknown once", func(e *Env) { e.Fail(name, 1) }},
-		{"unknown once, then refused", func(e *Env) { e.Fail(name, 1); e.Refuse(name) }},
-		{"unknown until it is an ordinary activity", func(e *Env) { e.Fail(name, 4) }},
-		{"unknown for ever", func(e *Env) { e.Fail(name, Forever) }},
-		{"reply lost", func(e *Env) { e.LoseReply(name, 1) }},
-		{"reply lost, then unknown for ever", func(e *Env) { e.LoseReply(name, 1); e.Fail(name, Forever) }},
-		{"every reply lost", func(e *Env) { e.LoseReply(name, Forever) }},
-		{"late, then refused", func(e *Env) { e.LateDo(name); e.Refuse(name) }},
-		{"late, then unknown for ever", func(e *Env) { e.LateDo(name); e.Fail(name, Forever) }},
-		{"canceled", func(e *Env) { e.CancelAt(name) }},
-		{"canceled while unknown", func(e *Env) { e.CancelAt(name); e.Fail(name, 4) }},
-		{"canceled, and every reply lost", func(e *Env) { e.CancelAt(name); e.LoseReply(name, Forever) }},
+		{"refused", func(e *Env) { e.Refuse(name) }, refused},
+		{"unknown once", func(e *Env) { e.Fail(name, 1) }, compensation.Completed},
+		{"unknown once, then refused", func(e *Env) { e.Fail(name, 1); e.Refuse(name) }, refused},
+		{"unknown until it is an ordinary activity", func(e *Env) { e.Fail(name, 4) }, compensation.Completed},
+		{"unknown for ever", func(e *Env) { e.Fail(name, Forever) }, unknown},
+		{"reply lost", func(e *Env) { e.LoseReply(name, 1) }, compensation.Completed},
+		{"reply lost, then unknown for ever", func(e *Env) { e.LoseReply(name, 1); e.Fail(name, Forever) }, ""},
+		{"every reply lost", func(e *Env) { e.LoseReply(name, Forever) }, ""},
+		{"late, then refused", func(e *Env) { e.LateDo(name); e.Refuse(name) }, refused},
+		{"late, then unknown for ever", func(e *Env) { e.LateDo(name); e.Fail(name, Forever) }, unknown},
+		{"canceled", func(e *Env) { e.CancelAt(name) }, canceled},
+		{"canceled while unknown", func(e *Env) { e.CancelAt(name); e.Fail(name, 4) }, ""},
+		{"canceled, and every reply lost", func(e *Env) { e.CancelAt(name); e.LoseReply(name, Forever) }, ""},
 	}
 	if st.Kind != compensation.Retriable {
 		cells = append(cells, m.undoCells(i)...)
@@ -85,20 +99,21 @@ func (m *matrix) cells(i int) []cell {
 func (m *matrix) undoCells(i int) []cell {
 	name, back := m.plan[i].Name, m.turnBack(i)
 	return []cell{
-		{"undo unknown once", func(e *Env) { back(e); e.FailUndo(name, 1) }},
-		{"undo unknown until it is an ordinary activity", func(e *Env) { back(e); e.FailUndo(name, 4) }},
-		{"undo unknown for ever", func(e *Env) { back(e); e.FailUndo(name, Forever) }},
-		{"undo reply lost", func(e *Env) { back(e); e.LoseUndoReply(name, 1) }},
-		{"undo refused", func(e *Env) { back(e); e.RefuseUndo(name) }},
-		{"worker lost at undo", func(e *Env) { back(e); e.CrashAtUndo(name, nil) }},
+		{"undo unknown once", func(e *Env) { back(e); e.FailUndo(name, 1) }, compensation.Compensated},
+		{"undo unknown until it is an ordinary activity", func(e *Env) { back(e); e.FailUndo(name, 4) }, compensation.Compensated},
+		{"undo unknown beyond its limit", func(e *Env) { back(e); e.FailUndo(name, 60) }, compensation.Compensated},
+		{"undo unknown for ever", func(e *Env) { back(e); e.FailUndo(name, Forever) }, compensation.Parked},
+		{"undo reply lost", func(e *Env) { back(e); e.LoseUndoReply(name, 1) }, compensation.Compensated},
+		{"undo refused", func(e *Env) { back(e); e.RefuseUndo(name) }, compensation.Parked},
+		{"worker lost at undo", func(e *Env) { back(e); e.CrashAtUndo(name, nil) }, compensation.Compensated},
 		{"worker lost at undo, then not refused", func(e *Env) {
 			back(e)
 			e.CrashAtUndo(name, func() { e.faults = map[faultKey][]fault{} })
-		}},
+		}, ""},
 		{"worker lost at undo, then canceled", func(e *Env) {
 			back(e)
 			e.CrashAtUndo(name, func() { e.CancelBetween() })
-		}},
+		}, compensation.Compensated},
 	}
 }
 
@@ -120,16 +135,32 @@ func (m *matrix) crashCells(i int) []cell {
 	name := m.plan[i].Name
 	var cells []cell
 	crash := func(suffix string, then func(*Env)) {
-		cells = append(cells, cell{"worker lost" + suffix, func(e *Env) { e.CrashAt(name, func() { then(e) }) }})
+		cells = append(cells, cell{"worker lost" + suffix, func(e *Env) { e.CrashAt(name, func() { then(e) }) }, ""})
 		if !m.plan[i].Express {
 			return // the record has it, so a slow worker could do nothing
 		}
 		cells = append(cells,
-			cell{"worker slow" + suffix, func(e *Env) { e.SlowAt(name, []int{1}, func() { then(e) }) }},
-			cell{"worker slower" + suffix, func(e *Env) { e.SlowAt(name, []int{0, 0, 1, 0}, func() { then(e) }) }},
+			cell{"worker slow" + suffix, func(e *Env) { e.SlowAt(name, []int{1}, func() { then(e) }) }, ""},
+			cell{"worker slower" + suffix, func(e *Env) { e.SlowAt(name, []int{0, 0, 1, 0}, func() { then(e) }) }, ""},
 		)
 	}
 	crash("", func(*Env) {})
+	if m.plan[i].Kind != compensation.Retriable {
+		cells = append(cells,
+			cell{"refused, worker lost, then not refused", func(e *Env) {
+				e.Refuse(name)
+				e.CrashAt(name, func() { e.Mend(name) })
+			}, ""},
+			cell{"refused, worker slow, then not refused", func(e *Env) {
+				e.Refuse(name)
+				e.SlowAt(name, []int{1}, func() { e.Mend(name) })
+			}, ""},
+			cell{"refused, worker slower, then not refused", func(e *Env) {
+				e.Refuse(name)
+				e.SlowAt(name, []int{0, 0, 1, 0}, func() { e.Mend(name) })
+			}, ""},
+		)
+	}
 	crash(", then canceled", func(e *Env) { e.CancelBetween() })
 	for _, st := range m.plan {
 		crash(", then "+st.Name+" refused", func(e *Env) { e.Refuse(st.Name) })

@@ -81,7 +81,9 @@ func makeFake(f any, serve func(key compensation.Key, in reflect.Value) (reflect
 		if len(args) > 2 {
 			in = args[2]
 		}
-		out, err := serve(args[1].Interface().(compensation.Key), in)
+		var key compensation.Key
+		reflect.ValueOf(&key).Elem().Set(args[1])
+		out, err := serve(key, in)
 		results := make([]reflect.Value, t.NumOut())
 		for i := range results {
 			results[i] = reflect.Zero(t.Out(i))
@@ -133,19 +135,21 @@ func (s *services) answer(o *order, key compensation.Key, in reflect.Value) (ref
 		}
 		return s.do(o, key, in)
 	case compensation.PartUndo:
-		if o.fault == faultRefuse && o.pivot {
+		if o.fault == faultRefuse && o.pivot && !r.undone {
 			return reflect.Value{}, temporal.NewNonRetryableApplicationError(RefusalText, ErrTypeUndoRefused, nil)
 		}
 		if o.fault == faultRefuse && r.done && !r.undone {
 			return reflect.Value{}, compensation.Irreversible(RefusalText, nil)
 		}
 		return reflect.Value{}, s.undo(o, key)
-	default:
+	case compensation.PartProbe:
 		if r.done && !r.undone {
 			return r.out, nil
 		}
 		return reflect.Value{}, temporal.NewNonRetryableApplicationError("not done", "NotDone", nil)
+	case compensation.PartSaga: // has no activity
 	}
+	panic("sagatest: an activity for part " + string(o.activity.Part))
 }
 
 func (s *services) do(o *order, key compensation.Key, in reflect.Value) (reflect.Value, error) {

@@ -13,7 +13,7 @@ type slowTry struct {
 
 func newSlowTry() slowTry { return slowTry{arrived: make(chan struct{}), proceed: make(chan struct{})} }
 
-// SlowAt is [Env.CrashAt], but the worker is only slow: once the step has its effect, another worker takes over, and the
+// SlowAt is [Env.CrashAt], but the worker is only slow: once the step was called, another worker takes over, and the
 // first one goes on beside it with the workflow task that it has lost. pace is how many calls it makes before the other
 // one's first, second, … call; the last number is repeated. What is left it does after the saga has ended. It makes no
 // ordinary activities any more, since the server hears nothing from it.

@@ -16,7 +16,7 @@ import (
 //   - a completed saga has the effects of complete, which are those of a run without faults (nil for those of
 //     which the workflow was told that they are done), and a compensated one has none;
 //   - a saga that has not ended is parked, or tries a step after its pivot; the only effects that stand are those whose
-//     undo is parked, or, where nothing was undone, all;
+//     undo is parked, or, if it is not on its way back, all, but for what a try undid that was lost;
 //   - undos began in reverse order of start;
 //   - no worker started a step after it began to undo, but for undos of steps that it went on without;
 //   - nothing was undone after the pivot.
@@ -135,13 +135,13 @@ func (e *Env) unsoundRest(standing []string) (faults []string) {
 		if p.Part == compensation.PartUndo {
 			parked = append(parked, label(compensation.Key{Saga: e.id, Step: p.Step, Item: p.Item}))
 		}
-		back = back && !(p.Part == compensation.PartUndo && e.isPivot(p.Step)) // nothing is undone before it is fenced
+		back = back && (p.Part != compensation.PartUndo || !e.isPivot(p.Step)) // nothing is undone before it is fenced
 	}
 	for _, c := range e.calls {
 		if back && c.Effect && c.Part == compensation.PartDo && slices.Contains(standing, label(c.Key)) && !slices.Contains(parked, label(c.Key)) {
 			faults = append(faults, fmt.Sprintf("the saga is parked on its way back, but %s stands and is not parked", c))
 		}
-		if !back && c.Effect && c.Part == compensation.PartUndo {
+		if !back && c.Effect && c.Part == compensation.PartUndo && c.Worker == e.worker.number {
 			faults = append(faults, fmt.Sprintf("the saga is %s, but %s has taken effect", e.State(), c))
 		}
 	}

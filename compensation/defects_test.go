@@ -1,0 +1,119 @@
+package compensation_test
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// edit replaces old in file, where it must be exactly once.
+type edit struct{ file, old, new string }
+
+// defects are mistakes that an engine like this one could have.
+var defects = map[string][]edit{
+	"an undo is registered once its step is done": {
+		{"execute.go", "case DoUnknown:\n\t\treturn true", "case DoUnknown:\n\t\treturn false"},
+	},
+	"what is undone can be canceled": {
+		{"saga.go", "out, err := body(s.bodyContext(ctx))\n", "ctx := s.bodyContext(ctx)\n\t\tout, err := body(ctx)\n"},
+		{"park.go", "ctx, _ = workflow.NewDisconnectedContext(ctx)\n\titem :=", "item :="},
+	},
+	"undos run in the order of start": {
+		{"execute.go", "for i := len(s.executions) - 1; i >= 0; i-- {", "for i := range s.executions {"},
+	},
+	"a step's error is swallowed": {
+		{"saga.go", "case err != nil || (s.reversal != nil && !pastPivot):", "case s.reversal != nil && !pastPivot:"},
+	},
+	"an undo's error is swallowed": {
+		{"park.go", "case t.settled && t.err == nil:", "case t.settled && (t.err == nil || part == PartUndo):"},
+	},
+	"a key has a part that changes": {
+		{
+			"execute.go", "e.doSummary(e.key), e.key, e.in)",
+			"e.doSummary(e.key), Key{Saga: e.key.Saga + workflow.Now(ctx).String(), Step: e.key.Step}, e.in)",
+		},
+	},
+	"the pivot is not fenced": {
+		{"certain.go", "return p != nil && !p.durable && ", "return p != nil && false && "},
+	},
+	"an uncertain saga takes itself for certain": {
+		{"certain.go", "GetCurrentHistoryLength() == firstTask", "GetCurrentHistoryLength() >= firstTask"},
+	},
+	"an uncertain saga undoes only what it saw": {
+		{"saga.go", "if !certain {\n\t\ts.addUnseen()\n\t}", ""},
+	},
+	"a pivot of unknown outcome counts as refused": {
+		{"execute.go", "e.do == DoUnknown || e.doubtful {", "false {"},
+	},
+	"a pivot that happened counts as fenced": {
+		{"park.go", "item.execution.undo, t.err = UndoNone, nil", "item.execution.undo, t.err = UndoDone, nil"},
+	},
+	"a refusal after a lost reply counts as definite": {
+		{"execute.go", "return DoRefused, !ok || refusal.Attempt != 1", "return DoRefused, !ok && refusal.Attempt != 1"},
+	},
+	"undos begin while steps are in flight": {
+		{"saga.go", "s.publishLater(ctx)\n\ts.await(ctx)\n", "s.publishLater(ctx)\n"},
+	},
+	"an undo acts before the decision is on record": {
+		{"saga.go", "s.recordFirst = !s.fenced()", "s.recordFirst = false"},
+	},
+	"a canceled saga undoes nothing": {
+		{"saga.go", "s.undoAll(ctx)\n\ts.state = Compensated", "if s.reversal == nil {\n\t\ts.undoAll(ctx)\n\t}\n\ts.state = Compensated"},
+	},
+	"what is parked is not tried any more": {
+		{"park.go", "unlimited = true\n\t\t\tt = s.start(ctx, item, unlimited)", "unlimited = true\n\t\t\tt.noted = true"},
+	},
+}
+
+// The matrix finds these mistakes: a test that no mistake turns red proves nothing.
+func TestMatrixFindsDefects(t *testing.T) {
+	t.Parallel()
+
+	if testing.Short() {
+		t.Skip("builds the package once for each defect")
+	}
+	// Each run builds and tests on several processors.
+	turns := make(chan struct{}, 2)
+	for name, edits := range defects {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			turns <- struct{}{}
+			defer func() { <-turns }()
+			out, err := testWith(t, edits)
+			require.NotContains(t, out, "[build failed]")
+			require.Error(t, err, "the matrix stays green: %s", out)
+			require.Contains(t, out, "--- FAIL: TestMatrix")
+		})
+	}
+}
+
+// testWith runs the matrix on an engine with the edits, which the Go command lays over the files.
+func testWith(t *testing.T, edits []edit) (out string, err error) {
+	t.Helper()
+	laid := map[string]string{}
+	for _, e := range edits {
+		source, err := filepath.Abs(e.file)
+		require.NoError(t, err)
+		text, err := os.ReadFile(source)
+		require.NoError(t, err)
+		require.Equal(t, 1, strings.Count(string(text), e.old), "%s has changed: find another place for the mistake", e.file)
+		laid[source] = filepath.Join(t.TempDir(), e.file)
+		require.NoError(t, os.WriteFile(laid[source], []byte(strings.Replace(string(text), e.old, e.new, 1)), 0o600))
+	}
+	overlay, err := json.Marshal(map[string]any{"Replace": laid})
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "overlay.json")
+	require.NoError(t, os.WriteFile(file, overlay, 0o600))
+
+	run := exec.CommandContext(t.Context(), "go", "test", "-overlay", file, "-vet=off", "-count=1", "-failfast", "-timeout=3m",
+		"-run=^TestMatrix$", ".")
+	run.Env = append(os.Environ(), "CGO_ENABLED=0")
+	text, err := run.CombinedOutput()
+	return string(text), err
+}
