@@ -199,7 +199,7 @@ func actsOf(status compensation.Status) []act {
 	for i, a := range status.Acts {
 		list[i] = act{
 			Act: a.Name, Step: a.Step, Item: a.Item, By: a.By, Reason: a.Reason, Reference: a.Reference,
-			Deadline: optional(a.Act.Deadline), At: a.At.UTC(),
+			Deadline: optional(a.Deadline), At: a.At.UTC(),
 		}
 	}
 	return list

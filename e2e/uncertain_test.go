@@ -12,8 +12,6 @@ import (
 
 // Sagas whose worker is killed in the middle of their first workflow task, and that are canceled before another worker
 // takes over. What the first try did is in no record: the saga has to find out.
-//
-//nolint:paralleltest // each has a system of its own, and they run side by side
 func TestUncertain(t *testing.T) {
 	t.Parallel()
 

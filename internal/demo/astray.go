@@ -74,7 +74,7 @@ func (s step) astray(state compensation.State, want end) string {
 			return fmt.Sprintf("is %s, but the outcome of %s is unknown", state, s.Name)
 		}
 	case compensation.DoNotRun:
-	case compensation.DoWaiting, compensation.DoRunning:
+	case compensation.DoWaiting, compensation.DoRunning, compensation.DoSkipped, compensation.DoMarkedDone:
 		return fmt.Sprintf("is %s, but %s is %s", state, s.Name, s.Do)
 	}
 	return ""

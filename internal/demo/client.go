@@ -66,15 +66,7 @@ type step struct {
 }
 
 // ended tells whether nothing more will happen to the order.
-func (v view) ended() bool {
-	switch v.State {
-	case compensation.Completed, compensation.Compensated, compensation.Terminated:
-		return true
-	case compensation.Running, compensation.Compensating:
-		return false
-	}
-	return false
-}
+func (v view) ended() bool { return v.State.Ended() }
 
 // problem is an answer that is none of success.
 type problem struct {

@@ -18,7 +18,8 @@ type tally struct {
 
 // shownStates are the states of a tally in the order in which they are shown.
 var shownStates = []compensation.State{
-	compensation.Running, compensation.Compensating, compensation.Completed, compensation.Compensated, compensation.Terminated,
+	compensation.Running, compensation.Compensating, compensation.Parked,
+	compensation.Completed, compensation.Compensated, compensation.CompensatedWithExceptions, compensation.Terminated,
 }
 
 func (d *demo) tally() tally {
