@@ -47,11 +47,6 @@ type Worker struct {
 	failed    chan error
 }
 
-// stickyTimeout is how long a workflow task waits for the worker that has the saga in its cache before any other gets
-// it. The SDK's 5 s are what the first update after a worker's crash would wait, longer than the API does; a worker
-// that lives takes the task within milliseconds.
-const stickyTimeout = time.Second
-
 // New makes a worker. It fails on URLs that cannot be used.
 func New(c client.Client, o Options) (*Worker, error) {
 	if o.Namespace == "" {
@@ -71,11 +66,9 @@ func New(c client.Client, o Options) (*Worker, error) {
 		return nil, fmt.Errorf("worker: %w", err)
 	}
 	w := &Worker{client: c, namespace: o.Namespace, sweep: o.SweepEvery, logger: o.Logger, failed: make(chan error, 1)}
-	w.worker = sdkworker.New(c, workflows.TaskQueue, sdkworker.Options{
-		WorkerStopTimeout:            o.StopTimeout,
-		StickyScheduleToStartTimeout: stickyTimeout,
-		OnFatalError:                 func(err error) { w.failed <- fmt.Errorf("worker: %w", err) },
-	})
+	options := tuned(o)
+	options.OnFatalError = func(err error) { w.failed <- fmt.Errorf("worker: %w", err) }
+	w.worker = sdkworker.New(c, workflows.TaskQueue, options)
 	workflows.Register(w.worker)
 	for _, participant := range set.All() {
 		w.worker.RegisterActivity(participant)
