@@ -37,6 +37,11 @@ demo: ## Place 40 orders against a running `make run` and show how each ended; t
 	@$(GO) build -o .bin/amends ./cmd/amends
 	@exec .bin/amends demo $(ARGS)
 
+# As TestChaos in `make test`, but longer; about fifteen minutes.
+.PHONY: chaos
+chaos: ## Kill workers 200 times under 5,000 sagas and check the books; ARGS="-chaos.seed=1" repeats a plan
+	$(GO_TEST) ./e2e -run '^TestChaos$$' -count=1 -v -timeout 90m -chaos.sagas=5000 -chaos.kills=200 $(ARGS)
+
 .PHONY: bench
 bench: ## Measure sagas against plain Temporal and DBOS; ARGS="--quick", ARGS="--json" and the like are passed on
 	@test -x .bin/bench || echo "Building. The first time takes about four minutes, later times take seconds." >&2

@@ -44,6 +44,10 @@ type Options struct {
 	// "temporal_visibility", which are created, and upgraded when they are older
 	// than this server. The user needs the right to create in that database.
 	PostgresDSN string
+	// StockIndexes leaves the indexes for search attributes in PostgreSQL as Temporal's
+	// schema makes them. By default they leave out workflows without the attribute, at
+	// every start that finds one that does not: see visibility_indexes.sql.
+	StockIndexes bool
 	// Namespace is created when missing. Default: DefaultNamespace.
 	Namespace string
 	// TemporalPort and UIPort are the ports of the frontend (gRPC) and of the Web
@@ -173,7 +177,7 @@ func (s *Server) startTemporal(ctx context.Context, o Options) error {
 func openStore(ctx context.Context, o Options) (*store, error) {
 	switch {
 	case o.PostgresDSN != "":
-		return openPostgres(ctx, o.PostgresDSN)
+		return openPostgres(ctx, o)
 	case o.Ephemeral:
 		return openMemory()
 	default:

@@ -3,6 +3,7 @@ package devserver
 import (
 	"context"
 	"database/sql"
+	_ "embed"
 	"errors"
 	"fmt"
 	"time"
@@ -35,8 +36,8 @@ const (
 
 // openPostgres creates or upgrades both schemas in the database of dsn and locks
 // it against other servers until the store is closed.
-func openPostgres(ctx context.Context, dsn string) (_ *store, err error) {
-	cfg, err := pgx.ParseConfig(dsn)
+func openPostgres(ctx context.Context, o Options) (_ *store, err error) {
+	cfg, err := pgx.ParseConfig(o.PostgresDSN)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
@@ -62,6 +63,11 @@ func openPostgres(ctx context.Context, dsn string) (_ *store, err error) {
 	}
 	if err := migrate(ctx, conn, s.visibility, visibilitySchema, "postgresql/v12/visibility"); err != nil {
 		return nil, err
+	}
+	if !o.StockIndexes {
+		if err := thinIndexes(ctx, conn); err != nil {
+			return nil, err
+		}
 	}
 	return s, nil
 }
@@ -132,6 +138,24 @@ func migrate(ctx context.Context, conn *pgx.Conn, cfg config.SQL, schema, dir st
 	}
 	if err := dbschema.NewUpdateSchemaTask(db, &dbschema.UpdateConfig{SchemaName: dir}, quiet).Run(); err != nil {
 		return fmt.Errorf("postgres: upgrade schema %s: %w", schema, err)
+	}
+	return nil
+}
+
+//go:embed visibility_indexes.sql
+var visibilityIndexes string
+
+// thinIndexes takes out of the visibility store's indexes what they need not hold.
+func thinIndexes(ctx context.Context, conn *pgx.Conn) error {
+	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SET LOCAL search_path = "+pgx.Identifier{visibilitySchema}.Sanitize()+", public"); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, visibilityIndexes)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("postgres: indexes of schema %s: %w", visibilitySchema, err)
 	}
 	return nil
 }

@@ -69,8 +69,10 @@ func (l *ledger) enter(o *outcome, v saga, astray []string) {
 // astray says what is wrong with the end of the saga.
 func (o *outcome) astray(v saga) []string {
 	switch {
+	case v.State == "completed" && o.told.Load():
+		return []string{"a cancel of it was taken"}
 	case v.State == "completed" || v.State == "compensated":
-		if v.State != o.errand.end && !o.canceled {
+		if o.errand.end != "" && o.errand.end != v.State && !o.canceled.Load() {
 			return []string{"nothing but a cancel should have kept it from being " + o.errand.end}
 		}
 		return nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,8 +26,9 @@ type chaos struct {
 	temporal client.Client
 	began    time.Time
 	workers  []*process
-	// calm is closed when nothing goes wrong any more: the last worker is back and the faults are cleared.
-	calm     chan struct{}
+	// calm is set when nothing goes wrong any more: the last worker is back and the faults are cleared. harm guards it.
+	harm     sync.RWMutex
+	calm     bool
 	calmedAt time.Time
 	// slots has one place for each saga that may be in flight.
 	slots chan struct{}
@@ -42,17 +44,18 @@ type chaos struct {
 // outcome is what became of an errand.
 type outcome struct {
 	*errand
-	// canceled: at least one cancel was sent and may have been taken.
-	canceled bool
+	// canceled: a cancel was sent and may have been taken. told: it was said to be taken.
+	canceled, told atomic.Bool
 	// end is when it ended; zero if that took too long.
-	end time.Time
+	end       time.Time
+	completed bool
 }
 
 const (
 	// endWithin is how long after the last fault every saga must have ended.
 	endWithin = time.Minute
 	// mostInFlight is more than the load keeps in flight if all goes well. Where sagas take longer, it waits for them.
-	mostInFlight = 60
+	mostInFlight = 150
 	// stuckAfter is how long the load waits for any saga to end.
 	stuckAfter = 2 * time.Minute
 )
@@ -89,6 +92,9 @@ func (c *chaos) load(ctx, inTime context.Context, sagas *errgroup.Group, crew *c
 
 // disturb hands the disturbance to a worker that is up, once it hits sagas in flight.
 func (c *chaos) disturb(ctx context.Context, crew *crew, d disturbance) error {
+	if err := pause(ctx, d.wait); err != nil {
+		return err
+	}
 	for c.inFlight() == 0 {
 		if err := pause(ctx, 10*time.Millisecond); err != nil {
 			return err
@@ -107,6 +113,8 @@ func (c *chaos) disturb(ctx context.Context, crew *crew, d disturbance) error {
 
 // clear ends all faults and counts those that were met.
 func (c *chaos) clear(ctx context.Context) error {
+	c.harm.Lock()
+	defer c.harm.Unlock()
 	for _, name := range serviceNames {
 		url := c.s.servicesURL + "/" + name + "/faults"
 		var left []services.Fault
@@ -120,8 +128,7 @@ func (c *chaos) clear(ctx context.Context) error {
 			c.count(f, -f.Times)
 		}
 	}
-	c.calmedAt = time.Now()
-	close(c.calm)
+	c.calm, c.calmedAt = true, time.Now()
 	return nil
 }
 
@@ -134,12 +141,10 @@ func (c *chaos) count(f services.Fault, times int) {
 // run asks for the saga, does to it what its errand says and waits for its end; then it runs the errand that follows.
 func (c *chaos) run(ctx, inTime context.Context, e *errand) error {
 	o := &outcome{errand: e}
-	for _, f := range e.faults {
-		if err := c.set(ctx, f); err != nil {
-			return err
-		}
+	if err := c.setFaults(ctx, e); err != nil {
+		return err
 	}
-	if err := c.ask(ctx, e); err != nil {
+	if err := c.ask(inTime, e); err != nil {
 		return err
 	}
 	c.accepted.Add(1)
@@ -148,8 +153,7 @@ func (c *chaos) run(ctx, inTime context.Context, e *errand) error {
 	defer end()
 	var others errgroup.Group
 	for _, after := range e.cancels {
-		o.canceled = true
-		others.Go(func() error { return c.cancel(ctx, inFlight, e, after) })
+		others.Go(func() error { return c.cancel(ctx, inFlight, o, after) })
 	}
 	if e.message != nil {
 		others.Go(func() error { return c.tell(ctx, inFlight, e) })
@@ -162,27 +166,38 @@ func (c *chaos) run(ctx, inTime context.Context, e *errand) error {
 	c.mu.Lock()
 	c.outcomes = append(c.outcomes, o)
 	c.mu.Unlock()
-	if e.then == nil || o.end.IsZero() {
+	if e.then == nil || !o.completed || c.isCalm() {
 		return nil
 	}
-	select {
-	case <-c.calm: // it would meet no fault
-		return nil
-	default:
-		return c.run(ctx, inTime, e.then)
-	}
+	return c.run(ctx, inTime, e.then)
 }
 
-func (c *chaos) set(ctx context.Context, f services.Fault) error {
-	for _, steps := range participants {
-		for _, p := range steps {
-			if p.step == f.Step {
-				c.count(f, f.Times)
-				return c.call(ctx, http.MethodPut, c.s.servicesURL+"/"+p.service+"/faults/"+p.step, f, nil, http.StatusNoContent)
+func (c *chaos) isCalm() bool {
+	c.harm.RLock()
+	defer c.harm.RUnlock()
+	return c.calm
+}
+
+// setFaults sets the errand's faults, unless all faults have been cleared.
+func (c *chaos) setFaults(ctx context.Context, e *errand) error {
+	c.harm.RLock()
+	defer c.harm.RUnlock()
+	if c.calm {
+		return nil
+	}
+	for _, p := range participants[e.collection] {
+		for _, f := range e.faults {
+			if f.Step != p.step {
+				continue
 			}
+			url := c.s.servicesURL + "/" + p.service + "/faults/" + p.step
+			if err := c.call(ctx, http.MethodPut, url, f, nil, http.StatusNoContent); err != nil {
+				return err
+			}
+			c.count(f, f.Times)
 		}
 	}
-	return fmt.Errorf("there is no step %s", f.Step)
+	return nil
 }
 
 // ask asks for the saga until it is accepted: the same request is the same saga.
@@ -191,14 +206,16 @@ func (c *chaos) ask(ctx context.Context, e *errand) error {
 }
 
 // cancel cancels the saga, if it is in flight at that time. It asks again when no worker answered.
-func (c *chaos) cancel(ctx, inFlight context.Context, e *errand, after time.Duration) error {
+func (c *chaos) cancel(ctx, inFlight context.Context, o *outcome, after time.Duration) error {
 	_ = pause(inFlight, after)
 	if over(inFlight) {
 		return nil
 	}
-	return c.insist(ctx, c.s.apiURL+e.path()+"/cancel", byAda, func(status int) bool {
+	o.canceled.Store(true)
+	return c.insist(ctx, c.s.apiURL+o.path()+"/cancel", byAda, func(status int) bool {
 		if status == http.StatusAccepted {
 			c.cancels.Add(1)
+			o.told.Store(true)
 		}
 		return status == http.StatusAccepted || status == http.StatusConflict || over(inFlight)
 	})
@@ -208,24 +225,24 @@ func (c *chaos) cancel(ctx, inFlight context.Context, e *errand, after time.Dura
 func (c *chaos) tell(ctx, inFlight context.Context, e *errand) error {
 	return c.insist(ctx, c.s.apiURL+e.path()+e.tell, e.message, func(status int) bool {
 		return status == http.StatusAccepted || over(inFlight)
-	})
+	}, http.StatusConflict)
 }
 
-// insist posts until done. 409 and what is not the caller's fault is asked again after a while.
-func (c *chaos) insist(ctx context.Context, url string, body any, done func(status int) bool) error {
+// insist posts until it is done. What is not the caller's fault is asked again after a while; so is what was answered
+// with that status.
+func (c *chaos) insist(ctx context.Context, url string, body any, done func(status int) bool, again ...int) error {
 	encoded, err := json.Marshal(body)
 	if err != nil {
 		return err
 	}
 	for {
 		status, answer, err := exchange(ctx, c.client, http.MethodPost, url, encoded)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if done(status) {
+		case done(status):
 			return nil
-		}
-		if status < 500 && status != http.StatusConflict {
+		case status < 500 && !slices.Contains(again, status):
 			return fmt.Errorf("POST %s: %d %s", url, status, answer)
 		}
 		if err := pause(ctx, 250*time.Millisecond); err != nil {
@@ -244,7 +261,7 @@ func (c *chaos) awaitEnd(ctx context.Context, o *outcome) error {
 	if err != nil && !errors.As(err, &closed) {
 		return fmt.Errorf("wait for %s: %w", o.path(), err)
 	}
-	o.end = time.Now()
+	o.end, o.completed = time.Now(), err == nil
 	c.ended.Add(1)
 	return nil
 }

@@ -70,8 +70,8 @@ func startChaos(t *testing.T, plan chaosPlan) *chaos {
 	transport.MaxIdleConnsPerHost = mostInFlight
 	t.Cleanup(transport.CloseIdleConnections)
 	c := &chaos{
-		s: s, plan: plan, client: &http.Client{Transport: transport}, temporal: s.dial(), began: time.Now(),
-		calm: make(chan struct{}), slots: make(chan struct{}, mostInFlight), faults: map[string]int{}, fewest: mostInFlight,
+		s: s, plan: plan, client: &http.Client{Transport: transport, Timeout: endWithin}, temporal: s.dial(), began: time.Now(),
+		slots: make(chan struct{}, mostInFlight), faults: map[string]int{}, fewest: mostInFlight,
 	}
 	for range 2 {
 		worker, err := c.startWorker(t.Context())
@@ -82,7 +82,7 @@ func startChaos(t *testing.T, plan chaosPlan) *chaos {
 		for _, worker := range c.workers {
 			worker.kill()
 			if t.Failed() {
-				t.Logf("a worker printed:\n%s", worker.out)
+				t.Logf("a worker printed at last:\n%s", worker.out.tail())
 			}
 		}
 	})

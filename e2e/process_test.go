@@ -63,7 +63,7 @@ func spawn(t *testing.T, name, binary string, env []string, args ...string) *pro
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
-			t.Logf("%s printed:\n%s", name, p.out)
+			t.Logf("%s printed at last:\n%s", name, p.out.tail())
 		}
 	})
 	return p
@@ -132,6 +132,13 @@ func (o *output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.b.String()
+}
+
+// tail is the last of it, since a long test's processes print more than anybody reads.
+func (o *output) tail() string {
+	const most = 64 << 10
+	s := o.String()
+	return s[max(0, len(s)-most):]
 }
 
 // lastPort is the port that freePort gave last. The range lies below those that systems give to whoever asks for any
