@@ -31,6 +31,10 @@ func TestServe(t *testing.T) {
 	requireFails(t, s.serve(), "amends: api: listen at "+strings.TrimPrefix(s.apiURL, "http://"))
 	requireFails(t, s.serve("--service-url", "payment=127.0.0.1:8090"), "amends: worker: service payment: ")
 
+	for _, state := range []string{"parked", "compensated_with_exceptions", "terminated"} {
+		s.awaitList("?state="+state, nil)
+	}
+
 	first.stop()
 	s.awaitReady("serve", s.serve(), s.apiURL)
 	s.decide(waiting, true)

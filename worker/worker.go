@@ -32,6 +32,10 @@ type Options struct {
 	// SweepEvery is how often sagas are looked for that Temporal ended from outside, when this worker is the first of its
 	// namespace: later ones leave the schedule as it is. Default [DefaultSweepEvery].
 	SweepEvery time.Duration
+	// Tasks is how many sagas the worker drives at the same time, 2 or more; others wait in the queue for it or for another
+	// worker. One whose services are slow needs more: a saga of ten steps of 100 ms takes a place for a second. Default
+	// [DefaultTasks].
+	Tasks int
 	// Logger takes what the worker itself has to say. Default [slog.Default]. Workflows and activities log to the
 	// client's logger.
 	Logger *slog.Logger
@@ -47,7 +51,7 @@ type Worker struct {
 	failed    chan error
 }
 
-// New makes a worker. It fails on URLs that cannot be used.
+// New makes a worker. It fails on options that cannot be used.
 func New(c client.Client, o Options) (*Worker, error) {
 	if o.Namespace == "" {
 		o.Namespace = client.DefaultNamespace
@@ -57,6 +61,12 @@ func New(c client.Client, o Options) (*Worker, error) {
 	}
 	if o.SweepEvery == 0 {
 		o.SweepEvery = DefaultSweepEvery
+	}
+	if o.Tasks == 0 {
+		o.Tasks = DefaultTasks
+	}
+	if o.Tasks < 2 {
+		return nil, fmt.Errorf("worker: Tasks is %d, and must be 2 at least", o.Tasks)
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()

@@ -48,12 +48,17 @@ func TestSearchAttributesAreChecked(t *testing.T) {
 	}
 }
 
-func TestBadServicesURL(t *testing.T) {
+func TestOptionsThatCannotBe(t *testing.T) {
 	t.Parallel()
 
 	c, err := client.NewLazyClient(client.Options{})
 	require.NoError(t, err)
 	defer c.Close()
-	_, err = New(c, Options{ServicesURL: "127.0.0.1:8090"})
-	require.ErrorContains(t, err, "worker: service pricing: ")
+	for want, o := range map[string]Options{
+		"worker: service pricing: ": {ServicesURL: "127.0.0.1:8090"},
+		"worker: Tasks is 1, ":      {ServicesURL: "http://127.0.0.1:8090", Tasks: 1},
+	} {
+		_, err := New(c, o)
+		require.ErrorContains(t, err, want)
+	}
 }

@@ -48,6 +48,7 @@ func (c *apiCommand) server(p *process, temporal client.Client, options api.Opti
 type workerCommand struct {
 	ServicesURL string            `help:"Where the step services are." default:"http://127.0.0.1:8090" env:"AMENDS_SERVICES_URL"`
 	ServiceURLs map[string]string `help:"URL of a single service, such as payment=http://payment:8090/payment." name:"service-url" env:"AMENDS_SERVICE_URLS"`
+	Tasks       int               `help:"How many sagas to drive at the same time. More where services are slow, fewer where they are overloaded." default:"50" env:"AMENDS_WORKER_TASKS"`
 	StopTimeout time.Duration     `help:"How long running activities may take to finish at the end." default:"5s" env:"AMENDS_WORKER_STOP_TIMEOUT"`
 }
 
@@ -66,7 +67,8 @@ func (c *workerCommand) Run(p *process) error {
 
 func (c *workerCommand) worker(p *process, temporal client.Client, namespace string) (*worker.Worker, error) {
 	return worker.New(temporal, worker.Options{
-		ServicesURL: c.ServicesURL, ServiceURLs: c.ServiceURLs, Namespace: namespace, StopTimeout: c.StopTimeout, Logger: p.logger,
+		ServicesURL: c.ServicesURL, ServiceURLs: c.ServiceURLs, Namespace: namespace,
+		Tasks: c.Tasks, StopTimeout: c.StopTimeout, Logger: p.logger,
 	})
 }
 
