@@ -34,11 +34,12 @@ type chaos struct {
 	slots chan struct{}
 
 	accepted, ended, kills, stalls, cancels atomic.Int64
+	// hit are the kills and stalls with sagas in flight.
+	hit atomic.Int64
 
 	mu       sync.Mutex
 	outcomes []*outcome
 	faults   map[string]int
-	fewest   int64
 }
 
 // outcome is what became of an errand.
@@ -90,19 +91,11 @@ func (c *chaos) load(ctx, inTime context.Context, sagas *errgroup.Group, crew *c
 	return crew.rest(ctx)
 }
 
-// disturb hands the disturbance to a worker that is up, once it hits sagas in flight.
+// disturb hands the disturbance to a worker that is up.
 func (c *chaos) disturb(ctx context.Context, crew *crew, d disturbance) error {
 	if err := pause(ctx, d.wait); err != nil {
 		return err
 	}
-	for c.inFlight() == 0 {
-		if err := pause(ctx, 10*time.Millisecond); err != nil {
-			return err
-		}
-	}
-	c.mu.Lock()
-	c.fewest = min(c.fewest, c.inFlight())
-	c.mu.Unlock()
 	select {
 	case crew.due <- d:
 		return nil

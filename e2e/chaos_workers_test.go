@@ -63,6 +63,9 @@ func (c *chaos) keep(ctx context.Context, i int, crew *crew) error {
 				crew.idle <- struct{}{}
 				continue
 			}
+			if c.inFlight() > 0 {
+				c.hit.Add(1)
+			}
 			var err error
 			if d.stall > 0 {
 				err = c.stall(ctx, worker, d)
