@@ -28,8 +28,10 @@ func TestTerminatedSagasAreRecovered(t *testing.T) {
 		require.NoError(t, c.TerminateWorkflow(t.Context(), workflowID(path), "", "by mistake"))
 		require.Equal(t, "terminated", s.awaitEnd(path).State)
 	}
-	_, err := c.ScheduleClient().GetHandle(t.Context(), workflows.SweepScheduleID).Describe(t.Context())
-	require.NoError(t, err, "the worker makes the schedule")
+	require.Eventually(t, func() bool {
+		_, err := c.ScheduleClient().GetHandle(t.Context(), workflows.SweepScheduleID).Describe(t.Context())
+		return err == nil
+	}, time.Minute, 100*time.Millisecond, "the worker does not make the schedule")
 	s.sweepUntil(func(sweep workflows.Sweep) bool { return sweep.Known == 2 })
 
 	var undone compensation.Recovery

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"go.temporal.io/api/operatorservice/v1"
@@ -49,6 +50,10 @@ type Worker struct {
 	logger    *slog.Logger
 	worker    sdkworker.Worker
 	failed    chan error
+
+	// background is what makes the sweep's schedule, until stopSweep.
+	background sync.WaitGroup
+	stopSweep  context.CancelFunc
 }
 
 // New makes a worker. It fails on options that cannot be used.
@@ -94,16 +99,18 @@ func (w *Worker) Start(ctx context.Context) error {
 	if err := w.worker.Start(); err != nil {
 		return fmt.Errorf("worker: start polling: %w", err)
 	}
-	if err := ensureSweep(ctx, w.client, w.sweep); err != nil {
-		w.worker.Stop()
-		return fmt.Errorf("worker: %w", err)
-	}
+	ctx, w.stopSweep = context.WithCancel(context.WithoutCancel(ctx))
+	w.background.Go(func() { w.ensureSweep(ctx) })
 	w.logger.Info("worker polls", "namespace", w.namespace, "task_queue", workflows.TaskQueue)
 	return nil
 }
 
 // Stop ends polling and waits for running activities, at most StopTimeout. What is unfinished goes on in another worker.
 func (w *Worker) Stop() {
+	if w.stopSweep != nil {
+		w.stopSweep()
+	}
+	w.background.Wait()
 	w.worker.Stop()
 	w.logger.Info("worker stopped")
 }
