@@ -15,8 +15,8 @@ func TestWorkerKilled(t *testing.T) {
 
 	s := startSystem(t)
 	const each = 5
-	s.setFault("shipping", "BookShipment", settings{"latency_ms": 1000})
-	s.setFault("inventory", "ReserveStock", settings{"on": "undo", "latency_ms": 1000})
+	s.setFault("shipping", "BookShipment", settings{"latency_ms": 60_000})
+	s.setFault("inventory", "ReserveStock", settings{"on": "undo", "latency_ms": 60_000})
 
 	var forward, back []string
 	for range each {
@@ -27,6 +27,8 @@ func TestWorkerKilled(t *testing.T) {
 	s.await(back[0], "does not turn back", func(v saga) bool { return v.step("ReserveStock").Undo == "running" })
 	s.worker.kill()
 	require.False(t, ended(s.get(forward[each-1])), "the API shows a saga also while no worker runs")
+	s.clearFault("shipping", "BookShipment")
+	s.clearFault("inventory", "ReserveStock")
 	s.startWorker()
 
 	for i := range each {
@@ -79,13 +81,13 @@ func TestRunStoppedInFlight(t *testing.T) {
 		return p
 	}
 	run := start()
-	s.setFault("shipping", "BookShipment", settings{"latency_ms": 3000, "times": 1})
+	s.setFault("shipping", "BookShipment", settings{"latency_ms": 60_000})
 	inFlight, waiting := place("good.json")(s), place("fraud-review.json")(s)
 	s.awaitStep(inFlight, "BookShipment", "running")
 	s.awaitWait(waiting)
 	run.stop()
 
-	start()
+	start() // its services know of no fault
 	require.Equal(t, "completed", s.awaitEnd(inFlight).State)
 	s.decide(waiting, false)
 	require.Equal(t, "compensated", s.awaitEnd(waiting).State)

@@ -107,7 +107,7 @@ var parkedScenarios = []scenario{
 				By: "grace", Reason: "loyalty is being mended", Deadline: time.Now().Add(time.Hour),
 			})
 			s.await(path, "is still parked", func(v saga) bool { return v.State == "running" })
-			s.send(http.MethodDelete, s.servicesURL+"/loyalty/faults/AwardPoints", nil)
+			s.clearFault("loyalty", "AwardPoints")
 		},
 	},
 	{

@@ -42,7 +42,7 @@ func TestTerminatedSagasAreRecovered(t *testing.T) {
 
 	// Nothing of the second one can be undone; a person sees to the rest.
 	recovery := workflows.RecoveryWorkflowID(workflowID(pastPivot))
-	s.send("DELETE", s.servicesURL+"/inventory/faults/CommitStock", nil)
+	s.clearFault("inventory", "CommitStock")
 	require.Eventually(t, func() bool {
 		handle, err := c.UpdateWorkflow(t.Context(), client.UpdateWorkflowOptions{
 			WorkflowID: recovery, UpdateName: compensation.UpdateMarkDone, WaitForStage: client.WorkflowUpdateStageCompleted,

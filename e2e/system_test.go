@@ -318,3 +318,9 @@ func (s *system) setFault(service, step string, setting map[string]any) {
 	status, body := s.send(http.MethodPut, s.servicesURL+"/"+service+"/faults/"+step, encoded)
 	require.Equal(s.t, http.StatusNoContent, status, "%s", body)
 }
+
+func (s *system) clearFault(service, step string) {
+	s.t.Helper()
+	status, body := s.send(http.MethodDelete, s.servicesURL+"/"+service+"/faults/"+step, nil)
+	require.Equal(s.t, http.StatusNoContent, status, "%s", body)
+}

@@ -23,6 +23,12 @@ const (
 	// SDK's 10,000 are 0.8 GB. To read one from its history instead when its answer comes cost no more than the
 	// measurement's own 2 ms of 18, once.
 	cachedSagas = 1_000
+
+	// blockedAfter is when the SDK gives up a saga's code that does not come to a halt. The SDK's 1 s also passes when the
+	// whole process is halted or starved of processor time. It then fails every task that it is in the middle of, and the
+	// code it has given up goes on beside its own clean-up, a data race (https://github.com/temporalio/sdk-go/issues/1240).
+	// Nobody waits for this: the server gives a task to another try after workflows.TaskTimeout.
+	blockedAfter = time.Minute
 )
 
 // tuned are the options that differ from the SDK's, each for the reason given above. What made no difference larger than
@@ -35,5 +41,6 @@ func tuned(o Options) sdkworker.Options {
 		WorkerStopTimeout:                      o.StopTimeout,
 		StickyScheduleToStartTimeout:           stickyTimeout,
 		MaxConcurrentWorkflowTaskExecutionSize: o.Tasks,
+		DeadlockDetectionTimeout:               blockedAfter,
 	}
 }
