@@ -22,8 +22,8 @@ type settings struct {
 	shards int
 	// stockIndexes leaves the visibility store's indexes as Temporal makes them.
 	stockIndexes bool
-	// gzip is whether the client compresses; nil is the default.
-	gzip *bool
+	// gzip makes the client compress.
+	gzip bool
 	// worker are fields of the SDK's worker.Options.
 	worker map[string]any
 }
@@ -65,9 +65,7 @@ func (s *settings) set(what, value string) (err error) {
 	case "store:stock-indexes":
 		s.stockIndexes, err = strconv.ParseBool(value)
 	case "client:gzip":
-		var on bool
-		on, err = strconv.ParseBool(value)
-		s.gzip = &on
+		s.gzip, err = strconv.ParseBool(value)
 	default:
 		err = errors.New("there is no such setting")
 	}

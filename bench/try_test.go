@@ -11,11 +11,10 @@ import (
 func TestParseTry(t *testing.T) {
 	t.Parallel()
 
-	s, err := parseTry("server:GOGC=400  server:GODEBUG=a=1 engine:GOGC=200 postgres:commit_delay=100 store:shards=8 store:stock-indexes=true client:gzip=false " +
+	s, err := parseTry("server:GOGC=400  server:GODEBUG=a=1 engine:GOGC=200 postgres:commit_delay=100 store:shards=8 store:stock-indexes=true client:gzip=true " +
 		"dynamic:history.cacheMaxSize=1000 dynamic:matching.name=text dynamic:system.flag=true worker:MaxConcurrentWorkflowTaskPollers=4")
 
 	require.NoError(t, err)
-	off := false
 	require.Equal(t, settings{
 		serverEnv: []string{"GOGC=400", "GODEBUG=a=1"},
 		engineEnv: []string{"GOGC=200"},
@@ -23,7 +22,7 @@ func TestParseTry(t *testing.T) {
 		shards:    8,
 
 		stockIndexes: true,
-		gzip:         &off,
+		gzip:         true,
 
 		dynamic: "history.cacheMaxSize: [{value: 1000}]\nmatching.name: [{value: text}]\nsystem.flag: [{value: true}]\n",
 		worker:  map[string]any{"MaxConcurrentWorkflowTaskPollers": 4.0},

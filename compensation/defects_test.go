@@ -21,7 +21,8 @@ var defects = map[string][]edit{
 	},
 	"what is undone can be canceled": {
 		{"saga.go", "out, err := body(s.bodyContext(ctx))\n", "ctx := s.bodyContext(ctx)\n\t\tout, err := body(ctx)\n"},
-		{"park.go", "ctx, _ = workflow.NewDisconnectedContext(ctx)\n\titem :=", "item :="},
+		{"park.go", "ctx, _ = workflow.NewDisconnectedContext(ctx)\n\tif part ==", "if part =="},
+		{"execute.go", "ctx, _ = workflow.NewDisconnectedContext(ctx)\n\tleft :=", "left :="},
 	},
 	"undos run in the order of start": {
 		{"execute.go", "for i := len(s.executions) - 1; i >= 0; i-- {", "for i := range s.executions {"},
@@ -51,7 +52,7 @@ var defects = map[string][]edit{
 		{"execute.go", "e.do == DoUnknown || e.doubtful {", "false {"},
 	},
 	"a pivot that happened counts as fenced": {
-		{"park.go", "item.execution.undo, t.err = UndoNone, nil", "item.execution.undo, t.err = UndoDone, nil"},
+		{"execute.go", "e.undo, err = UndoNone, nil", "e.undo, err = UndoDone, nil"},
 	},
 	"a refusal after a lost reply counts as definite": {
 		{"execute.go", "return DoRefused, !ok || refusal.Attempt != 1", "return DoRefused, !ok && refusal.Attempt != 1"},
@@ -66,7 +67,7 @@ var defects = map[string][]edit{
 		{"saga.go", "s.undoAll(ctx)\n\ts.state = Compensated", "if s.reversal == nil {\n\t\ts.undoAll(ctx)\n\t}\n\ts.state = Compensated"},
 	},
 	"what is parked is not tried any more": {
-		{"park.go", "unlimited = true\n\t\t\tt = s.start(ctx, item, unlimited)", "unlimited = true\n\t\t\tt.noted = true"},
+		{"park.go", "unlimited = true\n\t\t\tt = s.start(ctx, item, t.err, unlimited)", "unlimited = true\n\t\t\tt.noted = true"},
 	},
 }
 

@@ -15,7 +15,7 @@ func (s *saga) execute(ctx workflow.Context, e *execution) error {
 	case e.kind == Pivot:
 		e.err = s.commit(ctx, e)
 	case e.kind == Retriable, s.forward:
-		e.err = s.insist(ctx, e, PartDo, nil)
+		e.err = s.insist(ctx, e, PartDo)
 	default:
 		e.err = s.attempt(ctx, e)
 	}
@@ -25,7 +25,7 @@ func (s *saga) execute(ctx workflow.Context, e *execution) error {
 
 // attempt runs a compensatable step within its limit.
 func (s *saga) attempt(ctx workflow.Context, e *execution) error {
-	err := s.do(ctx, e, false)
+	err := s.do(ctx, e)
 	if e.do != DoUnknown || ctx.Err() != nil {
 		return err
 	}
@@ -36,37 +36,53 @@ func (s *saga) attempt(ctx workflow.Context, e *execution) error {
 			return nil
 		}
 	case ParkUnknown:
-		return s.insist(ctx, e, PartDo, err)
+		return s.persist(ctx, &parked{execution: e, part: PartDo}, &try{settled: true, err: err}, false)
 	}
 	return err
 }
 
-// do runs Do, express first, and notes the outcome.
-func (s *saga) do(ctx workflow.Context, e *execution, unlimited bool) error {
+// do runs Do within its limit, express first.
+func (s *saga) do(ctx workflow.Context, e *execution) error {
+	err := s.doExpress(ctx, e)
+	if undecided(err) {
+		err = s.doDurable(ctx, e, err, false)
+	}
+	return err
+}
+
+// doExpress runs Do as a local activity, if it may, and notes the outcome.
+func (s *saga) doExpress(ctx workflow.Context, e *execution) error {
 	if ctx.Err() != nil {
 		e.do = DoNotRun
 		return ctx.Err()
 	}
+	if !e.isExpress() {
+		return errNotTried
+	}
+	certain := s.certain(ctx)
+	err := e.express(ctx, e.definition.do, e.doSummary(e.key), e.key, e.in).Get(ctx, e.out)
+	// Without a record, this may be the second try, and the first may still be on its way.
+	return s.noteDo(ctx, e, err, !certain)
+}
+
+// doDurable runs Do as an ordinary activity, and notes the outcome. before is that of the tries before. With unlimited,
+// it is tried until it is done.
+func (s *saga) doDurable(ctx workflow.Context, e *execution, before error, unlimited bool) error {
+	e.expressing = false
+	if s.pause(ctx, e, before) != nil {
+		return before
+	}
 	e.do = DoRunning
 	s.show(ctx)
-	certain := s.certain(ctx)
-	err := errNotTried
-	if e.isExpress() {
-		err = e.express(ctx, e.definition.do, e.doSummary(e.key), e.key, e.in).Get(ctx, e.out)
-		e.do, e.doubtful = outcomeOf(err)
-		// Without a record, this may be the second try, and the first may still be on its way.
-		e.doubtful = e.doubtful || (e.do == DoRefused && !certain)
-	}
-	if undecided(err) {
-		e.expressing = false
-	}
-	if undecided(err) && s.pause(ctx, e, err) == nil {
-		tried := !errors.Is(err, errNotTried)
-		err = workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, e.doOptions(e.key, unlimited)),
-			functionName(e.definition.do), e.key, e.in).Get(ctx, e.out)
-		e.do, e.doubtful = outcomeOf(err)
-		e.doubtful = e.doubtful || (e.do == DoRefused && tried)
-	}
+	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, e.doOptions(e.key, unlimited)),
+		functionName(e.definition.do), e.key, e.in).Get(ctx, e.out)
+	return s.noteDo(ctx, e, err, !errors.Is(before, errNotTried))
+}
+
+// noteDo notes the outcome of Do. A refusal is doubtful if there may have been tries before.
+func (s *saga) noteDo(ctx workflow.Context, e *execution, err error, before bool) error {
+	e.do, e.doubtful = outcomeOf(err)
+	e.doubtful = e.doubtful || (e.do == DoRefused && before)
 	s.show(ctx)
 	if err != nil {
 		return &StepError{Key: e.key, Outcome: e.do, cause: err}
@@ -138,10 +154,10 @@ func (s *saga) commit(ctx workflow.Context, e *execution) error {
 	e.expressing = e.isExpress()
 	var err error
 	if s.forward {
-		err = s.insist(ctx, e, PartDo, nil)
-	} else if err = s.do(ctx, e, false); e.do == DoUnknown || e.doubtful {
+		err = s.insist(ctx, e, PartDo)
+	} else if err = s.do(ctx, e); e.do == DoUnknown || e.doubtful {
 		if s.fence(ctx, e) {
-			err = s.insist(ctx, e, PartDo, nil) // the same key gets the first answer again
+			err = s.insist(ctx, e, PartDo) // the same key gets the first answer again
 		}
 	}
 	if err == nil {
@@ -159,24 +175,34 @@ func (s *saga) commit(ctx workflow.Context, e *execution) error {
 	return err
 }
 
-// undo runs Undo, express first, and notes the outcome.
-func (s *saga) undo(ctx workflow.Context, e *execution, unlimited bool) error {
+// undoExpress runs Undo as a local activity, if it may, and notes the outcome.
+func (s *saga) undoExpress(ctx workflow.Context, e *execution) error {
+	if !e.isExpress() || s.recordFirst {
+		s.recordFirst = false
+		return errNotTried
+	}
+	return s.noteUndo(ctx, e, e.express(ctx, e.definition.undo, e.undoSummary, e.key).Get(ctx, nil))
+}
+
+// undoDurable runs Undo as an ordinary activity, and notes the outcome. before is that of the tries before. With
+// unlimited, it is tried until it is done.
+func (s *saga) undoDurable(ctx workflow.Context, e *execution, before error, unlimited bool) error {
+	e.expressing = false
+	s.flush(ctx)
+	if s.pause(ctx, e, before) != nil {
+		return before
+	}
 	e.undo = UndoRunning
 	s.show(ctx)
-	err := errNotTried
-	if e.isExpress() && !unlimited && !s.recordFirst {
-		err = e.express(ctx, e.definition.undo, e.undoSummary, e.key).Get(ctx, nil)
-	}
-	s.recordFirst = false
-	if undecided(err) {
-		e.expressing = false
-		s.flush(ctx)
-	}
-	if undecided(err) && s.pause(ctx, e, err) == nil {
-		err = workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, e.undoOptions(e.key, unlimited)),
-			functionName(e.definition.undo), e.key).Get(ctx, nil)
-	}
+	return s.noteUndo(ctx, e, workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, e.undoOptions(e.key, unlimited)),
+		functionName(e.definition.undo), e.key).Get(ctx, nil))
+}
+
+// noteUndo notes the outcome of Undo. That a pivot happened is an answer, too.
+func (s *saga) noteUndo(ctx workflow.Context, e *execution, err error) error {
 	switch {
+	case e.kind == Pivot && typeOf(err) == ErrTypeIrreversible:
+		e.undo, err = UndoNone, nil
 	case err != nil:
 		e.undo = UndoFailed
 		err = fmt.Errorf("undo of %s: %w", e.key.label(), err)
@@ -191,23 +217,28 @@ func (s *saga) undo(ctx workflow.Context, e *execution, unlimited bool) error {
 
 // fence makes sure that the pivot never happens, or finds that it did.
 func (s *saga) fence(ctx workflow.Context, e *execution) (happened bool) {
-	_ = s.insist(ctx, e, PartUndo, nil) // what it settles, it notes
+	_ = s.insist(ctx, e, PartUndo) // what it settles, it notes
 	return e.undo == UndoNone
 }
 
 // undoAll undoes what may stand, in reverse order of start. It goes past an undo that parks the saga to the next, and
 // comes to its end when all are done or an operator has settled them.
 func (s *saga) undoAll(ctx workflow.Context) {
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	left := 0
 	for i := len(s.executions) - 1; i >= 0; i-- {
 		e := s.executions[i]
 		if !s.mustUndo(e) {
 			continue
 		}
+		err := s.undoExpress(ctx, e)
+		if err == nil {
+			continue
+		}
 		left++
 		done := false
 		workflow.Go(ctx, func(ctx workflow.Context) {
-			_ = s.insist(ctx, e, PartUndo, nil) // what it settles, it notes
+			_ = s.insistAfter(ctx, e, PartUndo, err) // what it settles, it notes
 			left--
 			done = true
 		})

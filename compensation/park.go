@@ -44,20 +44,36 @@ type try struct {
 	err   error
 }
 
-// insist tries a step's Do or Undo until it is done or an operator settles it. What may still succeed is tried without
-// end; what was refused, or takes longer than its limit, parks the saga. failed is the failure of tries before, nil if
-// there were none.
+// insist tries a step's Do or Undo until it is done or an operator settles it, express first.
+func (s *saga) insist(ctx workflow.Context, e *execution, part Part) error {
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	if part == PartUndo {
+		return s.insistAfter(ctx, e, part, s.undoExpress(ctx, e))
+	}
+	return s.insistAfter(ctx, e, part, s.doExpress(ctx, e))
+}
+
+// insistAfter is insist when the express tries ended with this error.
+func (s *saga) insistAfter(ctx workflow.Context, e *execution, part Part, err error) error {
+	if err == nil {
+		return nil
+	}
+	item := &parked{execution: e, part: part}
+	if !undecided(err) {
+		return s.persist(ctx, item, &try{settled: true, err: err}, false)
+	}
+	unlimited := part == PartDo
+	return s.persist(ctx, item, s.start(ctx, item, err, unlimited), unlimited)
+}
+
+// persist goes on from a try until the item is done or an operator settles it. What may still succeed is tried without
+// end; what was refused, or takes longer than its limit, parks the saga.
 //
 // The error is nil, but for a step before the pivot that does not become done (see [ParkUnknown]).
-func (s *saga) insist(ctx workflow.Context, e *execution, part Part, failed error) error {
+func (s *saga) persist(ctx workflow.Context, item *parked, t *try, unlimited bool) error {
+	e, part := item.execution, item.part
 	mayGiveUp := part == PartDo && e.kind == Compensatable && !s.forward
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	item := &parked{execution: e, part: part}
-	t := &try{settled: true, err: failed}
-	unlimited := failed == nil && part == PartDo
-	if failed == nil {
-		t = s.start(ctx, item, unlimited)
-	}
 	defer s.unpark(ctx, item)
 	for {
 		wait(ctx, func() bool {
@@ -78,7 +94,7 @@ func (s *saga) insist(ctx workflow.Context, e *execution, part Part, failed erro
 			}
 			if !mayGiveUp || s.reversal == nil {
 				unlimited = part == PartDo
-				t = s.start(ctx, item, unlimited)
+				t = s.start(ctx, item, t.err, unlimited)
 			}
 		case mayGiveUp && (s.reversal != nil || (t.settled && e.do == DoRefused)):
 			s.abandon(ctx, t)
@@ -86,7 +102,7 @@ func (s *saga) insist(ctx workflow.Context, e *execution, part Part, failed erro
 		case t.settled && outOfTime(t.err) && !unlimited:
 			s.park(ctx, item, "not done within its limit: "+plain(t.err))
 			unlimited = true
-			t = s.start(ctx, item, unlimited)
+			t = s.start(ctx, item, t.err, unlimited)
 		case t.settled:
 			t.noted, item.trying = true, false
 			s.park(ctx, item, plain(t.err))
@@ -97,20 +113,17 @@ func (s *saga) insist(ctx workflow.Context, e *execution, part Part, failed erro
 	}
 }
 
-// start begins a try.
-func (s *saga) start(ctx workflow.Context, item *parked, unlimited bool) *try {
+// start begins a try as an ordinary activity. before is the outcome of the tries before.
+func (s *saga) start(ctx workflow.Context, item *parked, before error, unlimited bool) *try {
 	t := &try{}
 	ctx, t.stop = workflow.WithCancel(ctx)
 	item.trying = true
+	run := s.doDurable
+	if item.part == PartUndo {
+		run = s.undoDurable
+	}
 	workflow.Go(ctx, func(ctx workflow.Context) {
-		if item.part == PartDo {
-			t.err = s.do(ctx, item.execution, unlimited)
-		} else {
-			t.err = s.undo(ctx, item.execution, unlimited)
-			if item.execution.kind == Pivot && typeOf(t.err) == ErrTypeIrreversible {
-				item.execution.undo, t.err = UndoNone, nil // it happened: that is an answer, too
-			}
-		}
+		t.err = run(ctx, item.execution, before, unlimited)
 		t.settled = true
 	})
 	return t

@@ -180,7 +180,6 @@ func (s *saga) register(ctx workflow.Context, name, item string) (*execution, er
 	if e.kind == Pivot {
 		s.pivot = e
 	}
-	s.show(ctx)
 	return e, nil
 }
 

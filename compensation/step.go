@@ -137,33 +137,50 @@ func (st Step[In, Out]) For(item string) Step[In, Out] {
 // Run runs the step and waits for its outcome. The error, if any, is a [*StepError]; a [*temporal.CanceledError] if
 // the saga turned back before the step was started.
 func (st Step[In, Out]) Run(ctx workflow.Context, in In) (Out, error) {
-	return st.Start(ctx, in).Get(ctx)
+	s := sagaOf(ctx, st.Name)
+	e, out, err := st.register(ctx, s, in)
+	if e == nil {
+		return *out, err
+	}
+	if !e.settled {
+		err = s.execute(ctx, e)
+	}
+	e.seen = true
+	return *out, err
 }
 
 // Start runs the step beside others. Its undo is registered before it starts.
 func (st Step[In, Out]) Start(ctx workflow.Context, in In) *Future[Out] {
 	s := sagaOf(ctx, st.Name)
 	settled, settle := workflow.NewFuture(ctx)
-	f := &Future[Out]{settled: settled, out: new(Out)}
-
-	e, err := s.register(ctx, st.Name, st.item)
-	if err != nil {
+	e, out, err := st.register(ctx, s, in)
+	f := &Future[Out]{settled: settled, execution: e, out: out}
+	if e == nil || e.settled {
 		settle.SetError(err)
 		return f
 	}
-	f.execution = e
-	if e.settled { // by an earlier run of the body
-		if out, ok := e.out.(*Out); ok {
-			f.out = out
-		}
-		settle.SetError(e.err)
-		return f
-	}
-	e.in, e.out = in, f.out
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		settle.SetError(s.execute(ctx, e))
 	})
 	return f
+}
+
+// register registers the step's undo and says where its result will be. A step that an earlier call of the body brought
+// to its end comes back settled, with its outcome; there is no execution if the step must not start.
+func (st Step[In, Out]) register(ctx workflow.Context, s *saga, in In) (*execution, *Out, error) {
+	e, err := s.register(ctx, st.Name, st.item)
+	if err != nil {
+		return nil, new(Out), err
+	}
+	if e.settled {
+		if out, ok := e.out.(*Out); ok {
+			return e, out, e.err
+		}
+		return e, new(Out), e.err
+	}
+	out := new(Out)
+	e.in, e.out = in, out
+	return e, out, nil
 }
 
 // Future is the outcome of a step that was started.

@@ -99,6 +99,7 @@ func dynamicConfig(file []byte) (dynamicconfig.Client, error) {
 	c := dynamicconfig.NewMemoryClient()
 	c.OverrideSetting(dynamicconfig.EnableServerVersionCheck, false) // asks a server on the internet
 	// Updates wait for people, so that a call takes long says nothing.
+	c.OverrideSetting(dynamicconfig.ExternalPayloadsEnabled, false) // measures each payload, in case it is stored elsewhere
 	c.OverrideSetting(dynamicconfig.SlowRequestLoggingThreshold, time.Minute)
 	for _, limit := range []dynamicconfig.GenericSetting{
 		dynamicconfig.FrontendRPS,

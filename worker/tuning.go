@@ -31,16 +31,15 @@ const (
 	blockedAfter = time.Minute
 )
 
-// tuned are the options that differ from the SDK's, each for the reason given above. What made no difference larger than
-// the measurement's own stays as it is: how many pollers there are (2, 5, 10, or as many as the SDK finds right), and the
-// slots for local activities, of which a task takes three at most.
-func tuned(o Options) sdkworker.Options {
+// Tuning are the options that differ from the SDK's, each for the reason given above, for a worker that drives so many sagas at
+// the same time. What made no difference larger than the measurement's own stays as it is: how many pollers there are (2,
+// 5, 10, or as many as the SDK finds right), and the slots for local activities, of which a task takes three at most.
+func Tuning(tasks int) sdkworker.Options {
 	// It is the whole process's, and always the same.
 	sdkworker.SetStickyWorkflowCacheSize(cachedSagas)
 	return sdkworker.Options{
-		WorkerStopTimeout:                      o.StopTimeout,
 		StickyScheduleToStartTimeout:           stickyTimeout,
-		MaxConcurrentWorkflowTaskExecutionSize: o.Tasks,
+		MaxConcurrentWorkflowTaskExecutionSize: tasks,
 		DeadlockDetectionTimeout:               blockedAfter,
 	}
 }

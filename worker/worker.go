@@ -81,7 +81,8 @@ func New(c client.Client, o Options) (*Worker, error) {
 		return nil, fmt.Errorf("worker: %w", err)
 	}
 	w := &Worker{client: c, namespace: o.Namespace, sweep: o.SweepEvery, logger: o.Logger, failed: make(chan error, 1)}
-	options := tuned(o)
+	options := Tuning(o.Tasks)
+	options.WorkerStopTimeout = o.StopTimeout
 	options.OnFatalError = func(err error) { w.failed <- fmt.Errorf("worker: %w", err) }
 	w.worker = sdkworker.New(c, workflows.TaskQueue, options)
 	workflows.Register(w.worker)

@@ -15,6 +15,7 @@ import (
 	"go.temporal.io/sdk/log"
 
 	"github.com/amends-dev/amends/api"
+	"github.com/amends-dev/amends/internal/connect"
 	"github.com/amends-dev/amends/internal/services"
 	"github.com/amends-dev/amends/worker"
 )
@@ -146,7 +147,7 @@ func dial(p *process) (client.Client, string, error) {
 		options.Namespace = client.DefaultNamespace
 	}
 	options.Logger = log.NewStructuredLogger(p.logger)
-	c, err := client.DialContext(p.ctx, options)
+	c, err := connect.Dial(p.ctx, options)
 	if err != nil {
 		return nil, "", fmt.Errorf("connect to Temporal at %s (set TEMPORAL_ADDRESS for another): %w", options.HostPort, err)
 	}

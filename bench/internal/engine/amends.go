@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
@@ -15,6 +14,8 @@ import (
 
 	"github.com/amends-dev/amends/bench/internal/steps"
 	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/internal/connect"
+	amendsworker "github.com/amends-dev/amends/worker"
 	"github.com/amends-dev/amends/workflows"
 )
 
@@ -27,16 +28,15 @@ type amends struct {
 }
 
 func openAmends(ctx context.Context, o Config) (Engine, error) {
-	var connection client.ConnectionOptions
-	if o.Gzip != nil && !*o.Gzip {
-		connection.GrpcCompression = &client.GrpcCompressionNone{}
+	dial := connect.Dial
+	if o.Gzip {
+		dial = client.DialContext
 	}
-	c, err := dial(ctx, o, connection)
+	c, err := dial(ctx, clientOptions(o))
 	if err != nil {
 		return nil, err
 	}
-	// These are package worker's, which says why.
-	options := worker.Options{StickyScheduleToStartTimeout: time.Second, MaxConcurrentWorkflowTaskExecutionSize: 50}
+	options := amendsworker.Tuning(amendsworker.DefaultTasks)
 	if err := tryOptions(&options, o.Worker); err != nil {
 		c.Close()
 		return nil, err

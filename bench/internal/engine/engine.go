@@ -52,8 +52,8 @@ type Config struct {
 	Temporal string `json:"temporal"`
 	// Worker are fields of worker.Options that Amends' worker gets in addition, for trying them out.
 	Worker map[string]any `json:"worker,omitempty"`
-	// Gzip overrides whether Amends' client compresses what it sends.
-	Gzip *bool `json:"gzip,omitempty"`
+	// Gzip makes Amends' client compress what it sends, as the SDK's default is.
+	Gzip bool `json:"gzip,omitempty"`
 	// Postgres is the URL of the database, for the engine that uses it itself.
 	Postgres string `json:"postgres"`
 	// Logger takes what the engine's libraries have to say at warn and above.
@@ -117,12 +117,8 @@ func checkEnd(c Case, references []string, err error, refused func(error) bool) 
 	return nil
 }
 
-func dial(ctx context.Context, o Config, connection client.ConnectionOptions) (client.Client, error) {
-	return client.DialContext(ctx, client.Options{
-		HostPort:          o.Temporal,
-		ConnectionOptions: connection,
-		Logger:            sdklog.NewStructuredLogger(o.Logger),
-	})
+func clientOptions(o Config) client.Options {
+	return client.Options{HostPort: o.Temporal, Logger: sdklog.NewStructuredLogger(o.Logger)}
 }
 
 // historyOf asks the server how large a saga's history is.

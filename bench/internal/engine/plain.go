@@ -25,7 +25,7 @@ type plain struct {
 }
 
 func openPlain(ctx context.Context, o Config) (Engine, error) {
-	c, err := dial(ctx, o, client.ConnectionOptions{})
+	c, err := client.DialContext(ctx, clientOptions(o))
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/amends-dev/amends/api"
 	"github.com/amends-dev/amends/compensation"
 	"github.com/amends-dev/amends/devserver"
+	"github.com/amends-dev/amends/internal/connect"
 	"github.com/amends-dev/amends/internal/services"
 	"github.com/amends-dev/amends/worker"
 )
@@ -200,7 +201,7 @@ func (s *system) startServices(ctx context.Context) error {
 }
 
 func (s *system) startWorker(ctx context.Context) error {
-	c, err := client.DialContext(ctx, client.Options{
+	c, err := connect.Dial(ctx, client.Options{
 		HostPort:  s.server.HostPort(),
 		Namespace: s.server.Namespace(),
 		Logger:    sdkLogger{sdklog.NewStructuredLogger(s.logger.With("part", "worker")), &s.stopping},
