@@ -13,6 +13,7 @@ import (
 // show puts the saga's steps into the workflow's current details, a Markdown table in the Web UI. It costs no event.
 func (s *saga) show(ctx workflow.Context) {
 	var b strings.Builder
+	b.Grow(128 + 64*len(s.plan.steps))
 	b.WriteString("**" + string(s.shown()) + "**")
 	if s.cause != "" {
 		b.WriteString(": " + EscapeMarkdown(s.cause))
@@ -66,7 +67,12 @@ func (s *saga) showOperators(b *strings.Builder) {
 }
 
 func row(b *strings.Builder, step string, kind Kind, do DoState, undo UndoState) {
-	b.WriteString("| " + strings.Join([]string{step, kind.String(), string(do), string(undo)}, " | ") + " |\n")
+	for _, cell := range [...]string{step, kind.String(), string(do), string(undo)} {
+		b.WriteString("| ")
+		b.WriteString(cell)
+		b.WriteByte(' ')
+	}
+	b.WriteString("|\n")
 }
 
 // notStarted is the state of a step that was never started, in a saga of that state.
