@@ -153,7 +153,7 @@ func (s *saga) bodyContext(ctx workflow.Context) workflow.Context {
 
 // register notes that the step is about to start, so that it will be undone whatever becomes of it. One that an earlier
 // call of body brought to its end comes back settled.
-func (s *saga) register(ctx workflow.Context, name, item string) (*execution, error) {
+func (s *saga) register(name, item string) (*execution, error) {
 	i := s.plan.index(name)
 	if i < 0 {
 		panic(fmt.Sprintf("compensation: step %s is not in plan %s", name, s.plan.name))

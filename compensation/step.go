@@ -138,7 +138,7 @@ func (st Step[In, Out]) For(item string) Step[In, Out] {
 // the saga turned back before the step was started.
 func (st Step[In, Out]) Run(ctx workflow.Context, in In) (Out, error) {
 	s := sagaOf(ctx, st.Name)
-	e, out, err := st.register(ctx, s, in)
+	e, out, err := st.register(s, in)
 	if e == nil {
 		return *out, err
 	}
@@ -153,7 +153,7 @@ func (st Step[In, Out]) Run(ctx workflow.Context, in In) (Out, error) {
 func (st Step[In, Out]) Start(ctx workflow.Context, in In) *Future[Out] {
 	s := sagaOf(ctx, st.Name)
 	settled, settle := workflow.NewFuture(ctx)
-	e, out, err := st.register(ctx, s, in)
+	e, out, err := st.register(s, in)
 	f := &Future[Out]{settled: settled, execution: e, out: out}
 	if e == nil || e.settled {
 		settle.SetError(err)
@@ -167,8 +167,8 @@ func (st Step[In, Out]) Start(ctx workflow.Context, in In) *Future[Out] {
 
 // register registers the step's undo and says where its result will be. A step that an earlier call of the body brought
 // to its end comes back settled, with its outcome; there is no execution if the step must not start.
-func (st Step[In, Out]) register(ctx workflow.Context, s *saga, in In) (*execution, *Out, error) {
-	e, err := s.register(ctx, st.Name, st.item)
+func (st Step[In, Out]) register(s *saga, in In) (*execution, *Out, error) {
+	e, err := s.register(st.Name, st.item)
 	if err != nil {
 		return nil, new(Out), err
 	}
