@@ -13,7 +13,8 @@ import (
 )
 
 // The updates with which an operator settles what is parked. Each takes an [Act] and returns the [State] that follows.
-// One that does not fit is rejected with [ErrTypeActRefused] and leaves no trace.
+// One that does not fit is rejected with [ErrTypeActRefused], one that says too little or something impossible with
+// [ErrTypeActInvalid]; neither leaves a trace.
 const (
 	// UpdateRetry tries again, with the same input.
 	UpdateRetry = "retry"
@@ -74,8 +75,7 @@ func (s *saga) handleActs(ctx workflow.Context) error {
 				Description: actDescriptions[name],
 				Validator: func(ctx workflow.Context, a Act) error {
 					if err := s.refuseAct(ctx, name, a); err != nil {
-						return temporal.NewApplicationErrorWithOptions(name+": "+err.Error(), ErrTypeActRefused,
-							temporal.ApplicationErrorOptions{NonRetryable: true, Category: temporal.ApplicationErrorCategoryBenign})
+						return actFailure(name, err)
 					}
 					return nil
 				},
@@ -87,6 +87,19 @@ func (s *saga) handleActs(ctx workflow.Context) error {
 	return nil
 }
 
+// invalidAct is what is wrong with what an act says, wherever the saga stands.
+type invalidAct struct{ error }
+
+// actFailure is the rejection of an act.
+func actFailure(name string, err error) error {
+	kind := ErrTypeActRefused
+	if errors.As(err, new(invalidAct)) {
+		kind = ErrTypeActInvalid
+	}
+	return temporal.NewApplicationErrorWithOptions(name+": "+err.Error(), kind,
+		temporal.ApplicationErrorOptions{NonRetryable: true, Category: temporal.ApplicationErrorCategoryBenign})
+}
+
 // act carries out an act that the validator has passed.
 func (s *saga) act(ctx workflow.Context, name string, a Act) (State, error) {
 	s.acts = append(s.acts, ActRecord{Name: name, Act: a, At: workflow.Now(ctx)})
@@ -96,12 +109,12 @@ func (s *saga) act(ctx workflow.Context, name string, a Act) (State, error) {
 	}
 	item, err := s.parkedItem(a)
 	if err != nil {
-		return "", temporal.NewNonRetryableApplicationError(name+": "+err.Error(), ErrTypeActRefused, nil)
+		return "", actFailure(name, err)
 	}
 	op := &operation{name: name, Act: a}
 	if name == UpdateRetryWithInput {
 		if op.input, err = item.execution.readIn(a.Input); err != nil {
-			return "", temporal.NewNonRetryableApplicationError(name+": input: "+err.Error(), ErrTypeActRefused, nil)
+			return "", actFailure(name, invalidAct{fmt.Errorf("input: %w", err)})
 		}
 	}
 	item.act = op
@@ -123,11 +136,11 @@ func (s *saga) extend(ctx workflow.Context, at time.Time) {
 func (s *saga) refuseAct(ctx workflow.Context, name string, a Act) error {
 	switch {
 	case strings.TrimSpace(a.By) == "":
-		return errors.New("by is missing: say who you are")
+		return invalidAct{errors.New("by is missing: say who you are")}
 	case strings.TrimSpace(a.Reason) == "" && name != UpdateRetry:
-		return errors.New("reason is missing: say why")
+		return invalidAct{errors.New("reason is missing: say why")}
 	case strings.TrimSpace(a.Reference) == "" && name == UpdateMarkDone:
-		return errors.New("reference is missing: say where it is written down that this was done by hand, such as a ticket")
+		return invalidAct{errors.New("reference is missing: say where it is written down that this was done by hand, such as a ticket")}
 	}
 	if name == UpdateExtendDeadline {
 		return s.refuseExtension(ctx, a)
@@ -146,7 +159,7 @@ func (s *saga) refuseExtension(ctx workflow.Context, a Act) error {
 	case s.state != Running || s.reversal != nil:
 		return errors.New("the saga has turned back already")
 	case !a.Deadline.After(workflow.Now(ctx)):
-		return fmt.Errorf("deadline %s is not in the future", a.Deadline.UTC().Format(time.RFC3339))
+		return invalidAct{fmt.Errorf("deadline %s is not in the future", a.Deadline.UTC().Format(time.RFC3339))}
 	}
 	return nil
 }
@@ -167,7 +180,7 @@ func (s *saga) refuseFor(item *parked, name string, a Act) error {
 			return fmt.Errorf("%s is not a retriable step, so what it was asked for is fixed", item.label())
 		}
 		if _, err := e.readIn(a.Input); err != nil {
-			return fmt.Errorf("input: %w", err)
+			return invalidAct{fmt.Errorf("input: %w", err)}
 		}
 	case UpdateSkip:
 		if beforePivot {
@@ -178,11 +191,11 @@ func (s *saga) refuseFor(item *parked, name string, a Act) error {
 		}
 	case UpdateMarkDone:
 		if len(a.Result) > 0 && item.part == PartUndo {
-			return errors.New("result: an undo has none")
+			return invalidAct{errors.New("result: an undo has none")}
 		}
 		if len(a.Result) > 0 {
 			if err := e.readOut(a.Result, nil); err != nil {
-				return fmt.Errorf("result: %w", err)
+				return invalidAct{fmt.Errorf("result: %w", err)}
 			}
 		}
 	case UpdateCompensate:

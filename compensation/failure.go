@@ -23,6 +23,8 @@ const (
 	ErrTypeDeadline = "DeadlineExceeded"
 	// ErrTypeActRefused is the type of the rejection of an operator's act that does not fit.
 	ErrTypeActRefused = "ActRefused"
+	// ErrTypeActInvalid is the type of the rejection of an operator's act that lacks something, or says what cannot be.
+	ErrTypeActInvalid = "ActInvalid"
 )
 
 // Refusal is the detail of a failure made by [Refuse].
