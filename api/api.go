@@ -7,6 +7,7 @@ package api
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/http"
 	"time"
 
@@ -57,8 +58,12 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// requestTimeout bounds what is done for one request after its body was read.
-const requestTimeout = 10 * time.Second
+const (
+	// requestTimeout bounds what is done for one request after its body was read, besides what its caller prefers to wait.
+	requestTimeout = 10 * time.Second
+	// writeTimeout bounds the time from a request's headers to the end of its answer, besides such a wait.
+	writeTimeout = 30 * time.Second
+)
 
 type server struct {
 	temporal client.Client
@@ -76,9 +81,10 @@ func New(c client.Client, o Options) http.Handler {
 	router.NotFound(s.notFound)
 	router.MethodNotAllowed(s.methodNotAllowed(router))
 
-	api := humachi.New(router.With(s.readBody), config(o.Version))
+	api := humachi.New(router.With(s.allowWait, s.readBody), config(o.Version))
 	s.routeOrders(api)
 	s.routeReturns(api)
+	s.routeSagas(api)
 	s.routeHealth(api)
 	router.Get("/openapi.json", document(api))
 	return router
@@ -92,7 +98,7 @@ func NewServer(addr string, h http.Handler) *http.Server {
 		ReadHeaderTimeout: 5 * time.Second,
 		// Longer than requestTimeout: when it runs out, net/http cancels the request's context.
 		ReadTimeout:    15 * time.Second,
-		WriteTimeout:   30 * time.Second,
+		WriteTimeout:   writeTimeout,
 		IdleTimeout:    2 * time.Minute,
 		MaxHeaderBytes: 16 << 10,
 	}
@@ -107,6 +113,7 @@ func config(version string) huma.Config {
 	c.Tags = []*huma.Tag{
 		{Name: "orders", Description: "Placing orders."},
 		{Name: "returns", Description: "Taking orders back."},
+		{Name: "sagas", Description: "Operating sagas, whatever they are about."},
 		{Name: "service", Description: "The API itself."},
 	}
 	c.RejectUnknownQueryParameters = true
@@ -140,11 +147,17 @@ func register[I, O any](s *server, api huma.API, op huma.Operation, codes []Code
 	if op.Method == http.MethodPost {
 		codes = append(codes, bodyCodes...)
 	}
-	op.Responses = problemResponses(api, codes)
+	responses := problemResponses(api, codes)
+	maps.Copy(responses, op.Responses)
+	op.Responses = responses
 	// readBody has read the body, with limits and all.
 	op.MaxBodyBytes, op.BodyReadTimeout = -1, -1
 	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
-		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+		timeout := requestTimeout
+		if w, ok := any(in).(waiter); ok {
+			timeout += w.wait()
+		}
+		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
 		out, err := handle(ctx, in)
 		if err != nil {

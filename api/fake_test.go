@@ -18,6 +18,8 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/amends-dev/amends/compensation"
@@ -56,6 +58,8 @@ func newFakeTemporal() *fakeTemporal { return &fakeTemporal{sagas: map[string]*s
 
 // end lets the saga end with the status, and with the state as its search attribute.
 func (f *fakeTemporal) end(id string, status enumspb.WorkflowExecutionStatus, state compensation.State) *saga {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	s := f.sagas[id]
 	s.info.Status = status
 	s.info.CloseTime = timestamppb.New(startTime.Add(time.Minute))
@@ -104,13 +108,32 @@ func (f *fakeTemporal) ExecuteWorkflow(_ context.Context, o client.StartWorkflow
 
 type fakeRun struct {
 	client.WorkflowRun
-	id   string
-	saga *saga
+	temporal *fakeTemporal
+	id       string
+	saga     *saga
 }
 
 func (r fakeRun) GetRunID() string { return "run-" + r.id }
 
-func (r fakeRun) Get(_ context.Context, out any) error { return copyInto(r.saga.result, out) }
+func (r fakeRun) Get(ctx context.Context, out any) error {
+	for {
+		r.temporal.mu.Lock()
+		status := r.saga.info.GetStatus()
+		r.temporal.mu.Unlock()
+		switch status {
+		case enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED:
+			return copyInto(r.saga.result, out)
+		case enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING:
+		default:
+			return new(temporal.WorkflowExecutionError)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
 
 // copyInto passes a value on as Temporal does.
 func copyInto(from, to any) error {
@@ -127,7 +150,7 @@ func copyInto(from, to any) error {
 func (f *fakeTemporal) GetWorkflow(_ context.Context, id, _ string) client.WorkflowRun {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return fakeRun{id: id, saga: f.sagas[id]}
+	return fakeRun{temporal: f, id: id, saga: f.sagas[id]}
 }
 
 func (f *fakeTemporal) DescribeWorkflowExecution(_ context.Context, id, _ string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
@@ -143,7 +166,11 @@ func (f *fakeTemporal) DescribeWorkflowExecution(_ context.Context, id, _ string
 	case !ok:
 		return nil, serviceerror.NewNotFound("no workflow " + id + " in shard 7")
 	}
-	return &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: s.info}, nil
+	info, ok := proto.Clone(s.info).(*workflowpb.WorkflowExecutionInfo)
+	if !ok {
+		panic("a clone of another type")
+	}
+	return &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: info}, nil
 }
 
 func (f *fakeTemporal) GetWorkflowHistory(

@@ -31,10 +31,10 @@ func TestList(t *testing.T) {
 	token, ok := a.json(t, "next_page_token").(string)
 	require.True(t, ok)
 	require.JSONEq(t, `[
-		{"id":"42","state":"running","started_at":"2026-05-04T10:00:00Z","links":{"self":"/v1/orders/42",
+		{"id":"42","state":"running","started_at":"2026-05-04T10:00:00Z","links":{"self":"/v1/orders/42","saga":"/v1/sagas/order-42",
 			"web_ui":"http://127.0.0.1:8233/namespaces/default/workflows/order-42/run-order-42/timeline"}},
 		{"id":"43","state":"compensated","cause":"canceled by ada",
-			"started_at":"2026-05-04T10:00:00Z","ended_at":"2026-05-04T10:01:00Z","links":{"self":"/v1/orders/43",
+			"started_at":"2026-05-04T10:00:00Z","ended_at":"2026-05-04T10:01:00Z","links":{"self":"/v1/orders/43","saga":"/v1/sagas/order-43",
 			"web_ui":"http://127.0.0.1:8233/namespaces/default/workflows/order-43/run-order-43/timeline"}}
 	]`, string(encode(t, a.json(t, "items"))))
 	require.EqualValues(t, 2, b.temporal.listed[0].GetPageSize())

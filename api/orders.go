@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"reflect"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
@@ -31,6 +33,7 @@ func (s *server) routeOrders(api huma.API) {
 		Summary: "Place an order",
 		Description: "Starts the saga that places the order. The same order again is the same saga. " +
 			"Give it an `id` to be able to ask again when an answer is lost; without one, each request is another order.",
+		Responses: startResponses(api, reflect.TypeFor[orderView]()),
 	}, []Code{codeOrderIDReused, codeUnavailable}, s.placeOrder)
 	register(s, api, huma.Operation{
 		OperationID: "list-orders", Method: http.MethodGet, Path: orders.path, Tags: tags,
@@ -40,7 +43,7 @@ func (s *server) routeOrders(api huma.API) {
 	})
 	register(s, api, huma.Operation{
 		OperationID: "get-order", Method: http.MethodGet, Path: orders.path + "/{id}", Tags: tags,
-		Summary: "Show an order, step by step",
+		Summary: "Show an order, step by step", Responses: notModified(),
 	}, []Code{codeNotFound, codeUnavailable}, s.getOrder)
 	register(s, api, huma.Operation{
 		OperationID: "cancel-order", Method: http.MethodPost, Path: orders.path + "/{id}/cancel", Tags: tags, DefaultStatus: http.StatusAccepted,
@@ -59,12 +62,12 @@ func (s *server) routeOrders(api huma.API) {
 const cancelDoubt = "A saga that lost a record in a crash may have to ask first whether it is too late; it then answers with the state from before, " +
 	"and its page shows whether it turned back."
 
-// sagaPath names a saga.
-type sagaPath struct {
-	ID string `path:"id" doc:"The ID that it was started with."`
+type placeOrderInput struct {
+	Prefer string `header:"Prefer" maxLength:"200" doc:"wait=N waits up to N seconds, at most 60, for the saga to end." example:"wait=10"`
+	Body   orderRequest
 }
 
-type placeOrderInput struct{ Body orderRequest }
+func (in *placeOrderInput) wait() time.Duration { return waitOf(in.Prefer) }
 
 // orderRequest is an order on the wire. Its limits are those of [order.Order].
 type orderRequest struct {
@@ -124,7 +127,7 @@ func linesOf(requests []lineRequest) []order.Line {
 	return lines
 }
 
-func (s *server) placeOrder(ctx context.Context, in *placeOrderInput) (*acceptedOutput, error) {
+func (s *server) placeOrder(ctx context.Context, in *placeOrderInput) (*startedOutput, error) {
 	if in.Body.ID == "" {
 		id, err := newID()
 		if err != nil {
@@ -136,14 +139,18 @@ func (s *server) placeOrder(ctx context.Context, in *placeOrderInput) (*accepted
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	return acceptedAt(s.start(ctx, orders, start{
+	a, err := s.start(ctx, orders, start{
 		id:      in.Body.ID,
 		request: o,
 		input: workflows.PlaceOrderInput{
 			Order: o, ApprovalWithin: s.options.ApprovalWithin, Deadline: s.options.OrderDeadline, Revision: workflows.Revision,
 		},
 		summary: fmt.Sprintf("%s for customer %s, in %s", count(len(o.Lines), "article"), compensation.EscapeMarkdown(o.Customer.ID), o.Currency),
-	}))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.started(ctx, orders, a, in.Prefer, func(ctx context.Context, id string) (any, error) { return s.order(ctx, id) })
 }
 
 // newID is a new ID that sorts by time.
@@ -162,19 +169,24 @@ func count(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-type orderOutput struct{ Body orderView }
-
 type orderView view[workflows.Receipt]
 
-func (s *server) getOrder(ctx context.Context, in *sagaPath) (*orderOutput, error) {
-	v, err := show[workflows.Receipt](ctx, s, orders, in.ID)
+func (s *server) getOrder(ctx context.Context, in *showInput) (*showOutput[orderView], error) {
+	return news(ctx, in, func(ctx context.Context) (*orderView, bool, error) {
+		v, err := s.order(ctx, in.ID)
+		return v, err == nil && v.EndedAt != nil, err
+	})
+}
+
+func (s *server) order(ctx context.Context, id string) (*orderView, error) {
+	v, err := show[workflows.Receipt](ctx, s, orders, id)
 	if err != nil {
 		return nil, err
 	}
 	if v.waits() {
 		v.Links.Approval = v.Links.Self + "/approval"
 	}
-	return &orderOutput{Body: orderView(v)}, nil
+	return (*orderView)(&v), nil
 }
 
 type cancelInput struct {

@@ -38,7 +38,7 @@ func TestPlaceOrder(t *testing.T) {
 
 	require.Equal(t, 202, a.status, a.body)
 	require.Equal(t, "/v1/orders/42", a.header.Get("Location"))
-	require.JSONEq(t, `{"id":"42","state":"running","links":{"self":"/v1/orders/42",
+	require.JSONEq(t, `{"id":"42","state":"running","links":{"self":"/v1/orders/42","saga":"/v1/sagas/order-42",
 		"web_ui":"http://127.0.0.1:8233/namespaces/default/workflows/order-42/run-order-42/timeline"}}`, a.body)
 	started := b.temporal.sagas["order-42"]
 	require.Equal(t, "PlaceOrder", started.kind)

@@ -21,24 +21,27 @@ import (
 type Code string
 
 const (
-	codeMalformed         Code = "malformed"
-	codeBadParameter      Code = "bad_parameter"
-	codeNotFound          Code = "not_found"
-	codeMethodNotAllowed  Code = "method_not_allowed"
-	codeBodyTimeout       Code = "body_timeout"
-	codeOrderIDReused     Code = "order_id_reused"
-	codeReturnIDReused    Code = "return_id_reused"
-	codeOrderNotCompleted Code = "order_not_completed"
-	codeTooLate           Code = "too_late_to_cancel"
-	codeAlreadyEnded      Code = "already_ended"
-	codeNotAwaited        Code = "not_awaited"
-	codeBodyTooLarge      Code = "body_too_large"
-	codeUnsupportedMedia  Code = "unsupported_media_type"
-	codeInvalid           Code = "invalid"
-	codeUnknownOrder      Code = "unknown_order"
-	codeInternal          Code = "internal"
-	codeNoWorker          Code = "no_worker"
-	codeUnavailable       Code = "temporal_unavailable"
+	codeMalformed            Code = "malformed"
+	codeBadParameter         Code = "bad_parameter"
+	codeNotFound             Code = "not_found"
+	codeMethodNotAllowed     Code = "method_not_allowed"
+	codeBodyTimeout          Code = "body_timeout"
+	codeOrderIDReused        Code = "order_id_reused"
+	codeReturnIDReused       Code = "return_id_reused"
+	codeOrderNotCompleted    Code = "order_not_completed"
+	codeTooLate              Code = "too_late_to_cancel"
+	codeAlreadyEnded         Code = "already_ended"
+	codeNotAwaited           Code = "not_awaited"
+	codeActRefused           Code = "act_refused"
+	codePreconditionFailed   Code = "precondition_failed"
+	codeBodyTooLarge         Code = "body_too_large"
+	codeUnsupportedMedia     Code = "unsupported_media_type"
+	codeInvalid              Code = "invalid"
+	codeUnknownOrder         Code = "unknown_order"
+	codePreconditionRequired Code = "precondition_required"
+	codeInternal             Code = "internal"
+	codeNoWorker             Code = "no_worker"
+	codeUnavailable          Code = "temporal_unavailable"
 )
 
 // kind is what all problems of one code have in common.
@@ -51,24 +54,27 @@ type kind struct {
 
 // problems is the closed list of what can go wrong.
 var problems = map[Code]kind{
-	codeMalformed:         {status: http.StatusBadRequest, title: "The body is not what this resource reads."},
-	codeBadParameter:      {status: http.StatusBadRequest, title: "A query parameter is wrong."},
-	codeNotFound:          {status: http.StatusNotFound, title: "There is no such resource."},
-	codeMethodNotAllowed:  {status: http.StatusMethodNotAllowed, title: "The resource does not take this method."},
-	codeBodyTimeout:       {status: http.StatusRequestTimeout, title: "The body did not arrive in time."},
-	codeOrderIDReused:     {status: http.StatusConflict, title: "The ID belongs to another order."},
-	codeReturnIDReused:    {status: http.StatusConflict, title: "The ID belongs to another return."},
-	codeOrderNotCompleted: {status: http.StatusConflict, title: "The order is not completed."},
-	codeTooLate:           {status: http.StatusConflict, title: "It is too late to cancel."},
-	codeAlreadyEnded:      {status: http.StatusConflict, title: "The saga has ended."},
-	codeNotAwaited:        {status: http.StatusConflict, title: "Nothing waits for this."},
-	codeBodyTooLarge:      {status: http.StatusRequestEntityTooLarge, title: "The body is too large."},
-	codeUnsupportedMedia:  {status: http.StatusUnsupportedMediaType, title: "The body is not JSON."},
-	codeInvalid:           {status: http.StatusUnprocessableEntity, title: "The body is well-formed, but some of it is not possible."},
-	codeUnknownOrder:      {status: http.StatusUnprocessableEntity, title: "There is no such order."},
-	codeInternal:          {status: http.StatusInternalServerError, title: "Something went wrong here."},
-	codeNoWorker:          {status: http.StatusServiceUnavailable, title: "No worker answers.", retryAfter: 5},
-	codeUnavailable:       {status: http.StatusServiceUnavailable, title: "Temporal is not available.", retryAfter: 5},
+	codeMalformed:            {status: http.StatusBadRequest, title: "The body is not what this resource reads."},
+	codeBadParameter:         {status: http.StatusBadRequest, title: "A query parameter is wrong."},
+	codeNotFound:             {status: http.StatusNotFound, title: "There is no such resource."},
+	codeMethodNotAllowed:     {status: http.StatusMethodNotAllowed, title: "The resource does not take this method."},
+	codeBodyTimeout:          {status: http.StatusRequestTimeout, title: "The body did not arrive in time."},
+	codeOrderIDReused:        {status: http.StatusConflict, title: "The ID belongs to another order."},
+	codeReturnIDReused:       {status: http.StatusConflict, title: "The ID belongs to another return."},
+	codeOrderNotCompleted:    {status: http.StatusConflict, title: "The order is not completed."},
+	codeTooLate:              {status: http.StatusConflict, title: "It is too late to cancel."},
+	codeAlreadyEnded:         {status: http.StatusConflict, title: "The saga has ended."},
+	codeNotAwaited:           {status: http.StatusConflict, title: "Nothing waits for this."},
+	codeActRefused:           {status: http.StatusConflict, title: "The act does not fit the saga."},
+	codePreconditionFailed:   {status: http.StatusPreconditionFailed, title: "The saga has changed."},
+	codeBodyTooLarge:         {status: http.StatusRequestEntityTooLarge, title: "The body is too large."},
+	codeUnsupportedMedia:     {status: http.StatusUnsupportedMediaType, title: "The body is not JSON."},
+	codeInvalid:              {status: http.StatusUnprocessableEntity, title: "The body is well-formed, but some of it is not possible."},
+	codeUnknownOrder:         {status: http.StatusUnprocessableEntity, title: "There is no such order."},
+	codePreconditionRequired: {status: http.StatusPreconditionRequired, title: "If-Match is missing."},
+	codeInternal:             {status: http.StatusInternalServerError, title: "Something went wrong here."},
+	codeNoWorker:             {status: http.StatusServiceUnavailable, title: "No worker answers.", retryAfter: 5},
+	codeUnavailable:          {status: http.StatusServiceUnavailable, title: "Temporal is not available.", retryAfter: 5},
 }
 
 // Schema implements [huma.SchemaProvider].

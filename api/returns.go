@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"go.temporal.io/api/serviceerror"
@@ -32,6 +34,7 @@ func (s *server) routeReturns(api huma.API) {
 		Summary: "Return an order, or part of it",
 		Description: "Starts the saga that takes a completed order back. The same return again is the same saga. " +
 			"Give it an `id` to be able to ask again when an answer is lost.",
+		Responses: startResponses(api, reflect.TypeFor[returnView]()),
 	}, []Code{codeReturnIDReused, codeUnknownOrder, codeOrderNotCompleted, codeUnavailable}, s.returnOrder)
 	register(s, api, huma.Operation{
 		OperationID: "list-returns", Method: http.MethodGet, Path: returns.path, Tags: tags,
@@ -41,7 +44,7 @@ func (s *server) routeReturns(api huma.API) {
 	})
 	register(s, api, huma.Operation{
 		OperationID: "get-return", Method: http.MethodGet, Path: returns.path + "/{id}", Tags: tags,
-		Summary: "Show a return, step by step",
+		Summary: "Show a return, step by step", Responses: notModified(),
 	}, []Code{codeNotFound, codeUnavailable}, s.getReturn)
 	register(s, api, huma.Operation{
 		OperationID: "cancel-return", Method: http.MethodPost, Path: returns.path + "/{id}/cancel", Tags: tags, DefaultStatus: http.StatusAccepted,
@@ -55,7 +58,12 @@ func (s *server) routeReturns(api huma.API) {
 	}, []Code{codeNotFound, codeNotAwaited, codeNoWorker, codeUnavailable}, s.reportArrival)
 }
 
-type returnOrderInput struct{ Body returnRequest }
+type returnOrderInput struct {
+	Prefer string `header:"Prefer" maxLength:"200" doc:"wait=N waits up to N seconds, at most 60, for the saga to end." example:"wait=10"`
+	Body   returnRequest
+}
+
+func (in *returnOrderInput) wait() time.Duration { return waitOf(in.Prefer) }
 
 // returnRequest is a return on the wire. Its limits are those of [order.Return].
 type returnRequest struct {
@@ -65,7 +73,7 @@ type returnRequest struct {
 	Reason  string        `json:"reason" minLength:"1" maxLength:"200" example:"does not fit"`
 }
 
-func (s *server) returnOrder(ctx context.Context, in *returnOrderInput) (*acceptedOutput, error) {
+func (s *server) returnOrder(ctx context.Context, in *returnOrderInput) (*startedOutput, error) {
 	if in.Body.ID == "" {
 		id, err := newID()
 		if err != nil {
@@ -86,14 +94,18 @@ func (s *server) returnOrder(ctx context.Context, in *returnOrderInput) (*accept
 	if len(r.Lines) > 0 {
 		what = count(len(r.Lines), "article")
 	}
-	return acceptedAt(s.start(ctx, returns, start{
+	a, err := s.start(ctx, returns, start{
 		id:      in.Body.ID,
 		request: r,
 		input: workflows.ReturnOrderInput{
 			Return: r, GoodsWithin: s.options.GoodsWithin, Deadline: s.options.ReturnDeadline, Revision: workflows.Revision,
 		},
 		summary: fmt.Sprintf("Return of order %s: %s", compensation.EscapeMarkdown(in.Body.OrderID), what),
-	}))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.started(ctx, returns, a, in.Prefer, func(ctx context.Context, id string) (any, error) { return s.returned(ctx, id) })
 }
 
 // checkReturnable refuses a return of an order that is not completed.
@@ -119,19 +131,24 @@ func (s *server) checkReturnable(ctx context.Context, orderID string) error {
 	return nil
 }
 
-type returnOutput struct{ Body returnView }
-
 type returnView view[workflows.RefundReceipt]
 
-func (s *server) getReturn(ctx context.Context, in *sagaPath) (*returnOutput, error) {
-	v, err := show[workflows.RefundReceipt](ctx, s, returns, in.ID)
+func (s *server) getReturn(ctx context.Context, in *showInput) (*showOutput[returnView], error) {
+	return news(ctx, in, func(ctx context.Context) (*returnView, bool, error) {
+		v, err := s.returned(ctx, in.ID)
+		return v, err == nil && v.EndedAt != nil, err
+	})
+}
+
+func (s *server) returned(ctx context.Context, id string) (*returnView, error) {
+	v, err := show[workflows.RefundReceipt](ctx, s, returns, id)
 	if err != nil {
 		return nil, err
 	}
 	if v.waits() {
 		v.Links.Arrival = v.Links.Self + "/arrival"
 	}
-	return &returnOutput{Body: returnView(v)}, nil
+	return (*returnView)(&v), nil
 }
 
 func (s *server) cancelReturn(ctx context.Context, in *cancelInput) (*acceptedOutput, error) {

@@ -39,10 +39,12 @@ type collection struct {
 // find is the workflow ID of the saga with the ID that a caller gave. One that no saga can have is not found.
 func (c collection) find(id string) (string, error) {
 	if _, err := order.ParseID(id); err != nil {
-		return "", &failure{code: codeNotFound, detail: "Nothing has this ID."}
+		return "", errNoSuchID
 	}
 	return c.workflowID(id), nil
 }
+
+var errNoSuchID = &failure{code: codeNotFound, detail: "Nothing has this ID."}
 
 func (c collection) resource(id string) string { return c.path + "/" + id }
 
@@ -186,7 +188,11 @@ func (s *server) update(ctx context.Context, c collection, id string, u update, 
 		if t := rejected.Type(); t == compensation.ErrTypeTooLate || t == workflows.ErrTypeNotAwaited {
 			return false, u.refused(compensation.StateOf(info))
 		}
-		return false, &failure{code: codeInvalid, detail: "The saga refuses it: " + rejected.Message()}
+		code := codeInvalid
+		if rejected.Type() == compensation.ErrTypeActRefused {
+			code = codeActRefused
+		}
+		return false, &failure{code: code, state: compensation.StateOf(info), detail: "The saga refuses it: " + rejected.Message() + "."}
 	case !errors.As(err, &timeout) && !errors.Is(err, context.DeadlineExceeded):
 		return false, fmt.Errorf("%s %s: update %s: %w", c.noun, id, u.name, err)
 	case taken:

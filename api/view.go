@@ -16,6 +16,8 @@ import (
 // links are where to go from a saga. Those of acts are there while the act makes sense.
 type links struct {
 	Self     string `json:"self" format:"uri-reference" doc:"The saga itself."`
+	Saga     string `json:"saga,omitempty" format:"uri-reference" doc:"The saga of an order or return among all sagas, where operators act on it."`
+	Resource string `json:"resource,omitempty" format:"uri-reference" doc:"The order or return that a saga is about."`
 	WebUI    string `json:"web_ui,omitempty" format:"uri" doc:"The saga's page in the Temporal Web UI."`
 	Cancel   string `json:"cancel,omitempty" format:"uri-reference" doc:"Where to cancel it, while it can be."`
 	Approval string `json:"approval,omitempty" format:"uri-reference" doc:"Where to decide an order, while it waits for that."`
@@ -23,7 +25,7 @@ type links struct {
 }
 
 func (s *server) links(c collection, id, runID string) links {
-	l := links{Self: c.resource(id)}
+	l := links{Self: c.resource(id), Saga: sagasPath + "/" + c.workflowID(id)}
 	if s.options.WebUI != "" {
 		l.WebUI = strings.TrimSuffix(s.options.WebUI, "/") + "/namespaces/" + url.PathEscape(s.options.Namespace) +
 			"/workflows/" + url.PathEscape(c.workflowID(id))

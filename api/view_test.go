@@ -114,6 +114,7 @@ func TestGetOrderThatWaits(t *testing.T) {
 	require.Equal(t, []any{map[string]any{"for": "approval", "until": "2026-05-04T11:00:07Z"}}, a.json(t, "waits"))
 	require.Equal(t, map[string]any{
 		"self":     "/v1/orders/42",
+		"saga":     "/v1/sagas/order-42",
 		"cancel":   "/v1/orders/42/cancel",
 		"approval": "/v1/orders/42/approval",
 		"web_ui":   "http://127.0.0.1:8233/namespaces/default/workflows/order-42/run-order-42/timeline",

@@ -2,8 +2,11 @@ package e2e_test
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
+	"reflect"
+	"strings"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -136,13 +139,36 @@ func (s *system) awaitParked(path string) parkedStep {
 	return v.Parked[len(v.Parked)-1]
 }
 
-// operate does an operator's act, as Temporal's Web UI and command line do it.
+// operate does an operator's act over the API. Tries in the background change the saga, so it may take a second look.
 func (s *system) operate(path, name string, act compensation.Act) {
 	s.t.Helper()
-	require.NoError(s.t, s.tryToOperate(path, name, act))
+	resource := s.apiURL + "/v1/sagas/" + workflowID(path)
+	target := resource + "/" + name
+	if name != compensation.UpdateExtendDeadline {
+		if act.Step == "" {
+			act.Step = s.awaitParked(path).Step
+		}
+		target = resource + "/steps/" + act.Step + "/" + strings.TrimSuffix(name, "-with-input")
+	}
+	said := map[string]any{"by": act.By, "reason": act.Reason, "reference": act.Reference, "input": act.Input, "result": act.Result}
+	if !act.Deadline.IsZero() {
+		said["deadline"] = act.Deadline
+	}
+	maps.DeleteFunc(said, func(_ string, v any) bool { return reflect.ValueOf(v).IsZero() })
+	body, err := json.Marshal(said)
+	require.NoError(s.t, err)
+	require.Eventually(s.t, func() bool {
+		answer := s.ask(http.MethodPost, target, body, "If-Match", s.ask(http.MethodGet, resource, nil).header.Get("ETag"))
+		if answer.status == http.StatusPreconditionFailed {
+			return false
+		}
+		require.Equal(s.t, http.StatusOK, answer.status, "%s", answer.body)
+		return true
+	}, time.Minute, 10*time.Millisecond, "the saga keeps changing")
 }
 
-// requireRefused requires that the saga refuses an operator's act, and says why.
+// requireRefused requires that the saga refuses an operator's act, as Temporal's Web UI and command line send it, and
+// says why.
 func (s *system) requireRefused(path, name string, act compensation.Act, why string) {
 	s.t.Helper()
 	require.ErrorContains(s.t, s.tryToOperate(path, name, act), why)

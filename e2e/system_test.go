@@ -241,6 +241,30 @@ func (s *system) send(method, url string, body []byte) (int, []byte) {
 	return status, answer
 }
 
+// reply is an answer to [system.ask].
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// ask sends a request with headers, given as name and value in turn.
+func (s *system) ask(method, url string, body []byte, headers ...string) reply {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), method, url, bytes.NewReader(body))
+	require.NoError(s.t, err)
+	req.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	answer, err := http.DefaultClient.Do(req)
+	require.NoError(s.t, err)
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	require.NoError(s.t, err)
+	return reply{answer.StatusCode, answer.Header, text}
+}
+
 // exchange sends a request, with a JSON body unless it is nil, and returns the answer's status and body.
 func exchange(ctx context.Context, c *http.Client, method, url string, body []byte) (int, []byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))

@@ -1,0 +1,202 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/amends-dev/amends/compensation"
+)
+
+// sagasPath is where every saga is under its workflow ID, whatever it is about.
+const sagasPath = "/v1/sagas"
+
+func (s *server) routeSagas(api huma.API) {
+	tags := []string{"sagas"}
+	register(s, api, huma.Operation{
+		OperationID: "get-saga", Method: http.MethodGet, Path: sagasPath + "/{id}", Tags: tags,
+		Summary: "Show a saga, step by step", Description: "As its order or return shows it. Its ETag is what operators' acts need.",
+		Responses: notModified(),
+	}, []Code{codeNotFound, codeUnavailable}, s.getSaga)
+
+	act := func(id, path, summary, description string) huma.Operation {
+		return huma.Operation{
+			OperationID: id, Method: http.MethodPost, Path: sagasPath + "/{id}" + path, Tags: tags, DefaultStatus: http.StatusOK,
+			Summary: summary,
+			Description: strings.TrimSpace(description + " What is done, by whom and why stays in the saga's history. " +
+				"Send the saga's ETag as If-Match, so that you decide about the saga that you saw."),
+		}
+	}
+	codes := []Code{
+		codeNotFound, codeActRefused, codeAlreadyEnded, codePreconditionFailed, codePreconditionRequired, codeNoWorker, codeUnavailable,
+	}
+	register(s, api, act("retry-step", "/steps/{step}/retry", "Try a parked step again, or its undo",
+		"With an `input`, the step is asked for that instead; only after the pivot, since before it the saga would turn back."), codes, s.retryStep)
+	register(s, api, act("skip-step", "/steps/{step}/skip", "Go on without a parked step, or without its undo",
+		"The effect of a step whose undo is skipped stands, and the saga ends as compensated_with_exceptions. A step that is skipped has an empty result."),
+		codes, s.skipStep)
+	register(s, api, act("mark-step-done", "/steps/{step}/mark-done", "Go on because a parked step, or its undo, was done by hand", ""), codes, s.markStepDone)
+	register(s, api, act("extend-deadline", "/extend-deadline", "Give a saga more time",
+		"For a saga that has a deadline and did not turn back; one that its deadline has parked goes on."), codes, s.extendDeadline)
+}
+
+// findSaga is the collection of the saga with that workflow ID, and its ID there.
+func findSaga(workflowID string) (collection, string, error) {
+	for _, c := range []collection{orders, returns} {
+		if id, ok := strings.CutPrefix(workflowID, c.workflowID("")); ok {
+			return c, id, nil
+		}
+	}
+	return collection{}, "", errNoSuchID
+}
+
+// sagaView is any saga.
+type sagaView view[json.RawMessage]
+
+func (s *server) getSaga(ctx context.Context, in *showInput) (*showOutput[sagaView], error) {
+	c, id, err := findSaga(in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return news(ctx, in, func(ctx context.Context) (*sagaView, bool, error) {
+		v, err := s.saga(ctx, c, id)
+		return v, err == nil && v.EndedAt != nil, err
+	})
+}
+
+func (s *server) saga(ctx context.Context, c collection, id string) (*sagaView, error) {
+	v, err := show[json.RawMessage](ctx, s, c, id)
+	if err != nil {
+		return nil, err
+	}
+	v.ID = c.workflowID(id)
+	v.Links.Resource, v.Links.Self, v.Links.Saga = v.Links.Self, v.Links.Saga, ""
+	return (*sagaView)(&v), nil
+}
+
+// stepActInput is an act about a step, with what it says.
+type stepActInput[B any] struct {
+	ID      string `path:"id" doc:"The saga." example:"order-42"`
+	Step    string `path:"step" maxLength:"200" doc:"The step." example:"ReserveStock"`
+	Item    string `query:"item" maxLength:"64" doc:"Which of the step's repeats."`
+	IfMatch string `header:"If-Match" maxLength:"1000" doc:"The ETag of the saga as you saw it." example:"\"0Kc9bRkDVnhdWvyh\""`
+	Body    B
+}
+
+type retryRequest struct {
+	By     string          `json:"by" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Who decides." example:"grace"`
+	Reason string          `json:"reason,omitempty" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Why. Required with an input." example:"the service is mended"`
+	Input  json.RawMessage `json:"input,omitempty" doc:"What to ask the step for instead. It is checked as the step's own input is."`
+}
+
+type skipRequest struct {
+	By     string `json:"by" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Who decides." example:"grace"`
+	Reason string `json:"reason" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Why." example:"the goods are lost"`
+}
+
+type markDoneRequest struct {
+	By        string          `json:"by" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Who decides." example:"grace"`
+	Reason    string          `json:"reason" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Why." example:"released at the desk"`
+	Reference string          `json:"reference" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Where it is written down." example:"T-17"`
+	Result    json.RawMessage `json:"result,omitempty" doc:"The step's result, if later steps use it. Default: the empty one."`
+}
+
+func (s *server) retryStep(ctx context.Context, in *stepActInput[retryRequest]) (*actOutput, error) {
+	name := compensation.UpdateRetry
+	if len(in.Body.Input) > 0 {
+		name = compensation.UpdateRetryWithInput
+	}
+	return s.act(ctx, in.ID, in.IfMatch, name, compensation.Act{
+		Step: in.Step, Item: in.Item, By: in.Body.By, Reason: in.Body.Reason, Input: in.Body.Input,
+	})
+}
+
+func (s *server) skipStep(ctx context.Context, in *stepActInput[skipRequest]) (*actOutput, error) {
+	return s.act(ctx, in.ID, in.IfMatch, compensation.UpdateSkip, compensation.Act{
+		Step: in.Step, Item: in.Item, By: in.Body.By, Reason: in.Body.Reason,
+	})
+}
+
+func (s *server) markStepDone(ctx context.Context, in *stepActInput[markDoneRequest]) (*actOutput, error) {
+	return s.act(ctx, in.ID, in.IfMatch, compensation.UpdateMarkDone, compensation.Act{
+		Step: in.Step, Item: in.Item, By: in.Body.By, Reason: in.Body.Reason, Reference: in.Body.Reference, Result: in.Body.Result,
+	})
+}
+
+type extendInput struct {
+	ID      string `path:"id" doc:"The saga." example:"order-42"`
+	IfMatch string `header:"If-Match" maxLength:"1000" doc:"The ETag of the saga as you saw it." example:"\"0Kc9bRkDVnhdWvyh\""`
+	Body    struct {
+		By       string    `json:"by" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Who decides." example:"grace"`
+		Reason   string    `json:"reason" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Why." example:"the service is being mended"`
+		Deadline time.Time `json:"deadline" doc:"The new deadline." example:"2027-01-31T12:00:00Z"`
+	} `nameHint:"ExtendDeadlineRequest"`
+}
+
+func (s *server) extendDeadline(ctx context.Context, in *extendInput) (*actOutput, error) {
+	return s.act(ctx, in.ID, in.IfMatch, compensation.UpdateExtendDeadline, compensation.Act{
+		By: in.Body.By, Reason: in.Body.Reason, Deadline: in.Body.Deadline,
+	})
+}
+
+// actOutput is the saga after an operator's act.
+type actOutput struct {
+	ETag string `header:"ETag" doc:"Stands for the saga as it is now."`
+	Body *sagaView
+}
+
+// act carries out an operator's act on the saga, if it is still the one that the operator saw.
+func (s *server) act(ctx context.Context, workflowID, ifMatch, name string, a compensation.Act) (*actOutput, error) {
+	c, id, err := findSaga(workflowID)
+	if err != nil {
+		return nil, err
+	}
+	seen, tag, err := s.tagged(ctx, c, id)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case ifMatch == "":
+		return nil, &failure{
+			code: codePreconditionRequired, state: compensation.State(seen.State),
+			detail: "Send the saga's ETag as If-Match: " + seen.Links.Self + " has it.",
+		}
+	case !matches(ifMatch, tag):
+		return nil, &failure{
+			code: codePreconditionFailed, state: compensation.State(seen.State),
+			detail: "The saga is not as you saw it any more. Look at it again, and decide anew.",
+		}
+	}
+	// The same act on the same saga, asked for twice, is one.
+	fingerprint, err := fingerprintOf([]any{tag, a})
+	if err != nil {
+		return nil, err
+	}
+	// It may be answered late, when what follows from it takes long; the saga tells.
+	if _, err := s.update(ctx, c, id, update{name: name, id: name + "-" + fingerprint, arg: a, refused: hasEnded}, nil); err != nil {
+		return nil, err
+	}
+	now, tag, err := s.tagged(ctx, c, id)
+	if err != nil {
+		return nil, err
+	}
+	return &actOutput{ETag: tag, Body: now}, nil
+}
+
+// tagged is the saga with its ETag.
+func (s *server) tagged(ctx context.Context, c collection, id string) (*sagaView, string, error) {
+	v, err := s.saga(ctx, c, id)
+	if err != nil {
+		return nil, "", err
+	}
+	tag, err := tagOf(v)
+	return v, tag, err
+}
+
+func hasEnded(at compensation.State) *failure {
+	return &failure{code: codeAlreadyEnded, state: at, detail: "The saga has ended already: it is " + string(at) + "."}
+}

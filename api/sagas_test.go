@@ -1,0 +1,177 @@
+package api_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/amends-dev/amends/compensation"
+)
+
+func TestShowSaga(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+	b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, compensation.Running).result = receipt
+	b.started(t, "/v1/returns", exampleReturn)
+
+	placed, saga := b.get(t, "/v1/orders/42"), b.get(t, "/v1/sagas/order-42")
+	require.Equal(t, 200, saga.status, saga.body)
+	require.Equal(t, "order-42", saga.json(t, "id"))
+	require.Equal(t, placed.json(t, "steps"), saga.json(t, "steps"))
+	require.Equal(t, "cap-1", saga.json(t, "result", "capture_id"))
+	require.Equal(t, "/v1/sagas/order-42", saga.json(t, "links", "self"))
+	require.Equal(t, "/v1/orders/42", saga.json(t, "links", "resource"))
+	require.Equal(t, "/v1/sagas/order-42", placed.json(t, "links", "saga"))
+	require.Equal(t, 304, b.ask(t, http.MethodGet, "/v1/sagas/order-42", "", "If-None-Match", saga.header.Get("ETag")).status)
+	require.Equal(t, "/v1/returns/r1", b.get(t, "/v1/sagas/return-r1").json(t, "links", "resource"))
+
+	for _, unknown := range []string{"42", "order-", "order-43", "return-42", "recover-order-42", "order-%20", "orders-42"} {
+		requireProblem(t, b.get(t, "/v1/sagas/"+unknown), 404, "not_found")
+	}
+}
+
+// An act reaches the saga as the update that does it.
+func TestActs(t *testing.T) {
+	t.Parallel()
+
+	for name, tt := range map[string]struct {
+		path, body string
+		update     string
+		act        compensation.Act
+	}{
+		"retry": {
+			"/steps/ReserveStock/retry", `{"by":"grace"}`,
+			compensation.UpdateRetry,
+			compensation.Act{Step: "ReserveStock", By: "grace"},
+		},
+		"retry one of several": {
+			"/steps/ReserveStock/retry?item=HAM", `{"by":"grace","reason":"mended"}`,
+			compensation.UpdateRetry,
+			compensation.Act{Step: "ReserveStock", Item: "HAM", By: "grace", Reason: "mended"},
+		},
+		"retry with another input": {
+			"/steps/NotifyCustomer/retry", `{"by":"grace","reason":"typo","input":{"to":"ada@example.org"}}`,
+			compensation.UpdateRetryWithInput,
+			compensation.Act{Step: "NotifyCustomer", By: "grace", Reason: "typo", Input: json.RawMessage(`{"to":"ada@example.org"}`)},
+		},
+		"skip": {
+			"/steps/ReserveStock/skip", `{"by":"grace","reason":"lost"}`,
+			compensation.UpdateSkip,
+			compensation.Act{Step: "ReserveStock", By: "grace", Reason: "lost"},
+		},
+		"mark done": {
+			"/steps/NotifyCustomer/mark-done", `{"by":"grace","reason":"told","reference":"T-1","result":{"message_id":"none"}}`,
+			compensation.UpdateMarkDone,
+			compensation.Act{Step: "NotifyCustomer", By: "grace", Reason: "told", Reference: "T-1", Result: json.RawMessage(`{"message_id":"none"}`)},
+		},
+		"extend the deadline": {
+			"/extend-deadline", `{"by":"grace","reason":"mending","deadline":"2027-01-31T12:00:00Z"}`,
+			compensation.UpdateExtendDeadline,
+			compensation.Act{By: "grace", Reason: "mending", Deadline: time.Date(2027, 1, 31, 12, 0, 0, 0, time.UTC)},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.started(t, "/v1/orders", exampleOrder)
+			b.temporal.answer = func(client.UpdateWorkflowOptions) (any, error) {
+				b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.CompensatedWithExceptions)
+				return compensation.CompensatedWithExceptions, nil
+			}
+			tag := b.get(t, "/v1/sagas/order-42").header.Get("ETag")
+
+			a := b.ask(t, http.MethodPost, "/v1/sagas/order-42"+tt.path, tt.body, "If-Match", tag)
+
+			require.Equal(t, 200, a.status, a.body)
+			require.Equal(t, "compensated_with_exceptions", a.json(t, "state"))
+			require.Equal(t, b.get(t, "/v1/sagas/order-42").header.Get("ETag"), a.header.Get("ETag"))
+			require.Len(t, b.temporal.updates, 1)
+			sent := b.temporal.updates[0]
+			require.Equal(t, []any{tt.act}, sent.Args)
+			require.Equal(t, []string{tt.update, "order-42", "run-order-42"}, []string{sent.UpdateName, sent.WorkflowID, sent.RunID})
+		})
+	}
+}
+
+// Nobody decides about a saga other than the one they saw, and nobody twice.
+func TestActNeedsTheETag(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+	b.temporal.answer = func(client.UpdateWorkflowOptions) (any, error) { return compensation.Running, nil }
+	const path, body = "/v1/sagas/order-42/steps/ReserveStock/retry", `{"by":"grace"}`
+	tag := b.get(t, "/v1/sagas/order-42").header.Get("ETag")
+
+	requireProblem(t, b.post(t, path, body), 428, "precondition_required")
+	requireProblem(t, b.ask(t, http.MethodPost, path, body, "If-Match", `"other"`), 412, "precondition_failed")
+	require.Empty(t, b.temporal.updates)
+
+	require.Equal(t, 200, b.ask(t, http.MethodPost, path, body, "If-Match", tag).status)
+	require.Equal(t, 200, b.ask(t, http.MethodPost, path, body, "If-Match", tag).status)
+	require.Equal(t, b.temporal.updates[0].UpdateID, b.temporal.updates[1].UpdateID, "the saga has not changed, so it is the same act")
+
+	b.temporal.mu.Lock()
+	b.temporal.sagas["order-42"].info.SearchAttributes = attributes(compensation.Parked)
+	b.temporal.mu.Unlock()
+	requireProblem(t, b.ask(t, http.MethodPost, path, body, "If-Match", tag), 412, "precondition_failed")
+	now := b.get(t, "/v1/sagas/order-42").header.Get("ETag")
+	require.Equal(t, 200, b.ask(t, http.MethodPost, path, body, "If-Match", now).status)
+	require.Len(t, b.temporal.updates, 3)
+	require.NotEqual(t, b.temporal.updates[1].UpdateID, b.temporal.updates[2].UpdateID, "another retry is another act")
+}
+
+func TestActIsRefused(t *testing.T) {
+	t.Parallel()
+
+	rejection := func(kind string) error {
+		return temporal.NewNonRetryableApplicationError("skip: why not", kind, nil)
+	}
+	for name, tt := range map[string]struct {
+		body   string
+		answer error
+		status int
+		code   string
+		faults []string
+	}{
+		"nobody":       {`{"reason":"lost"}`, nil, 422, "invalid", []string{"/by: is missing"}},
+		"no reason":    {`{"by":"grace"}`, nil, 422, "invalid", []string{"/reason: is missing"}},
+		"does not fit": {`{"by":"grace","reason":"lost"}`, rejection(compensation.ErrTypeActRefused), 409, "act_refused", nil},
+		"says nothing": {`{"by":" ","reason":"lost"}`, rejection(compensation.ErrTypeActInvalid), 422, "invalid", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.started(t, "/v1/orders", exampleOrder)
+			b.temporal.answer = func(client.UpdateWorkflowOptions) (any, error) { return nil, tt.answer }
+			tag := b.get(t, "/v1/sagas/order-42").header.Get("ETag")
+
+			a := b.ask(t, http.MethodPost, "/v1/sagas/order-42/steps/ReserveStock/skip", tt.body, "If-Match", tag)
+
+			requireProblem(t, a, tt.status, tt.code, tt.faults...)
+			if tt.answer != nil {
+				require.Contains(t, a.json(t, "detail"), "skip: why not")
+			}
+		})
+	}
+}
+
+func TestActOnAnEndedSaga(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+	b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.Compensated)
+	tag := b.get(t, "/v1/sagas/order-42").header.Get("ETag")
+
+	a := b.ask(t, http.MethodPost, "/v1/sagas/order-42/steps/ReserveStock/retry", `{"by":"grace"}`, "If-Match", tag)
+
+	requireProblem(t, a, 409, "already_ended")
+	require.Empty(t, b.temporal.updates)
+	requireProblem(t, b.ask(t, http.MethodPost, "/v1/sagas/order-43/steps/ReserveStock/retry", `{"by":"grace"}`, "If-Match", tag), 404, "not_found")
+}

@@ -1,0 +1,199 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"go.temporal.io/sdk/temporal"
+)
+
+// maxWait is the longest that an answer waits because its caller prefers to.
+const maxWait = 60 * time.Second
+
+// waitOf is how long a Prefer header asks to wait (RFC 7240); 0 if it does not. Preferences that cannot be read are
+// ignored, as the RFC has it; of several waits the first counts.
+func waitOf(prefer string) time.Duration {
+	for preference := range strings.SplitSeq(prefer, ",") {
+		preference, _, _ = strings.Cut(preference, ";") // parameters
+		name, value, _ := strings.Cut(preference, "=")
+		if !strings.EqualFold(strings.TrimSpace(name), "wait") {
+			continue
+		}
+		seconds, err := strconv.ParseUint(strings.Trim(strings.TrimSpace(value), `"`), 10, 31)
+		if err != nil {
+			return 0
+		}
+		return min(time.Duration(seconds)*time.Second, maxWait)
+	}
+	return 0
+}
+
+// appliedOf is the Preference-Applied header: how long an answer waits at most.
+func appliedOf(prefer string) string {
+	wait := waitOf(prefer)
+	if wait == 0 {
+		return ""
+	}
+	return fmt.Sprintf("wait=%d", int(wait.Seconds()))
+}
+
+// allowWait gives an answer that waits so much longer.
+func (s *server) allowWait(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if wait := waitOf(r.Header.Get("Prefer")); wait > 0 {
+			connection := http.NewResponseController(w)
+			// Connections without deadlines are those of tests. A body that is read has a limit of its own, and when the one of
+			// the whole request runs out, net/http cancels the request.
+			_ = connection.SetReadDeadline(time.Time{})                          // see above
+			_ = connection.SetWriteDeadline(time.Now().Add(wait + writeTimeout)) // see above
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// waiter is the input of an operation whose answer may wait.
+type waiter interface{ wait() time.Duration }
+
+// startedOutput is the answer to a start: the saga as it was taken on, or as it ended while the caller waited.
+type startedOutput struct {
+	Status            int
+	Location          string `header:"Location" doc:"The saga."`
+	PreferenceApplied string `header:"Preference-Applied" doc:"How long was waited at most."`
+	Body              any
+}
+
+// startResponses describe the bodies of a [startedOutput]; view is that of a saga that ended.
+func startResponses(api huma.API, view reflect.Type) map[string]*huma.Response {
+	describe := func(text string, body reflect.Type) *huma.Response {
+		return &huma.Response{
+			Description: text,
+			Headers: map[string]*huma.Param{
+				"Location":           {Description: "The saga.", Schema: &huma.Schema{Type: huma.TypeString}},
+				"Preference-Applied": {Description: "How long was waited at most.", Schema: &huma.Schema{Type: huma.TypeString}},
+			},
+			Content: map[string]*huma.MediaType{"application/json": {Schema: api.OpenAPI().Components.Schemas.Schema(body, true, "")}},
+		}
+	}
+	return map[string]*huma.Response{
+		"201": describe("The saga has ended while the caller waited: completed, or with everything undone.", view),
+		"202": describe("The saga runs.", reflect.TypeFor[accepted]()),
+	}
+}
+
+// started answers a start. If the caller waits and the saga ends meanwhile, the answer is what show says of it.
+func (s *server) started(ctx context.Context, c collection, a accepted, prefer string, show func(context.Context, string) (any, error)) (*startedOutput, error) {
+	out := &startedOutput{Status: http.StatusAccepted, Location: a.Links.Self, PreferenceApplied: appliedOf(prefer), Body: a}
+	wait := waitOf(prefer)
+	if wait == 0 || !s.awaitEnd(ctx, c, a.ID, wait) {
+		return out, nil
+	}
+	ended, err := show(ctx, a.ID)
+	if err != nil {
+		return nil, err
+	}
+	out.Status, out.Body = http.StatusCreated, ended
+	return out, nil
+}
+
+// awaitEnd tells whether the saga ended within that time.
+func (s *server) awaitEnd(ctx context.Context, c collection, id string, wait time.Duration) bool {
+	ctx, stop := context.WithTimeout(ctx, wait)
+	defer stop()
+	err := s.temporal.GetWorkflow(ctx, c.workflowID(id), "").Get(ctx, nil)
+	var ended *temporal.WorkflowExecutionError
+	return err == nil || errors.As(err, &ended)
+}
+
+// showInput asks for a saga, or for news of it.
+type showInput struct {
+	ID          string `path:"id" doc:"The ID that it was started with."`
+	Prefer      string `header:"Prefer" maxLength:"200" doc:"wait=N, with an If-None-Match that still matches, waits up to N seconds, at most 60, for news." example:"wait=30"`
+	IfNoneMatch string `header:"If-None-Match" maxLength:"1000" doc:"The ETag of what the caller has. If nothing has changed, the answer is 304 and has no body." example:"\"0Kc9bRkDVnhdWvyh\""`
+}
+
+func (in *showInput) wait() time.Duration { return waitOf(in.Prefer) }
+
+// matches tells whether a list of ETags has this one (RFC 9110, section 13.1).
+func matches(list, tag string) bool {
+	for known := range strings.SplitSeq(list, ",") {
+		if known = strings.TrimSpace(known); known == "*" || strings.TrimPrefix(known, "W/") == tag {
+			return true
+		}
+	}
+	return false
+}
+
+// showOutput is a saga, without a body for a caller who has it.
+type showOutput[B any] struct {
+	Status            int
+	ETag              string `header:"ETag" doc:"Stands for the saga as it is now."`
+	PreferenceApplied string `header:"Preference-Applied" doc:"How long was waited at most."`
+	Body              *B
+}
+
+// notModified describes the answer to a caller who has what there is.
+func notModified() map[string]*huma.Response {
+	return map[string]*huma.Response{"304": {
+		Description: "The caller has the saga as it is.",
+		Headers: map[string]*huma.Param{
+			"ETag":               {Description: "Stands for the saga as it is now.", Schema: &huma.Schema{Type: huma.TypeString}},
+			"Preference-Applied": {Description: "How long was waited at most.", Schema: &huma.Schema{Type: huma.TypeString}},
+		},
+	}}
+}
+
+// lookEvery is how often a saga is looked at for a caller who waits for news of it. The tries of a step leave no event in
+// Temporal that could be waited for.
+const lookEvery = 500 * time.Millisecond
+
+// news answers with the saga that look finds: at once, or when it is no longer what the caller has. One that has ended
+// does not change.
+func news[B any](ctx context.Context, in *showInput, look func(context.Context) (body *B, ended bool, err error)) (*showOutput[B], error) {
+	over := time.After(in.wait())
+	again := time.NewTicker(lookEvery)
+	defer again.Stop()
+	for {
+		body, ended, err := look(ctx)
+		if err != nil {
+			return nil, err
+		}
+		tag, err := tagOf(body)
+		if err != nil {
+			return nil, err
+		}
+		if !matches(in.IfNoneMatch, tag) {
+			return &showOutput[B]{Status: http.StatusOK, ETag: tag, PreferenceApplied: appliedOf(in.Prefer), Body: body}, nil
+		}
+		unchanged := &showOutput[B]{Status: http.StatusNotModified, ETag: tag, PreferenceApplied: appliedOf(in.Prefer)}
+		if ended || in.wait() == 0 {
+			return unchanged, nil
+		}
+		select {
+		case <-again.C:
+		case <-over:
+			return unchanged, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// tagOf is the ETag of a body: the same for equal ones.
+func tagOf(body any) (string, error) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return "", fmt.Errorf("etag: %w", err)
+	}
+	sum := sha256.Sum256(text)
+	return `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`, nil
+}
