@@ -85,6 +85,7 @@ func New(c client.Client, o Options) http.Handler {
 	s.routeOrders(api)
 	s.routeReturns(api)
 	s.routeSagas(api)
+	s.routePlans(api)
 	s.routeHealth(api)
 	router.Get("/openapi.json", document(api))
 	return router
@@ -114,6 +115,7 @@ func config(version string) huma.Config {
 		{Name: "orders", Description: "Placing orders."},
 		{Name: "returns", Description: "Taking orders back."},
 		{Name: "sagas", Description: "Operating sagas, whatever they are about."},
+		{Name: "saga-types", Description: "What sagas do."},
 		{Name: "service", Description: "The API itself."},
 	}
 	c.RejectUnknownQueryParameters = true

@@ -202,7 +202,8 @@ func TestDescription(t *testing.T) {
 		"post /v1/returns", "get /v1/returns", "get /v1/returns/{id}", "post /v1/returns/{id}/cancel", "post /v1/returns/{id}/arrival",
 		"get /v1/sagas/{id}", "post /v1/sagas/{id}/steps/{step}/retry", "post /v1/sagas/{id}/steps/{step}/skip",
 		"post /v1/sagas/{id}/steps/{step}/mark-done", "post /v1/sagas/{id}/extend-deadline",
-		"get /healthz", "get /readyz",
+		"get /v1/saga-types", "get /v1/saga-types/{type}", "get /v1/saga-types/{type}/plan",
+		"get /healthz", "get /readyz", "get /version",
 	}, operations)
 	require.NotContains(t, a.body, "ErrorModel")
 }

@@ -23,6 +23,14 @@ func (s *server) routeHealth(api huma.API) {
 		return out, nil
 	})
 	register(s, api, huma.Operation{
+		OperationID: "version", Method: http.MethodGet, Path: "/version", Tags: tags,
+		Summary: "Say what runs here",
+	}, nil, func(context.Context, *struct{}) (*versionOutput, error) {
+		out := &versionOutput{}
+		out.Body.Version, out.Body.Revision = s.options.Version, workflows.Revision
+		return out, nil
+	})
+	register(s, api, huma.Operation{
 		OperationID: "readyz", Method: http.MethodGet, Path: "/readyz", Tags: tags,
 		Summary: "Say whether sagas can be started and worked on",
 	}, []Code{codeNoWorker, codeUnavailable}, s.ready)
@@ -32,6 +40,13 @@ type healthOutput struct {
 	Body struct {
 		Version string `json:"version" doc:"The API's version."`
 	} `nameHint:"Health"`
+}
+
+type versionOutput struct {
+	Body struct {
+		Version  string `json:"version" doc:"The API's version."`
+		Revision int    `json:"revision" doc:"The revision of the sagas that it starts."`
+	} `nameHint:"Version"`
 }
 
 type readyOutput struct {

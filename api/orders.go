@@ -21,6 +21,7 @@ var orders = collection{
 	workflowType: workflows.TypePlaceOrder,
 	workflowID:   func(id string) string { return workflows.OrderWorkflowID(order.ID(id)) },
 	plan:         workflows.PlaceOrderPlan,
+	schema:       "OrderRequest",
 	idReused:     codeOrderIDReused,
 
 	insteadOfCancel: "What it brought can be taken back once it is completed, with a return: POST /v1/returns.",

@@ -22,6 +22,7 @@ var returns = collection{
 	workflowType: workflows.TypeReturnOrder,
 	workflowID:   func(id string) string { return workflows.ReturnWorkflowID(order.ReturnID(id)) },
 	plan:         workflows.ReturnOrderPlan,
+	schema:       "ReturnRequest",
 	idReused:     codeReturnIDReused,
 
 	insteadOfCancel: "What was refunded stays refunded; if the customer wants the goods after all, place a new order.",

@@ -30,6 +30,8 @@ type collection struct {
 	workflowType string
 	workflowID   func(id string) string
 	plan         *compensation.Plan
+	// schema is the name of what starts one, in the API's description.
+	schema string
 	// insteadOfCancel says what to do when it is too late to cancel.
 	insteadOfCancel string
 	// idReused is the problem of an ID that belongs to another saga.

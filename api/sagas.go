@@ -46,7 +46,7 @@ func (s *server) routeSagas(api huma.API) {
 
 // findSaga is the collection of the saga with that workflow ID, and its ID there.
 func findSaga(workflowID string) (collection, string, error) {
-	for _, c := range []collection{orders, returns} {
+	for _, c := range collections {
 		if id, ok := strings.CutPrefix(workflowID, c.workflowID("")); ok {
 			return c, id, nil
 		}

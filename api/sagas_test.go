@@ -175,3 +175,16 @@ func TestActOnAnEndedSaga(t *testing.T) {
 	require.Empty(t, b.temporal.updates)
 	requireProblem(t, b.ask(t, http.MethodPost, "/v1/sagas/order-43/steps/ReserveStock/retry", `{"by":"grace"}`, "If-Match", tag), 404, "not_found")
 }
+
+// Whoever looks at a terminated saga is led to what undoes it.
+func TestTerminatedSaga(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+	require.Nil(t, b.get(t, "/v1/orders/42").json(t, "links", "recovery"))
+	b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED, compensation.Running)
+
+	const recovery = "http://127.0.0.1:8233/namespaces/default/workflows/recover-order-42"
+	require.Equal(t, recovery, b.get(t, "/v1/orders/42").json(t, "links", "recovery"))
+	require.Equal(t, recovery, b.get(t, "/v1/sagas/order-42").json(t, "links", "recovery"))
+}

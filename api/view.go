@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/workflows"
 )
 
 // links are where to go from a saga. Those of acts are there while the act makes sense.
@@ -19,6 +20,7 @@ type links struct {
 	Saga     string `json:"saga,omitempty" format:"uri-reference" doc:"The saga of an order or return among all sagas, where operators act on it."`
 	Resource string `json:"resource,omitempty" format:"uri-reference" doc:"The order or return that a saga is about."`
 	WebUI    string `json:"web_ui,omitempty" format:"uri" doc:"The saga's page in the Temporal Web UI."`
+	Recovery string `json:"recovery,omitempty" format:"uri" doc:"The page in the Temporal Web UI of what undoes a saga that was terminated. A sweep starts it within a minute or two."`
 	Cancel   string `json:"cancel,omitempty" format:"uri-reference" doc:"Where to cancel it, while it can be."`
 	Approval string `json:"approval,omitempty" format:"uri-reference" doc:"Where to decide an order, while it waits for that."`
 	Arrival  string `json:"arrival,omitempty" format:"uri-reference" doc:"Where to report the goods of a return, while it waits for them."`
@@ -26,14 +28,20 @@ type links struct {
 
 func (s *server) links(c collection, id, runID string) links {
 	l := links{Self: c.resource(id), Saga: sagasPath + "/" + c.workflowID(id)}
-	if s.options.WebUI != "" {
-		l.WebUI = strings.TrimSuffix(s.options.WebUI, "/") + "/namespaces/" + url.PathEscape(s.options.Namespace) +
-			"/workflows/" + url.PathEscape(c.workflowID(id))
-		if runID != "" {
-			l.WebUI += "/" + url.PathEscape(runID) + "/timeline"
-		}
+	l.WebUI = s.webUI(c.workflowID(id))
+	if l.WebUI != "" && runID != "" {
+		l.WebUI += "/" + url.PathEscape(runID) + "/timeline"
 	}
 	return l
+}
+
+// webUI is a workflow's page in the Temporal Web UI; empty if it is not known where that is.
+func (s *server) webUI(workflowID string) string {
+	if s.options.WebUI == "" {
+		return ""
+	}
+	return strings.TrimSuffix(s.options.WebUI, "/") + "/namespaces/" + url.PathEscape(s.options.Namespace) +
+		"/workflows/" + url.PathEscape(workflowID)
 }
 
 // state is a [compensation.State] on the wire.
@@ -161,6 +169,9 @@ func show[R any](ctx context.Context, s *server, c collection, id string) (view[
 	}
 	if cancelable(status) {
 		v.Links.Cancel = v.Links.Self + "/cancel"
+	}
+	if status.State == compensation.Terminated {
+		v.Links.Recovery = s.webUI(workflows.RecoveryWorkflowID(workflowID))
 	}
 	if status.State == compensation.Completed {
 		v.Result = new(R)

@@ -233,7 +233,10 @@ func (s *system) startAPI(context.Context) error {
 		WebUI:      s.server.UIURL(),
 		Namespace:  s.server.Namespace(),
 		EagerStart: true, // the worker has the same client
-		Logger:     s.logger.With("part", "api"),
+		// As amends api has them by default.
+		OrderDeadline:  72 * time.Hour,
+		ReturnDeadline: 720 * time.Hour,
+		Logger:         s.logger.With("part", "api"),
 	})
 	s.serve("API", apiStopLimit, s.apiListener, api.NewServer(s.flags.APIAddr, handler))
 	return nil
