@@ -56,11 +56,12 @@ var startTime = time.Date(2026, 5, 4, 10, 0, 0, 0, time.UTC)
 
 func newFakeTemporal() *fakeTemporal { return &fakeTemporal{sagas: map[string]*saga{}} }
 
-// end lets the saga end with the status, and with the state as its search attribute.
-func (f *fakeTemporal) end(id string, status enumspb.WorkflowExecutionStatus, state compensation.State) *saga {
+// end lets the saga end with the status, the state as its search attribute, and its result; nil for none.
+func (f *fakeTemporal) end(id string, status enumspb.WorkflowExecutionStatus, state compensation.State, result any) *saga {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := f.sagas[id]
+	s.result = result
 	s.info.Status = status
 	s.info.CloseTime = timestamppb.New(startTime.Add(time.Minute))
 	s.info.SearchAttributes = attributes(state)

@@ -18,7 +18,7 @@ func TestList(t *testing.T) {
 	b := setup(t)
 	b.started(t, "/v1/orders", exampleOrder)
 	b.started(t, "/v1/orders", with(`"id":"42"`, `"id":"43"`))
-	ended := b.temporal.end("order-43", enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED, compensation.Compensated)
+	ended := b.temporal.end("order-43", enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED, compensation.Compensated, nil)
 	ended.info.Memo = &commonpb.Memo{Fields: payloads(map[string]any{"SagaCause": "canceled by ada"})}
 	b.temporal.pages = []*workflowservice.ListWorkflowExecutionsResponse{{
 		Executions:    []*workflowpb.WorkflowExecutionInfo{b.temporal.sagas["order-42"].info, ended.info},

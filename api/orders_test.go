@@ -68,7 +68,7 @@ func TestStartAsTheOptionsSay(t *testing.T) {
 		EagerStart: true, Logger: b.logger(),
 	})
 	b.started(t, "/v1/orders", exampleOrder)
-	b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, compensation.Running)
+	b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, compensation.Running, nil)
 	b.started(t, "/v1/returns", exampleReturn)
 
 	placed, returned := b.temporal.sagas["order-42"], b.temporal.sagas["return-r1"]
@@ -96,7 +96,7 @@ func TestPlaceOrderAgain(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.started(t, "/v1/orders", exampleOrder)
-	b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.Compensated)
+	b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.Compensated, nil)
 
 	// The same in another order, and with what is said by default said.
 	same := b.post(t, "/v1/orders", with(`"id":"42",`, ` `, `"currency":"EUR"`, `"voucher":"","points":0,"currency":"EUR", "id" : "42"`))
@@ -216,31 +216,31 @@ func TestCancelIsRefused(t *testing.T) {
 	}{
 		{"past the pivot", func(f *fakeTemporal) { f.answer = tooLate }, "too_late_to_cancel", "running"},
 		{"completed", func(f *fakeTemporal) {
-			f.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, compensation.Running)
+			f.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, compensation.Running, nil)
 		}, "too_late_to_cancel", "completed"},
 		{"refused", func(f *fakeTemporal) {
-			f.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.Compensated)
+			f.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.Compensated, nil)
 		}, "already_ended", "compensated"},
 		{"canceled", func(f *fakeTemporal) {
-			f.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED, compensation.Compensated)
+			f.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED, compensation.Compensated, nil)
 		}, "already_ended", "compensated"},
 		{"terminated", func(f *fakeTemporal) {
-			f.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED, compensation.Running)
+			f.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED, compensation.Running, nil)
 		}, "already_ended", "terminated"},
 		{"ends while it is asked", func(f *fakeTemporal) {
 			f.answer = func(client.UpdateWorkflowOptions) (any, error) {
-				f.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, compensation.Running)
+				f.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, compensation.Running, nil)
 				return nil, serviceerror.NewNotFound("workflow execution already completed")
 			}
 		}, "too_late_to_cancel", "completed"},
 		{"ends while it answers", func(f *fakeTemporal) {
 			f.answer = func(client.UpdateWorkflowOptions) (any, error) {
-				f.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED, compensation.Running)
+				f.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED, compensation.Running, nil)
 				return nil, temporal.NewApplicationError("the workflow completed before", "AcceptedUpdateCompletedWorkflow")
 			}
 		}, "already_ended", "terminated"},
 		{"undone but for what stands", func(f *fakeTemporal) {
-			f.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.CompensatedWithExceptions)
+			f.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.CompensatedWithExceptions, nil)
 		}, "already_ended", "compensated_with_exceptions"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -365,7 +365,7 @@ func TestApprovalOfAnEndedOrder(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.started(t, "/v1/orders", exampleOrder)
-	b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, compensation.Running)
+	b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, compensation.Running, nil)
 
 	a := b.post(t, "/v1/orders/42/approval", `{"approved":true,"by":"grace"}`)
 

@@ -19,7 +19,7 @@ func completedOrder(t *testing.T) *bundle {
 	t.Helper()
 	b := setup(t)
 	b.started(t, "/v1/orders", exampleOrder)
-	b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, compensation.Running)
+	b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, compensation.Running, nil)
 	return b
 }
 

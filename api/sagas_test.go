@@ -18,7 +18,7 @@ func TestShowSaga(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.started(t, "/v1/orders", exampleOrder)
-	b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, compensation.Running).result = receipt
+	b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, compensation.Running, receipt)
 	b.started(t, "/v1/returns", exampleReturn)
 
 	placed, saga := b.get(t, "/v1/orders/42"), b.get(t, "/v1/sagas/order-42")
@@ -82,7 +82,7 @@ func TestActs(t *testing.T) {
 			b := setup(t)
 			b.started(t, "/v1/orders", exampleOrder)
 			b.temporal.answer = func(client.UpdateWorkflowOptions) (any, error) {
-				b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.CompensatedWithExceptions)
+				b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.CompensatedWithExceptions, nil)
 				return compensation.CompensatedWithExceptions, nil
 			}
 			tag := b.get(t, "/v1/sagas/order-42").header.Get("ETag")
@@ -166,7 +166,7 @@ func TestActOnAnEndedSaga(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.started(t, "/v1/orders", exampleOrder)
-	b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.Compensated)
+	b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.Compensated, nil)
 	tag := b.get(t, "/v1/sagas/order-42").header.Get("ETag")
 
 	a := b.ask(t, http.MethodPost, "/v1/sagas/order-42/steps/ReserveStock/retry", `{"by":"grace"}`, "If-Match", tag)
@@ -182,7 +182,7 @@ func TestTerminatedSaga(t *testing.T) {
 	b := setup(t)
 	b.started(t, "/v1/orders", exampleOrder)
 	require.Nil(t, b.get(t, "/v1/orders/42").json(t, "links", "recovery"))
-	b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED, compensation.Running)
+	b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED, compensation.Running, nil)
 
 	const recovery = "http://127.0.0.1:8233/namespaces/default/workflows/recover-order-42"
 	require.Equal(t, recovery, b.get(t, "/v1/orders/42").json(t, "links", "recovery"))

@@ -143,7 +143,7 @@ func TestGetOrderThatTurnedBack(t *testing.T) {
 	h.done("PriceOrder/do")
 	h.refused("ScreenFraud/do", "customer is blocked")
 	h.done("PriceOrder/undo")
-	ended := b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.Compensated)
+	ended := b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.Compensated, nil)
 	ended.events = h.events
 	ended.info.Memo = &commonpb.Memo{Fields: payloads(map[string]any{"SagaCause": "ScreenFraud refused: customer is blocked"})}
 
@@ -212,7 +212,7 @@ func TestGetOrderThatOperatorsEnded(t *testing.T) {
 	})
 	h.refused("PriceOrder/undo", "gone")
 	h.acted(t, compensation.UpdateSkip, compensation.Act{Step: "PriceOrder", By: "grace", Reason: "costs nothing"})
-	b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.CompensatedWithExceptions).events = h.events
+	b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.CompensatedWithExceptions, nil).events = h.events
 
 	a := b.get(t, "/v1/orders/42")
 
@@ -251,9 +251,9 @@ func TestGetCompleted(t *testing.T) {
 		OrderID: "42", Total: order.Money{Amount: 1300, Currency: "EUR"}, Paid: order.Money{Amount: 1300, Currency: "EUR"}, InvoiceNumber: "7",
 	}
 	b.started(t, "/v1/returns", exampleReturn)
-	b.temporal.end("return-r1", enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, compensation.Running).result = workflows.RefundReceipt{
+	b.temporal.end("return-r1", enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, compensation.Running, workflows.RefundReceipt{
 		ReturnID: "r1", OrderID: "42", Refunded: order.Money{Amount: 650, Currency: "EUR"},
-	}
+	})
 
 	placed, returned := b.get(t, "/v1/orders/42"), b.get(t, "/v1/returns/r1")
 

@@ -53,7 +53,7 @@ func TestWaitForTheEnd(t *testing.T) {
 				begin := time.Now()
 				go func() {
 					<-time.After(3 * time.Second)
-					b.temporal.end("order-42", tt.status, tt.state).result = receipt
+					b.temporal.end("order-42", tt.status, tt.state, receipt)
 				}()
 				a := b.ask(t, http.MethodPost, "/v1/orders", exampleOrder, "Prefer", "wait=10")
 
@@ -72,11 +72,11 @@ func TestWaitForAReturn(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.started(t, "/v1/orders", exampleOrder)
-	b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, compensation.Running)
+	b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, compensation.Running, nil)
 	b.started(t, "/v1/returns", exampleReturn)
-	b.temporal.end("return-r1", enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, compensation.Running).result = workflows.RefundReceipt{
+	b.temporal.end("return-r1", enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, compensation.Running, workflows.RefundReceipt{
 		ReturnID: "r1", OrderID: "42", Refunded: order.Money{Amount: 650, Currency: "EUR"},
-	}
+	})
 
 	a := b.ask(t, http.MethodPost, "/v1/returns", exampleReturn, "Prefer", "wait=10")
 
@@ -144,7 +144,7 @@ func TestETag(t *testing.T) {
 		require.Equal(t, first.body, a.body)
 	}
 
-	b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.Compensated)
+	b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.Compensated, nil)
 	changed := b.ask(t, http.MethodGet, "/v1/orders/42", "", "If-None-Match", tag)
 	require.Equal(t, 200, changed.status)
 	require.NotEqual(t, tag, changed.header.Get("ETag"))
@@ -169,7 +169,7 @@ func TestWaitForNews(t *testing.T) {
 
 		go func() {
 			<-time.After(3 * time.Second)
-			b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.Compensated)
+			b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.Compensated, nil)
 		}()
 		a, waited = news()
 		require.Equal(t, 200, a.status)
