@@ -38,6 +38,10 @@ demo: ## Place 40 orders against a running `make run` and show how each ended; t
 	@exec .bin/amends demo $(ARGS)
 
 # As TestChaos in `make test`, but longer; about fifteen minutes.
+.PHONY: repeats
+repeats: ## Ask for 2,000 orders 8,000 times at APIs that are killed 20 times, and count the sagas
+	$(GO_TEST) ./e2e -run '^TestRepeats$$' -count=1 -v -timeout 60m -repeats.orders=2000 -repeats.kills=20 $(ARGS)
+
 .PHONY: chaos
 chaos: ## Kill workers 200 times under 5,000 sagas and check the books; ARGS="-chaos.seed=1" repeats a plan
 	$(GO_TEST) ./e2e -run '^TestChaos$$' -count=1 -v -timeout 90m -chaos.sagas=5000 -chaos.kills=200 $(ARGS)

@@ -69,6 +69,7 @@ type server struct {
 	temporal client.Client
 	options  Options
 	log      *slog.Logger
+	flights  flights
 }
 
 // New returns the API's handler. It uses c until the last request is answered, and does not close it.
@@ -81,7 +82,7 @@ func New(c client.Client, o Options) http.Handler {
 	router.NotFound(s.notFound)
 	router.MethodNotAllowed(s.methodNotAllowed(router))
 
-	api := humachi.New(router.With(s.allowWait, s.readBody), config(o.Version))
+	api := humachi.New(router.With(s.allowWait, s.readKey, s.readBody), config(o.Version))
 	s.routeOrders(api)
 	s.routeReturns(api)
 	s.routeSagas(api)
@@ -147,7 +148,8 @@ func document(api huma.API) http.HandlerFunc {
 func register[I, O any](s *server, api huma.API, op huma.Operation, codes []Code, handle func(context.Context, *I) (*O, error)) {
 	codes = append(codes, codeInternal)
 	if op.Method == http.MethodPost {
-		codes = append(codes, bodyCodes...)
+		codes = append(codes, commandCodes...)
+		op.Parameters = append(op.Parameters, keyParameter())
 	}
 	responses := problemResponses(api, codes)
 	maps.Copy(responses, op.Responses)

@@ -2,7 +2,9 @@ package api_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -91,9 +93,22 @@ func (b *bundle) get(t *testing.T, path string) answer {
 
 func (b *bundle) post(t *testing.T, path, body string) answer {
 	t.Helper()
-	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+	return b.ask(t, http.MethodPost, path, body)
+}
+
+// ask sends a request with headers, given as name and value in turn. Without a key of its own it asks for one order, for
+// one return, and for every other thing anew.
+func (b *bundle) ask(t *testing.T, method, path, body string, headers ...string) answer {
+	t.Helper()
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Add(headers[i], headers[i+1])
+	}
+	if method == http.MethodPost && r.Header.Get("Idempotency-Key") == "" {
+		r.Header.Set("Idempotency-Key", cmp.Or(map[string]string{"/v1/orders": orderKey, "/v1/returns": returnKey}[path], rand.Text()))
 	}
 	return b.do(t, r)
 }
@@ -222,6 +237,7 @@ func TestServer(t *testing.T) {
 		require.NoError(t, err)
 		r.Header.Set("Content-Type", "application/json")
 		r.Header.Set("X-Long", header)
+		r.Header.Set("Idempotency-Key", orderKey)
 		answer, err := http.DefaultClient.Do(r)
 		require.NoError(t, err)
 		require.NoError(t, answer.Body.Close())

@@ -14,6 +14,7 @@ import (
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/serviceerror"
 	taskqueuepb "go.temporal.io/api/taskqueue/v1"
+	updatepb "go.temporal.io/api/update/v1"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
@@ -34,6 +35,8 @@ type fakeTemporal struct {
 	down    error
 	sagas   map[string]*saga
 	updates []client.UpdateWorkflowOptions
+	// taken are the outcomes of updates that were accepted, by ID.
+	taken map[string]fakeUpdate
 	// answer is what a worker says to an update, errBusy if nothing for now; nil for no worker.
 	answer func(client.UpdateWorkflowOptions) (any, error)
 	// pollers are when workers were last seen, by the kind of tasks they poll for.
@@ -54,7 +57,9 @@ type saga struct {
 
 var startTime = time.Date(2026, 5, 4, 10, 0, 0, 0, time.UTC)
 
-func newFakeTemporal() *fakeTemporal { return &fakeTemporal{sagas: map[string]*saga{}} }
+func newFakeTemporal() *fakeTemporal {
+	return &fakeTemporal{sagas: map[string]*saga{}, taken: map[string]fakeUpdate{}}
+}
 
 // end lets the saga end with the status, the state as its search attribute, and its result; nil for none.
 func (f *fakeTemporal) end(id string, status enumspb.WorkflowExecutionStatus, state compensation.State, result any) *saga {
@@ -206,7 +211,41 @@ func (f *fakeTemporal) UpdateWorkflow(ctx context.Context, o client.UpdateWorkfl
 	if errors.As(err, &notFound) {
 		return nil, err
 	}
-	return fakeUpdate{result: result, err: err}, nil
+	update := fakeUpdate{result: result, err: err}
+	if err == nil || errors.Is(err, errBusy) {
+		f.accept(o, update)
+	}
+	return update, nil
+}
+
+// accept writes the update into the saga's history.
+func (f *fakeTemporal) accept(o client.UpdateWorkflowOptions, update fakeUpdate) {
+	args, err := converter.GetDefaultDataConverter().ToPayloads(o.Args...)
+	if err != nil {
+		panic(err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.taken[o.UpdateID] = update
+	s := f.sagas[o.WorkflowID]
+	s.events = append(s.events, &historypb.HistoryEvent{
+		EventType: enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED,
+		EventTime: timestamppb.New(startTime),
+		Attributes: &historypb.HistoryEvent_WorkflowExecutionUpdateAcceptedEventAttributes{
+			WorkflowExecutionUpdateAcceptedEventAttributes: &historypb.WorkflowExecutionUpdateAcceptedEventAttributes{
+				AcceptedRequest: &updatepb.Request{
+					Meta:  &updatepb.Meta{UpdateId: o.UpdateID},
+					Input: &updatepb.Input{Name: o.UpdateName, Args: args},
+				},
+			},
+		},
+	})
+}
+
+func (f *fakeTemporal) GetWorkflowUpdateHandle(o client.GetWorkflowUpdateHandleOptions) client.WorkflowUpdateHandle {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.taken[o.UpdateID]
 }
 
 type fakeUpdate struct {

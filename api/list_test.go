@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"net/http"
 	"net/url"
 	"testing"
 
@@ -17,11 +18,12 @@ func TestList(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.started(t, "/v1/orders", exampleOrder)
-	b.started(t, "/v1/orders", with(`"id":"42"`, `"id":"43"`))
-	ended := b.temporal.end("order-43", enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED, compensation.Compensated, nil)
+	require.Equal(t, 202, b.ask(t, http.MethodPost, "/v1/orders", exampleOrder, "Idempotency-Key", "43").status)
+	const otherID = "09156841-55b5-8408-82c4-cb551a8fa6eb"
+	ended := b.temporal.end("order-"+otherID, enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED, compensation.Compensated, nil)
 	ended.info.Memo = &commonpb.Memo{Fields: payloads(map[string]any{"SagaCause": "canceled by ada"})}
 	b.temporal.pages = []*workflowservice.ListWorkflowExecutionsResponse{{
-		Executions:    []*workflowpb.WorkflowExecutionInfo{b.temporal.sagas["order-42"].info, ended.info},
+		Executions:    []*workflowpb.WorkflowExecutionInfo{b.temporal.sagas["order-"+orderID].info, ended.info},
 		NextPageToken: []byte{0, 255, ':', 7},
 	}}
 
@@ -31,11 +33,11 @@ func TestList(t *testing.T) {
 	token, ok := a.json(t, "next_page_token").(string)
 	require.True(t, ok)
 	require.JSONEq(t, `[
-		{"id":"42","state":"running","started_at":"2026-05-04T10:00:00Z","links":{"self":"/v1/orders/42","saga":"/v1/sagas/order-42",
-			"web_ui":"http://127.0.0.1:8233/namespaces/default/workflows/order-42/run-order-42/timeline"}},
-		{"id":"43","state":"compensated","cause":"canceled by ada",
-			"started_at":"2026-05-04T10:00:00Z","ended_at":"2026-05-04T10:01:00Z","links":{"self":"/v1/orders/43","saga":"/v1/sagas/order-43",
-			"web_ui":"http://127.0.0.1:8233/namespaces/default/workflows/order-43/run-order-43/timeline"}}
+		{"id":"b4525638-64ca-8852-91fe-fdf9e706de90","state":"running","started_at":"2026-05-04T10:00:00Z","links":{"self":"/v1/orders/b4525638-64ca-8852-91fe-fdf9e706de90","saga":"/v1/sagas/order-b4525638-64ca-8852-91fe-fdf9e706de90",
+			"web_ui":"http://127.0.0.1:8233/namespaces/default/workflows/order-b4525638-64ca-8852-91fe-fdf9e706de90/run-order-b4525638-64ca-8852-91fe-fdf9e706de90/timeline"}},
+		{"id":"09156841-55b5-8408-82c4-cb551a8fa6eb","state":"compensated","cause":"canceled by ada",
+			"started_at":"2026-05-04T10:00:00Z","ended_at":"2026-05-04T10:01:00Z","links":{"self":"/v1/orders/09156841-55b5-8408-82c4-cb551a8fa6eb","saga":"/v1/sagas/order-09156841-55b5-8408-82c4-cb551a8fa6eb",
+			"web_ui":"http://127.0.0.1:8233/namespaces/default/workflows/order-09156841-55b5-8408-82c4-cb551a8fa6eb/run-order-09156841-55b5-8408-82c4-cb551a8fa6eb/timeline"}}
 	]`, string(encode(t, a.json(t, "items"))))
 	require.EqualValues(t, 2, b.temporal.listed[0].GetPageSize())
 	require.Empty(t, b.temporal.listed[0].GetNextPageToken())
@@ -82,13 +84,13 @@ func TestListReturns(t *testing.T) {
 	b := completedOrder(t)
 	b.started(t, "/v1/returns", exampleReturn)
 	b.temporal.pages = []*workflowservice.ListWorkflowExecutionsResponse{{
-		Executions: []*workflowpb.WorkflowExecutionInfo{b.temporal.sagas["return-r1"].info},
+		Executions: []*workflowpb.WorkflowExecutionInfo{b.temporal.sagas["return-"+returnID].info},
 	}}
 
 	a := b.get(t, "/v1/returns")
 
 	require.Equal(t, "WorkflowType = 'ReturnOrder'", b.temporal.listed[0].GetQuery())
-	require.Contains(t, a.body, `"self":"/v1/returns/r1"`)
+	require.Contains(t, a.body, `"self":"/v1/returns/7f42bbb5-d021-8024-8f9f-44b5029ddf9b"`)
 }
 
 func TestListIsRefused(t *testing.T) {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/google/uuid"
 
 	"github.com/amends-dev/amends/compensation"
 	"github.com/amends-dev/amends/internal/order"
@@ -22,7 +21,6 @@ var orders = collection{
 	workflowID:   func(id string) string { return workflows.OrderWorkflowID(order.ID(id)) },
 	plan:         workflows.PlaceOrderPlan,
 	schema:       "OrderRequest",
-	idReused:     codeOrderIDReused,
 
 	insteadOfCancel: "What it brought can be taken back once it is completed, with a return: POST /v1/returns.",
 }
@@ -31,11 +29,10 @@ func (s *server) routeOrders(api huma.API) {
 	tags := []string{"orders"}
 	register(s, api, huma.Operation{
 		OperationID: "place-order", Method: http.MethodPost, Path: orders.path, Tags: tags, DefaultStatus: http.StatusAccepted,
-		Summary: "Place an order",
-		Description: "Starts the saga that places the order. The same order again is the same saga. " +
-			"Give it an `id` to be able to ask again when an answer is lost; without one, each request is another order.",
-		Responses: startResponses(api, reflect.TypeFor[orderView]()),
-	}, []Code{codeOrderIDReused, codeUnavailable}, s.placeOrder)
+		Summary:     "Place an order",
+		Description: "Starts the saga that places the order. Its ID follows from the " + keyHeader + ": whoever does not get the answer sends the request again.",
+		Responses:   startResponses(api, reflect.TypeFor[orderView]()),
+	}, []Code{codeUnavailable}, s.placeOrder)
 	register(s, api, huma.Operation{
 		OperationID: "list-orders", Method: http.MethodGet, Path: orders.path, Tags: tags,
 		Summary: "List orders", Description: listOrder,
@@ -72,7 +69,6 @@ func (in *placeOrderInput) wait() time.Duration { return waitOf(in.Prefer) }
 
 // orderRequest is an order on the wire. Its limits are those of [order.Order].
 type orderRequest struct {
-	ID       string          `json:"id,omitempty" pattern:"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$" patternDescription:"1 to 64 letters, digits, - and _, the first a letter or a digit" doc:"Names the order. Default: a new UUID." example:"42"`
 	Customer customerRequest `json:"customer"`
 	Lines    []lineRequest   `json:"lines" nullable:"false" minItems:"1" maxItems:"100"`
 	Currency string          `json:"currency" pattern:"^[A-Z]{3}$" patternDescription:"an ISO 4217 code, such as EUR" example:"EUR"`
@@ -106,9 +102,9 @@ type addressRequest struct {
 	Country    string `json:"country" pattern:"^[A-Z]{2}$" patternDescription:"an ISO 3166-1 alpha-2 code, such as DE" example:"DE"`
 }
 
-func (r orderRequest) order() order.Order {
+func (r orderRequest) order(id order.ID) order.Order {
 	return order.Order{
-		ID:       order.ID(r.ID),
+		ID:       id,
 		Customer: order.Customer(r.Customer),
 		Lines:    linesOf(r.Lines),
 		Currency: r.Currency,
@@ -129,19 +125,13 @@ func linesOf(requests []lineRequest) []order.Line {
 }
 
 func (s *server) placeOrder(ctx context.Context, in *placeOrderInput) (*startedOutput, error) {
-	if in.Body.ID == "" {
-		id, err := newID()
-		if err != nil {
-			return nil, err
-		}
-		in.Body.ID = id
-	}
-	o := in.Body.order()
+	id := commandOf(ctx).id()
+	o := in.Body.order(order.ID(id))
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	a, err := s.start(ctx, orders, start{
-		id:      in.Body.ID,
+	t, err := s.start(ctx, orders, start{
+		id:      id,
 		request: o,
 		input: workflows.PlaceOrderInput{
 			Order: o, ApprovalWithin: s.options.ApprovalWithin, Deadline: s.options.OrderDeadline, Revision: workflows.Revision,
@@ -151,16 +141,7 @@ func (s *server) placeOrder(ctx context.Context, in *placeOrderInput) (*startedO
 	if err != nil {
 		return nil, err
 	}
-	return s.started(ctx, orders, a, in.Prefer, func(ctx context.Context, id string) (any, error) { return s.order(ctx, id) })
-}
-
-// newID is a new ID that sorts by time.
-func newID() (string, error) {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return "", fmt.Errorf("make an id: %w", err)
-	}
-	return id.String(), nil
+	return s.started(ctx, orders, t, in.Prefer, func(ctx context.Context, id string) (any, error) { return s.order(ctx, id) })
 }
 
 func count(n int, noun string) string {
@@ -208,7 +189,7 @@ func (in *cancelInput) request() compensation.CancelRequest {
 }
 
 func (s *server) cancelOrder(ctx context.Context, in *cancelInput) (*acceptedOutput, error) {
-	return acceptedAt(s.cancel(ctx, orders, in.ID, in.request()))
+	return s.cancel(ctx, orders, in.ID, in.request())
 }
 
 type approvalInput struct {
@@ -221,5 +202,5 @@ type approvalInput struct {
 }
 
 func (s *server) decideOrder(ctx context.Context, in *approvalInput) (*acceptedOutput, error) {
-	return acceptedAt(s.tell(ctx, orders, in.ID, workflows.UpdateApproval, workflows.Approval(in.Body)))
+	return s.tell(ctx, orders, in.ID, workflows.UpdateApproval, workflows.Approval(in.Body))
 }

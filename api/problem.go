@@ -22,12 +22,12 @@ type Code string
 
 const (
 	codeMalformed            Code = "malformed"
+	codeKeyRequired          Code = "idempotency_key_required"
 	codeBadParameter         Code = "bad_parameter"
 	codeNotFound             Code = "not_found"
 	codeMethodNotAllowed     Code = "method_not_allowed"
 	codeBodyTimeout          Code = "body_timeout"
-	codeOrderIDReused        Code = "order_id_reused"
-	codeReturnIDReused       Code = "return_id_reused"
+	codeInFlight             Code = "in_flight"
 	codeOrderNotCompleted    Code = "order_not_completed"
 	codeTooLate              Code = "too_late_to_cancel"
 	codeAlreadyEnded         Code = "already_ended"
@@ -38,6 +38,7 @@ const (
 	codeUnsupportedMedia     Code = "unsupported_media_type"
 	codeInvalid              Code = "invalid"
 	codeUnknownOrder         Code = "unknown_order"
+	codeKeyReused            Code = "idempotency_key_reused"
 	codePreconditionRequired Code = "precondition_required"
 	codeInternal             Code = "internal"
 	codeNoWorker             Code = "no_worker"
@@ -58,9 +59,9 @@ var problems = map[Code]kind{
 	codeBadParameter:         {status: http.StatusBadRequest, title: "A query parameter is wrong."},
 	codeNotFound:             {status: http.StatusNotFound, title: "There is no such resource."},
 	codeMethodNotAllowed:     {status: http.StatusMethodNotAllowed, title: "The resource does not take this method."},
+	codeKeyRequired:          {status: http.StatusBadRequest, title: "There is no usable Idempotency-Key."},
 	codeBodyTimeout:          {status: http.StatusRequestTimeout, title: "The body did not arrive in time."},
-	codeOrderIDReused:        {status: http.StatusConflict, title: "The ID belongs to another order."},
-	codeReturnIDReused:       {status: http.StatusConflict, title: "The ID belongs to another return."},
+	codeInFlight:             {status: http.StatusConflict, title: "The same request is being carried out.", retryAfter: 1},
 	codeOrderNotCompleted:    {status: http.StatusConflict, title: "The order is not completed."},
 	codeTooLate:              {status: http.StatusConflict, title: "It is too late to cancel."},
 	codeAlreadyEnded:         {status: http.StatusConflict, title: "The saga has ended."},
@@ -71,6 +72,7 @@ var problems = map[Code]kind{
 	codeUnsupportedMedia:     {status: http.StatusUnsupportedMediaType, title: "The body is not JSON."},
 	codeInvalid:              {status: http.StatusUnprocessableEntity, title: "The body is well-formed, but some of it is not possible."},
 	codeUnknownOrder:         {status: http.StatusUnprocessableEntity, title: "There is no such order."},
+	codeKeyReused:            {status: http.StatusUnprocessableEntity, title: "The Idempotency-Key belongs to another request."},
 	codePreconditionRequired: {status: http.StatusPreconditionRequired, title: "If-Match is missing."},
 	codeInternal:             {status: http.StatusInternalServerError, title: "Something went wrong here."},
 	codeNoWorker:             {status: http.StatusServiceUnavailable, title: "No worker answers.", retryAfter: 5},
@@ -87,8 +89,8 @@ func (Code) Schema(huma.Registry) *huma.Schema {
 	return s
 }
 
-// bodyCodes are the problems of any operation that reads a body.
-var bodyCodes = []Code{codeMalformed, codeInvalid, codeBodyTimeout, codeBodyTooLarge, codeUnsupportedMedia}
+// commandCodes are the problems of any operation that has an effect.
+var commandCodes = []Code{codeKeyRequired, codeInFlight, codeKeyReused, codeMalformed, codeInvalid, codeBodyTimeout, codeBodyTooLarge, codeUnsupportedMedia}
 
 // typeBase is where each code is explained.
 const typeBase = "https://github.com/amends-dev/amends/blob/main/docs/problems.md#"
@@ -213,7 +215,7 @@ func problemResponses(api huma.API, codes []Code) map[string]*huma.Response {
 			Description: strings.Join(texts, " "),
 			Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: schema}},
 		}
-		if status == http.StatusServiceUnavailable {
+		if slices.ContainsFunc(codes, func(c Code) bool { return problems[c].status == status && problems[c].retryAfter > 0 }) {
 			r.Headers = map[string]*huma.Param{"Retry-After": {
 				Description: "Seconds after which trying again makes sense.", Schema: &huma.Schema{Type: huma.TypeInteger},
 			}}

@@ -31,8 +31,8 @@ func TestRoutesThatAreNot(t *testing.T) {
 		{"GET", "/v1/orders/", 404, "not_found", ""},
 		{"GET", "/docs", 404, "not_found", ""},
 		{"DELETE", "/v1/orders", 405, "method_not_allowed", "GET, HEAD, POST"},
-		{"PUT", "/v1/orders/42", 405, "method_not_allowed", "GET, HEAD"},
-		{"GET", "/v1/orders/42/cancel", 405, "method_not_allowed", "POST"},
+		{"PUT", "/v1/orders/" + orderID, 405, "method_not_allowed", "GET, HEAD"},
+		{"GET", "/v1/orders/" + orderID + "/cancel", 405, "method_not_allowed", "POST"},
 		{"POST", "/healthz", 405, "method_not_allowed", "GET, HEAD"},
 		{"BREW", "/healthz", 405, "method_not_allowed", "GET, HEAD"},
 	} {
@@ -61,7 +61,7 @@ func TestBodiesThatAreNot(t *testing.T) {
 		{"no JSON", `{"id":`, 400, "malformed", nil},
 		{"something behind", exampleOrder + `{}`, 400, "malformed", nil},
 		{"not UTF-8", "{\"id\":\"\xff\"}", 400, "malformed", nil},
-		{"a name twice", with(`"id":"42"`, `"id":"42","id":"43"`), 400, "malformed", []string{"/id: is there twice"}},
+		{"a name twice", with(`"currency":"EUR"`, `"currency":"EUR","currency":"USD"`), 400, "malformed", []string{"/currency: is there twice"}},
 		{
 			"a name twice, inside", with(`"quantity":2`, `"quantity":2,"quantity":3`), 400, "malformed",
 			[]string{"/lines/0/quantity: is there twice"},
@@ -139,6 +139,7 @@ func TestBodyIsOfAnotherType(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
 			r := httptest.NewRequest(http.MethodPost, "/v1/orders", strings.NewReader(exampleOrder))
+			r.Header.Set("Idempotency-Key", orderKey)
 			r.Header.Set("Content-Type", contentType)
 			w := httptest.NewRecorder()
 
@@ -180,7 +181,7 @@ func TestBodyIsSlow(t *testing.T) {
 		go func() { served <- server.Serve(l) }()
 		start := time.Now()
 
-		_, err := io.WriteString(ours, "POST /v1/orders HTTP/1.1\r\nHost: api\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{")
+		_, err := io.WriteString(ours, "POST /v1/orders HTTP/1.1\r\nHost: api\r\nIdempotency-Key: k\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{")
 		require.NoError(t, err)
 		got, err := io.ReadAll(ours)
 
@@ -197,6 +198,7 @@ func TestBodyBreaksOff(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	r := httptest.NewRequest(http.MethodPost, "/v1/orders", io.MultiReader(strings.NewReader(`{"id"`), errorReader{}))
+	r.Header.Set("Idempotency-Key", orderKey)
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
 
@@ -232,8 +234,8 @@ func TestTemporalFails(t *testing.T) {
 			for _, a := range []answer{
 				b.post(t, "/v1/orders", exampleOrder),
 				b.get(t, "/v1/orders"),
-				b.get(t, "/v1/orders/42"),
-				b.post(t, "/v1/orders/42/cancel", ""),
+				b.get(t, "/v1/orders/"+orderID),
+				b.post(t, "/v1/orders/"+orderID+"/cancel", ""),
 				b.post(t, "/v1/returns", exampleReturn),
 				b.get(t, "/readyz"),
 			} {
@@ -261,7 +263,7 @@ func TestPanicIsAnswered(t *testing.T) {
 func TestRequestsAreLogged(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	r := httptest.NewRequest(http.MethodGet, "/v1/orders/42", nil)
+	r := httptest.NewRequest(http.MethodGet, "/v1/orders/"+orderID, nil)
 	r.Header.Set("X-Request-Id", "mine")
 
 	a := b.do(t, r)
@@ -270,7 +272,7 @@ func TestRequestsAreLogged(t *testing.T) {
 	require.Contains(t, b.log.String(), "level=INFO msg=request method=GET route=/v1/orders/{id} status=404")
 	require.Contains(t, b.log.String(), "request_id=mine")
 
-	r = httptest.NewRequest(http.MethodGet, "/v1/orders/42", nil)
+	r = httptest.NewRequest(http.MethodGet, "/v1/orders/"+orderID, nil)
 	r.Header.Set("X-Request-Id", "mine\nor yours")
 	require.Regexp(t, `^[a-z0-9]{26}$`, b.do(t, r).header.Get("X-Request-Id"))
 }

@@ -23,7 +23,6 @@ var returns = collection{
 	workflowID:   func(id string) string { return workflows.ReturnWorkflowID(order.ReturnID(id)) },
 	plan:         workflows.ReturnOrderPlan,
 	schema:       "ReturnRequest",
-	idReused:     codeReturnIDReused,
 
 	insteadOfCancel: "What was refunded stays refunded; if the customer wants the goods after all, place a new order.",
 }
@@ -33,10 +32,10 @@ func (s *server) routeReturns(api huma.API) {
 	register(s, api, huma.Operation{
 		OperationID: "return-order", Method: http.MethodPost, Path: returns.path, Tags: tags, DefaultStatus: http.StatusAccepted,
 		Summary: "Return an order, or part of it",
-		Description: "Starts the saga that takes a completed order back. The same return again is the same saga. " +
-			"Give it an `id` to be able to ask again when an answer is lost.",
+		Description: "Starts the saga that takes a completed order back. Its ID follows from the " + keyHeader + ": " +
+			"whoever does not get the answer sends the request again.",
 		Responses: startResponses(api, reflect.TypeFor[returnView]()),
-	}, []Code{codeReturnIDReused, codeUnknownOrder, codeOrderNotCompleted, codeUnavailable}, s.returnOrder)
+	}, []Code{codeUnknownOrder, codeOrderNotCompleted, codeUnavailable}, s.returnOrder)
 	register(s, api, huma.Operation{
 		OperationID: "list-returns", Method: http.MethodGet, Path: returns.path, Tags: tags,
 		Summary: "List returns", Description: listOrder,
@@ -68,22 +67,15 @@ func (in *returnOrderInput) wait() time.Duration { return waitOf(in.Prefer) }
 
 // returnRequest is a return on the wire. Its limits are those of [order.Return].
 type returnRequest struct {
-	ID      string        `json:"id,omitempty" pattern:"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$" patternDescription:"1 to 64 letters, digits, - and _, the first a letter or a digit" doc:"Names the return. Default: a new UUID." example:"42-1"`
 	OrderID string        `json:"order_id" pattern:"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$" patternDescription:"1 to 64 letters, digits, - and _, the first a letter or a digit" doc:"The order, which must be completed." example:"42"`
 	Lines   []lineRequest `json:"lines,omitempty" nullable:"false" maxItems:"100" doc:"What comes back. Default: everything that was shipped."`
 	Reason  string        `json:"reason" minLength:"1" maxLength:"200" example:"does not fit"`
 }
 
 func (s *server) returnOrder(ctx context.Context, in *returnOrderInput) (*startedOutput, error) {
-	if in.Body.ID == "" {
-		id, err := newID()
-		if err != nil {
-			return nil, err
-		}
-		in.Body.ID = id
-	}
+	id := commandOf(ctx).id()
 	r := order.Return{
-		ID: order.ReturnID(in.Body.ID), OrderID: order.ID(in.Body.OrderID), Lines: linesOf(in.Body.Lines), Reason: in.Body.Reason,
+		ID: order.ReturnID(id), OrderID: order.ID(in.Body.OrderID), Lines: linesOf(in.Body.Lines), Reason: in.Body.Reason,
 	}
 	if err := r.Validate(); err != nil {
 		return nil, err
@@ -95,8 +87,8 @@ func (s *server) returnOrder(ctx context.Context, in *returnOrderInput) (*starte
 	if len(r.Lines) > 0 {
 		what = count(len(r.Lines), "article")
 	}
-	a, err := s.start(ctx, returns, start{
-		id:      in.Body.ID,
+	t, err := s.start(ctx, returns, start{
+		id:      id,
 		request: r,
 		input: workflows.ReturnOrderInput{
 			Return: r, GoodsWithin: s.options.GoodsWithin, Deadline: s.options.ReturnDeadline, Revision: workflows.Revision,
@@ -106,7 +98,7 @@ func (s *server) returnOrder(ctx context.Context, in *returnOrderInput) (*starte
 	if err != nil {
 		return nil, err
 	}
-	return s.started(ctx, returns, a, in.Prefer, func(ctx context.Context, id string) (any, error) { return s.returned(ctx, id) })
+	return s.started(ctx, returns, t, in.Prefer, func(ctx context.Context, id string) (any, error) { return s.returned(ctx, id) })
 }
 
 // checkReturnable refuses a return of an order that is not completed.
@@ -153,7 +145,7 @@ func (s *server) returned(ctx context.Context, id string) (*returnView, error) {
 }
 
 func (s *server) cancelReturn(ctx context.Context, in *cancelInput) (*acceptedOutput, error) {
-	return acceptedAt(s.cancel(ctx, returns, in.ID, in.request()))
+	return s.cancel(ctx, returns, in.ID, in.request())
 }
 
 type arrivalInput struct {
@@ -165,5 +157,5 @@ type arrivalInput struct {
 }
 
 func (s *server) reportArrival(ctx context.Context, in *arrivalInput) (*acceptedOutput, error) {
-	return acceptedAt(s.tell(ctx, returns, in.ID, workflows.UpdateGoodsArrived, workflows.Arrival(in.Body)))
+	return s.tell(ctx, returns, in.ID, workflows.UpdateGoodsArrived, workflows.Arrival(in.Body))
 }

@@ -2,11 +2,9 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,8 +32,6 @@ type collection struct {
 	schema string
 	// insteadOfCancel says what to do when it is too late to cancel.
 	insteadOfCancel string
-	// idReused is the problem of an ID that belongs to another saga.
-	idReused Code
 }
 
 // find is the workflow ID of the saga with the ID that a caller gave. One that no saga can have is not found.
@@ -58,19 +54,32 @@ func (c collection) idOf(workflowID string) string {
 // start is a request for a saga.
 type start struct {
 	id string
-	// request is what the caller asked for: the same ID with an equal request is the same saga.
+	// request is what the caller asked for: the same key with an equal request is the same saga.
 	request any
 	input   any
 	// summary is one line of Markdown for the Web UI.
 	summary string
 }
 
+// taken is a saga that a request has started.
+type taken struct {
+	accepted
+	// before is set if it was started by an equal request before.
+	before bool
+}
+
 // start starts the saga, or finds it started by an equal request before.
-func (s *server) start(ctx context.Context, c collection, st start) (accepted, error) {
-	fingerprint, err := fingerprintOf(st.request)
+func (s *server) start(ctx context.Context, c collection, st start) (taken, error) {
+	request := commandOf(ctx)
+	fingerprint, err := request.fingerprint(st.request)
 	if err != nil {
-		return accepted{}, err
+		return taken{}, err
 	}
+	leave, err := s.flights.enter(request)
+	if err != nil {
+		return taken{}, err
+	}
+	defer leave()
 	run, err := s.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID:        c.workflowID(st.id),
 		TaskQueue: workflows.TaskQueue,
@@ -90,30 +99,26 @@ func (s *server) start(ctx context.Context, c collection, st start) (accepted, e
 	case errors.As(err, &started):
 		return s.startedBefore(ctx, c, st.id, fingerprint)
 	case err != nil:
-		return accepted{}, fmt.Errorf("start %s %s: %w", c.noun, st.id, err)
+		return taken{}, fmt.Errorf("start %s %s: %w", c.noun, st.id, err)
 	}
-	return s.accepted(c, st.id, run.GetRunID(), compensation.Running), nil
+	return taken{accepted: s.accepted(c, st.id, run.GetRunID(), compensation.Running)}, nil
 }
 
-func (s *server) startedBefore(ctx context.Context, c collection, id, fingerprint string) (accepted, error) {
+func (s *server) startedBefore(ctx context.Context, c collection, id, fingerprint string) (taken, error) {
 	info, err := s.describe(ctx, c, id)
 	var notFound *serviceerror.NotFound
 	switch {
 	case errors.As(err, &notFound):
 		// It was there a moment ago, so this is no fault of the caller's.
-		return accepted{}, fmt.Errorf("%s %s was started before, but is not there: %s", c.noun, id, notFound.Message)
+		return taken{}, fmt.Errorf("%s %s was started before, but is not there: %s", c.noun, id, notFound.Message)
 	case err != nil:
-		return accepted{}, err
+		return taken{}, err
 	}
 	if memo(info, workflows.MemoFingerprint) != fingerprint {
-		return accepted{}, &failure{
-			code:   c.idReused,
-			detail: fmt.Sprintf("There is another %s %s. Repeat its request exactly, or use another id.", c.noun, id),
-			state:  compensation.StateOf(info),
-			faults: []Fault{{Pointer: "/id", Detail: "belongs to another " + c.noun}},
-		}
+		return taken{}, errKeyReused
 	}
-	return s.accepted(c, id, info.GetExecution().GetRunId(), compensation.StateOf(info)), nil
+	// As the first request was answered, to the letter.
+	return taken{accepted: s.accepted(c, id, info.GetExecution().GetRunId(), compensation.Running), before: true}, nil
 }
 
 // describe is what Temporal says of the saga. The error for an unknown ID is a [*serviceerror.NotFound].
@@ -132,9 +137,9 @@ func (s *server) describe(ctx context.Context, c collection, id string) (*workfl
 // update is a message to a saga that a worker answers.
 type update struct {
 	name string
-	// id makes repeats of the message one message.
-	id  string
-	arg any
+	arg  any
+	// check refuses a message that is new; nil for none.
+	check func() error
 	// refused is the problem of a saga in that state, which cannot take the message.
 	refused func(compensation.State) *failure
 }
@@ -143,67 +148,118 @@ type update struct {
 // with the saga's steps looks up once before [workflows.TaskTimeout] is over.
 const updateTimeout = 5 * time.Second
 
-// update sends the message and waits for the worker's answer, which it decodes into result (nil for none). answered is
-// false for a message that a worker has taken, but could not answer in time: the saga is busy with what follows from it.
+// outcome is what came of a message.
+type outcome struct {
+	// answered is false for a message that a worker has taken, but could not answer in time: the saga is busy with what
+	// follows from it.
+	answered bool
+	// before is set if the message was taken from an equal request before.
+	before bool
+}
+
+// update sends the message and waits for the worker's answer, which it decodes into result (nil for none). A message that
+// the saga has taken before, from a request with this key, is not sent again.
 //
 // Temporal keeps an update only once a worker has accepted it. One that no worker accepted in time may still be taken
 // by one that comes soon, or be forgotten; so the problem says just that, and a repeat, which has the same ID, joins
 // what is left of the first. Temporal's own cancel request would be kept, but no worker could refuse it, so the caller
 // would never learn that it came too late.
-func (s *server) update(ctx context.Context, c collection, id string, u update, result any) (answered bool, _ error) {
-	info, err := s.describe(ctx, c, id)
+func (s *server) update(ctx context.Context, c collection, id string, u update, result any) (outcome, error) {
+	request := commandOf(ctx)
+	fingerprint, err := request.fingerprint(u.arg)
 	if err != nil {
-		return false, err
+		return outcome{}, err
 	}
-	if info.GetCloseTime() != nil {
-		return false, u.refused(compensation.StateOf(info))
+	leave, err := s.flights.enter(request)
+	if err != nil {
+		return outcome{}, err
 	}
+	defer leave()
+	workflowID, err := c.find(id)
+	if err != nil {
+		return outcome{}, err
+	}
+	status, err := compensation.ReadStatus(ctx, s.temporal, c.plan, workflowID)
+	if err != nil {
+		return outcome{}, fmt.Errorf("%s %s: %w", c.noun, id, err)
+	}
+	name := u.name + "-" + request.id() + "-"
+	updateID := name + fingerprint
+	before := slices.Contains(status.Updates, updateID)
+	switch {
+	case before:
+	case slices.ContainsFunc(status.Updates, func(id string) bool { return strings.HasPrefix(id, name) }):
+		return outcome{}, errKeyReused
+	case !status.EndedAt.IsZero():
+		return outcome{}, u.refused(status.State)
+	case u.check != nil:
+		if err := u.check(); err != nil {
+			return outcome{}, err
+		}
+	}
+
 	sendCtx, stop := context.WithTimeout(ctx, updateTimeout)
 	defer stop()
-	handle, err := s.temporal.UpdateWorkflow(sendCtx, client.UpdateWorkflowOptions{
-		UpdateID:     u.id,
-		WorkflowID:   c.workflowID(id),
-		RunID:        info.GetExecution().GetRunId(),
-		UpdateName:   u.name,
-		Args:         []any{u.arg},
-		WaitForStage: client.WorkflowUpdateStageAccepted,
-	})
-	taken := err == nil
-	if taken {
+	var handle client.WorkflowUpdateHandle
+	if before {
+		handle = s.temporal.GetWorkflowUpdateHandle(client.GetWorkflowUpdateHandleOptions{
+			WorkflowID: workflowID, RunID: status.RunID, UpdateID: updateID,
+		})
+	} else {
+		handle, err = s.temporal.UpdateWorkflow(sendCtx, client.UpdateWorkflowOptions{
+			UpdateID:     updateID,
+			WorkflowID:   workflowID,
+			RunID:        status.RunID,
+			UpdateName:   u.name,
+			Args:         []any{u.arg},
+			WaitForStage: client.WorkflowUpdateStageAccepted,
+		})
+	}
+	accepted := err == nil
+	if accepted {
 		err = handle.Get(sendCtx, result)
 	}
+	if err == nil {
+		return outcome{answered: true, before: before}, nil
+	}
+	return outcome{before: before}, s.updateFailure(ctx, c, id, u, status, accepted, err)
+}
+
+// updateFailure is what became of a message that was not answered as it should be; nil if it was accepted all the same.
+func (s *server) updateFailure(
+	ctx context.Context, c collection, id string, u update, status compensation.Status, accepted bool, err error,
+) error {
 	var (
 		notFound *serviceerror.NotFound
 		timeout  *client.WorkflowUpdateServiceTimeoutOrCanceledError
 		rejected *temporal.ApplicationError
 	)
 	switch {
-	case err == nil:
-		return true, nil
 	case errors.As(err, &notFound), errors.As(err, &rejected) && rejected.Type() == errTypeEnded:
 		// It ended between the two calls.
-		if info, err = s.describe(ctx, c, id); err != nil {
-			return false, err
+		info, err := s.describe(ctx, c, id)
+		if err != nil {
+			return err
 		}
-		return false, u.refused(compensation.StateOf(info))
+		return u.refused(compensation.StateOf(info))
 	case errors.As(err, &rejected):
 		if t := rejected.Type(); t == compensation.ErrTypeTooLate || t == workflows.ErrTypeNotAwaited {
-			return false, u.refused(compensation.StateOf(info))
+			return u.refused(status.State)
 		}
 		code := codeInvalid
 		if rejected.Type() == compensation.ErrTypeActRefused {
 			code = codeActRefused
 		}
-		return false, &failure{code: code, state: compensation.StateOf(info), detail: "The saga refuses it: " + rejected.Message() + "."}
+		return &failure{code: code, state: status.State, detail: "The saga refuses it: " + rejected.Message() + "."}
 	case !errors.As(err, &timeout) && !errors.Is(err, context.DeadlineExceeded):
-		return false, fmt.Errorf("%s %s: update %s: %w", c.noun, id, u.name, err)
-	case taken:
-		return false, nil
+		return fmt.Errorf("%s %s: update %s: %w", c.noun, id, u.name, err)
+	case accepted:
+		return nil
 	}
-	return false, &failure{
+	return &failure{
 		code: codeNoWorker,
 		detail: fmt.Sprintf("No worker answered within %s. "+
-			"The request may still be taken when one comes, or be lost: look at the saga, and ask again. Asking twice is harmless.", updateTimeout),
+			"The request may still be taken when one comes, or be lost: repeat it with the same %s.", updateTimeout, keyHeader),
 	}
 }
 
@@ -212,45 +268,34 @@ const errTypeEnded = "AcceptedUpdateCompletedWorkflow"
 
 // cancel asks the saga to turn back, and returns its state then. A saga that lost a record first has to find out
 // whether its pivot happened; if that takes long, its state is the one from before.
-func (s *server) cancel(ctx context.Context, c collection, id string, r compensation.CancelRequest) (accepted, error) {
+func (s *server) cancel(ctx context.Context, c collection, id string, r compensation.CancelRequest) (*acceptedOutput, error) {
 	var state compensation.State
-	answered, err := s.update(ctx, c, id, update{
-		name: compensation.UpdateCancel,
-		// Whoever asks, a saga turns back once.
-		id:      compensation.UpdateCancel,
-		arg:     r,
-		refused: c.tooLateToCancel,
-	}, &state)
+	o, err := s.update(ctx, c, id, update{name: compensation.UpdateCancel, arg: r, refused: c.tooLateToCancel}, &state)
 	if err != nil {
-		return accepted{}, err
+		return nil, err
 	}
-	if !answered {
-		return s.acceptedAsItIs(ctx, c, id)
+	if !o.answered {
+		return s.acceptedAsItIs(ctx, c, id, o)
 	}
-	return s.accepted(c, id, "", state), nil
+	return acceptedBy(s.accepted(c, id, "", state), o), nil
 }
 
 // tell gives the saga something that it waits for, and returns its state afterwards.
-func (s *server) tell(ctx context.Context, c collection, id, name string, message any) (accepted, error) {
-	fingerprint, err := fingerprintOf(message)
+func (s *server) tell(ctx context.Context, c collection, id, name string, message any) (*acceptedOutput, error) {
+	o, err := s.update(ctx, c, id, update{name: name, arg: message, refused: notAwaited}, nil)
 	if err != nil {
-		return accepted{}, err
+		return nil, err
 	}
-	// An equal message is the same one; another is for the saga to refuse.
-	u := update{name: name, id: name + "-" + fingerprint, arg: message, refused: notAwaited}
-	if _, err := s.update(ctx, c, id, u, nil); err != nil {
-		return accepted{}, err
-	}
-	return s.acceptedAsItIs(ctx, c, id)
+	return s.acceptedAsItIs(ctx, c, id, o)
 }
 
 // acceptedAsItIs is the answer of a saga that did not say how it stands.
-func (s *server) acceptedAsItIs(ctx context.Context, c collection, id string) (accepted, error) {
+func (s *server) acceptedAsItIs(ctx context.Context, c collection, id string, o outcome) (*acceptedOutput, error) {
 	info, err := s.describe(ctx, c, id)
 	if err != nil {
-		return accepted{}, err
+		return nil, err
 	}
-	return s.accepted(c, id, "", compensation.StateOf(info)), nil
+	return acceptedBy(s.accepted(c, id, "", compensation.StateOf(info)), o), nil
 }
 
 func (c collection) tooLateToCancel(at compensation.State) *failure {
@@ -269,16 +314,6 @@ func (c collection) tooLateToCancel(at compensation.State) *failure {
 
 func notAwaited(at compensation.State) *failure {
 	return &failure{code: codeNotAwaited, state: at, detail: "The saga does not wait for this now. Its waits say what it waits for."}
-}
-
-// fingerprintOf is the same for equal values and differs for others.
-func fingerprintOf(v any) (string, error) {
-	canonical, err := json.Marshal(v)
-	if err != nil {
-		return "", fmt.Errorf("fingerprint: %w", err)
-	}
-	sum := sha256.Sum256(canonical)
-	return hex.EncodeToString(sum[:]), nil
 }
 
 // memo is a text in a saga's memo, "" if it is not there.

@@ -145,8 +145,9 @@ func (s *server) extendDeadline(ctx context.Context, in *extendInput) (*actOutpu
 
 // actOutput is the saga after an operator's act.
 type actOutput struct {
-	ETag string `header:"ETag" doc:"Stands for the saga as it is now."`
-	Body *sagaView
+	ETag               string `header:"ETag" doc:"Stands for the saga as it is now."`
+	IdempotentReplayed string `header:"Idempotent-Replayed" enum:"true" doc:"The request was taken before, and this is the saga now."`
+	Body               *sagaView
 }
 
 // act carries out an operator's act on the saga, if it is still the one that the operator saw.
@@ -155,36 +156,38 @@ func (s *server) act(ctx context.Context, workflowID, ifMatch, name string, a co
 	if err != nil {
 		return nil, err
 	}
-	seen, tag, err := s.tagged(ctx, c, id)
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case ifMatch == "":
-		return nil, &failure{
-			code: codePreconditionRequired, state: compensation.State(seen.State),
-			detail: "Send the saga's ETag as If-Match: " + seen.Links.Self + " has it.",
-		}
-	case !matches(ifMatch, tag):
-		return nil, &failure{
-			code: codePreconditionFailed, state: compensation.State(seen.State),
-			detail: "The saga is not as you saw it any more. Look at it again, and decide anew.",
-		}
-	}
-	// The same act on the same saga, asked for twice, is one.
-	fingerprint, err := fingerprintOf([]any{tag, a})
-	if err != nil {
-		return nil, err
-	}
+	check := func() error { return s.checkSeen(ctx, c, id, ifMatch) }
 	// It may be answered late, when what follows from it takes long; the saga tells.
-	if _, err := s.update(ctx, c, id, update{name: name, id: name + "-" + fingerprint, arg: a, refused: hasEnded}, nil); err != nil {
+	o, err := s.update(ctx, c, id, update{name: name, arg: a, check: check, refused: hasEnded}, nil)
+	if err != nil {
 		return nil, err
 	}
 	now, tag, err := s.tagged(ctx, c, id)
 	if err != nil {
 		return nil, err
 	}
-	return &actOutput{ETag: tag, Body: now}, nil
+	return &actOutput{ETag: tag, IdempotentReplayed: replayed(o.before), Body: now}, nil
+}
+
+// checkSeen refuses an act on a saga other than the one that its operator saw.
+func (s *server) checkSeen(ctx context.Context, c collection, id, ifMatch string) error {
+	seen, tag, err := s.tagged(ctx, c, id)
+	if err != nil {
+		return err
+	}
+	switch {
+	case ifMatch == "":
+		return &failure{
+			code: codePreconditionRequired, state: compensation.State(seen.State),
+			detail: "Send the saga's ETag as If-Match: " + seen.Links.Self + " has it.",
+		}
+	case !matches(ifMatch, tag):
+		return &failure{
+			code: codePreconditionFailed, state: compensation.State(seen.State),
+			detail: "The saga is not as you saw it any more. Look at it again, and decide anew.",
+		}
+	}
+	return nil
 }
 
 // tagged is the saga with its ETag.

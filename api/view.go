@@ -72,15 +72,13 @@ func (s *server) accepted(c collection, id, runID string, at compensation.State)
 }
 
 type acceptedOutput struct {
-	Location string `header:"Location" doc:"The saga."`
-	Body     accepted
+	Location           string `header:"Location" doc:"The saga."`
+	IdempotentReplayed string `header:"Idempotent-Replayed" enum:"true" doc:"The request was taken before, and this is what came of it."`
+	Body               accepted
 }
 
-func acceptedAt(a accepted, err error) (*acceptedOutput, error) {
-	if err != nil {
-		return nil, err
-	}
-	return &acceptedOutput{Location: a.Links.Self, Body: a}, nil
+func acceptedBy(a accepted, o outcome) *acceptedOutput {
+	return &acceptedOutput{Location: a.Links.Self, IdempotentReplayed: replayed(o.before), Body: a}
 }
 
 // view is a saga, step by step. R is what comes of it.

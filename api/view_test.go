@@ -106,18 +106,18 @@ func TestGetOrderThatWaits(t *testing.T) {
 	h.done("PriceOrder/do")
 	h.done("ScreenFraud/do")
 	h.waits("approval", time.Hour)
-	b.temporal.sagas["order-42"].events = h.events
+	b.temporal.sagas["order-"+orderID].events = h.events
 
-	a := b.get(t, "/v1/orders/42")
+	a := b.get(t, "/v1/orders/"+orderID)
 
 	require.Equal(t, 200, a.status, a.body)
 	require.Equal(t, []any{map[string]any{"for": "approval", "until": "2026-05-04T11:00:07Z"}}, a.json(t, "waits"))
 	require.Equal(t, map[string]any{
-		"self":     "/v1/orders/42",
-		"saga":     "/v1/sagas/order-42",
-		"cancel":   "/v1/orders/42/cancel",
-		"approval": "/v1/orders/42/approval",
-		"web_ui":   "http://127.0.0.1:8233/namespaces/default/workflows/order-42/run-order-42/timeline",
+		"self":     "/v1/orders/" + orderID,
+		"saga":     "/v1/sagas/order-" + orderID,
+		"cancel":   "/v1/orders/" + orderID + "/cancel",
+		"approval": "/v1/orders/" + orderID + "/approval",
+		"web_ui":   "http://127.0.0.1:8233/namespaces/default/workflows/order-" + orderID + "/run-order-" + orderID + "/timeline",
 	}, a.json(t, "links"))
 	require.Equal(t, "running", a.json(t, "state"))
 	require.Equal(t, "2026-05-04T10:00:00Z", a.json(t, "started_at"))
@@ -143,11 +143,11 @@ func TestGetOrderThatTurnedBack(t *testing.T) {
 	h.done("PriceOrder/do")
 	h.refused("ScreenFraud/do", "customer is blocked")
 	h.done("PriceOrder/undo")
-	ended := b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.Compensated, nil)
+	ended := b.temporal.end("order-"+orderID, enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.Compensated, nil)
 	ended.events = h.events
 	ended.info.Memo = &commonpb.Memo{Fields: payloads(map[string]any{"SagaCause": "ScreenFraud refused: customer is blocked"})}
 
-	a := b.get(t, "/v1/orders/42")
+	a := b.get(t, "/v1/orders/"+orderID)
 
 	require.Equal(t, "compensated", a.json(t, "state"), a.body)
 	require.Equal(t, "ScreenFraud refused: customer is blocked", a.json(t, "cause"))
@@ -175,7 +175,7 @@ func TestGetOrderThatIsParked(t *testing.T) {
 	h.refused("PriceOrder/undo", "the quote is of another shop")
 	h.acted(t, compensation.UpdateRetry, compensation.Act{By: "grace"})
 	h.refused("PriceOrder/undo", "the quote is of another shop")
-	parked := b.temporal.sagas["order-42"]
+	parked := b.temporal.sagas["order-"+orderID]
 	parked.events = h.events
 	parked.info.SearchAttributes = attributes(compensation.Parked)
 	parked.info.Memo = &commonpb.Memo{Fields: payloads(map[string]any{
@@ -185,7 +185,7 @@ func TestGetOrderThatIsParked(t *testing.T) {
 		}},
 	})}
 
-	a := b.get(t, "/v1/orders/42")
+	a := b.get(t, "/v1/orders/"+orderID)
 
 	require.Equal(t, "parked", a.json(t, "state"), a.body)
 	require.Equal(t, []any{map[string]any{
@@ -195,7 +195,7 @@ func TestGetOrderThatIsParked(t *testing.T) {
 	require.Nil(t, a.json(t, "links", "cancel"))
 
 	delete(parked.info.GetMemo().GetFields(), "SagaCause")
-	require.Equal(t, "/v1/orders/42/cancel", b.get(t, "/v1/orders/42").json(t, "links", "cancel"), "it did not turn back")
+	require.Equal(t, "/v1/orders/"+orderID+"/cancel", b.get(t, "/v1/orders/"+orderID).json(t, "links", "cancel"), "it did not turn back")
 }
 
 func TestGetOrderThatOperatorsEnded(t *testing.T) {
@@ -212,9 +212,9 @@ func TestGetOrderThatOperatorsEnded(t *testing.T) {
 	})
 	h.refused("PriceOrder/undo", "gone")
 	h.acted(t, compensation.UpdateSkip, compensation.Act{Step: "PriceOrder", By: "grace", Reason: "costs nothing"})
-	b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.CompensatedWithExceptions, nil).events = h.events
+	b.temporal.end("order-"+orderID, enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.CompensatedWithExceptions, nil).events = h.events
 
-	a := b.get(t, "/v1/orders/42")
+	a := b.get(t, "/v1/orders/"+orderID)
 
 	require.Equal(t, "compensated_with_exceptions", a.json(t, "state"), a.body)
 	require.Equal(t, []any{
@@ -236,9 +236,9 @@ func TestGetOrderPastItsPivot(t *testing.T) {
 	b.started(t, "/v1/orders", exampleOrder)
 	var h history
 	h.started("CapturePayment/do")
-	b.temporal.sagas["order-42"].events = h.events
+	b.temporal.sagas["order-"+orderID].events = h.events
 
-	a := b.get(t, "/v1/orders/42")
+	a := b.get(t, "/v1/orders/"+orderID)
 
 	require.Equal(t, "running", a.json(t, "state"), a.body)
 	require.Nil(t, a.json(t, "links", "cancel"))
@@ -247,15 +247,15 @@ func TestGetOrderPastItsPivot(t *testing.T) {
 func TestGetCompleted(t *testing.T) {
 	t.Parallel()
 	b := completedOrder(t)
-	b.temporal.sagas["order-42"].result = workflows.Receipt{
-		OrderID: "42", Total: order.Money{Amount: 1300, Currency: "EUR"}, Paid: order.Money{Amount: 1300, Currency: "EUR"}, InvoiceNumber: "7",
+	b.temporal.sagas["order-"+orderID].result = workflows.Receipt{
+		OrderID: orderID, Total: order.Money{Amount: 1300, Currency: "EUR"}, Paid: order.Money{Amount: 1300, Currency: "EUR"}, InvoiceNumber: "7",
 	}
 	b.started(t, "/v1/returns", exampleReturn)
-	b.temporal.end("return-r1", enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, compensation.Running, workflows.RefundReceipt{
-		ReturnID: "r1", OrderID: "42", Refunded: order.Money{Amount: 650, Currency: "EUR"},
+	b.temporal.end("return-"+returnID, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, compensation.Running, workflows.RefundReceipt{
+		ReturnID: returnID, OrderID: orderID, Refunded: order.Money{Amount: 650, Currency: "EUR"},
 	})
 
-	placed, returned := b.get(t, "/v1/orders/42"), b.get(t, "/v1/returns/r1")
+	placed, returned := b.get(t, "/v1/orders/"+orderID), b.get(t, "/v1/returns/"+returnID)
 
 	require.Equal(t, "completed", placed.json(t, "state"), placed.body)
 	require.Equal(t, "7", placed.json(t, "result", "invoice_number"))
@@ -269,11 +269,11 @@ func TestGetReturnThatWaits(t *testing.T) {
 	b.started(t, "/v1/returns", exampleReturn)
 	var h history
 	h.waits("arrival of the returned goods", time.Hour)
-	b.temporal.sagas["return-r1"].events = h.events
+	b.temporal.sagas["return-"+returnID].events = h.events
 
-	a := b.get(t, "/v1/returns/r1")
+	a := b.get(t, "/v1/returns/"+returnID)
 
 	require.Equal(t, 200, a.status, a.body)
-	require.Equal(t, "/v1/returns/r1/arrival", a.json(t, "links", "arrival"))
-	require.Equal(t, "/v1/returns/r1/cancel", a.json(t, "links", "cancel"))
+	require.Equal(t, "/v1/returns/"+returnID+"/arrival", a.json(t, "links", "arrival"))
+	require.Equal(t, "/v1/returns/"+returnID+"/cancel", a.json(t, "links", "cancel"))
 }

@@ -66,10 +66,11 @@ type waiter interface{ wait() time.Duration }
 
 // startedOutput is the answer to a start: the saga as it was taken on, or as it ended while the caller waited.
 type startedOutput struct {
-	Status            int
-	Location          string `header:"Location" doc:"The saga."`
-	PreferenceApplied string `header:"Preference-Applied" doc:"How long was waited at most."`
-	Body              any
+	Status             int
+	Location           string `header:"Location" doc:"The saga."`
+	PreferenceApplied  string `header:"Preference-Applied" doc:"How long was waited at most."`
+	IdempotentReplayed string `header:"Idempotent-Replayed"`
+	Body               any
 }
 
 // startResponses describe the bodies of a [startedOutput]; view is that of a saga that ended.
@@ -78,8 +79,9 @@ func startResponses(api huma.API, view reflect.Type) map[string]*huma.Response {
 		return &huma.Response{
 			Description: text,
 			Headers: map[string]*huma.Param{
-				"Location":           {Description: "The saga.", Schema: &huma.Schema{Type: huma.TypeString}},
-				"Preference-Applied": {Description: "How long was waited at most.", Schema: &huma.Schema{Type: huma.TypeString}},
+				"Location":            {Description: "The saga.", Schema: &huma.Schema{Type: huma.TypeString}},
+				"Preference-Applied":  {Description: "How long was waited at most.", Schema: &huma.Schema{Type: huma.TypeString}},
+				"Idempotent-Replayed": replayedParameter(),
 			},
 			Content: map[string]*huma.MediaType{"application/json": {Schema: api.OpenAPI().Components.Schemas.Schema(body, true, "")}},
 		}
@@ -91,13 +93,16 @@ func startResponses(api huma.API, view reflect.Type) map[string]*huma.Response {
 }
 
 // started answers a start. If the caller waits and the saga ends meanwhile, the answer is what show says of it.
-func (s *server) started(ctx context.Context, c collection, a accepted, prefer string, show func(context.Context, string) (any, error)) (*startedOutput, error) {
-	out := &startedOutput{Status: http.StatusAccepted, Location: a.Links.Self, PreferenceApplied: appliedOf(prefer), Body: a}
+func (s *server) started(ctx context.Context, c collection, t taken, prefer string, show func(context.Context, string) (any, error)) (*startedOutput, error) {
+	out := &startedOutput{
+		Status: http.StatusAccepted, Location: t.Links.Self, PreferenceApplied: appliedOf(prefer), IdempotentReplayed: replayed(t.before),
+		Body: t.accepted,
+	}
 	wait := waitOf(prefer)
-	if wait == 0 || !s.awaitEnd(ctx, c, a.ID, wait) {
+	if wait == 0 || !s.awaitEnd(ctx, c, t.ID, wait) {
 		return out, nil
 	}
-	ended, err := show(ctx, a.ID)
+	ended, err := show(ctx, t.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -16,21 +16,8 @@ import (
 	"github.com/amends-dev/amends/workflows"
 )
 
-// ask sends a request with headers, given as name and value in turn.
-func (b *bundle) ask(t *testing.T, method, path, body string, headers ...string) answer {
-	t.Helper()
-	r := httptest.NewRequest(method, path, strings.NewReader(body))
-	if body != "" {
-		r.Header.Set("Content-Type", "application/json")
-	}
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Add(headers[i], headers[i+1])
-	}
-	return b.do(t, r)
-}
-
 var receipt = workflows.Receipt{
-	OrderID: "42", Total: order.Money{Amount: 1300, Currency: "EUR"}, Paid: order.Money{Amount: 1300, Currency: "EUR"}, CaptureID: "cap-1",
+	OrderID: orderID, Total: order.Money{Amount: 1300, Currency: "EUR"}, Paid: order.Money{Amount: 1300, Currency: "EUR"}, CaptureID: "cap-1",
 }
 
 // A start is answered with the saga if it ends while the caller waits, however it ends.
@@ -53,12 +40,12 @@ func TestWaitForTheEnd(t *testing.T) {
 				begin := time.Now()
 				go func() {
 					<-time.After(3 * time.Second)
-					b.temporal.end("order-42", tt.status, tt.state, receipt)
+					b.temporal.end("order-"+orderID, tt.status, tt.state, receipt)
 				}()
 				a := b.ask(t, http.MethodPost, "/v1/orders", exampleOrder, "Prefer", "wait=10")
 
 				require.Equal(t, 201, a.status, a.body)
-				require.Equal(t, "/v1/orders/42", a.header.Get("Location"))
+				require.Equal(t, "/v1/orders/"+orderID, a.header.Get("Location"))
 				require.Equal(t, "wait=10", a.header.Get("Preference-Applied"))
 				require.Equal(t, string(tt.state), a.json(t, "state"))
 				require.NotEmpty(t, a.json(t, "steps"))
@@ -72,10 +59,10 @@ func TestWaitForAReturn(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.started(t, "/v1/orders", exampleOrder)
-	b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, compensation.Running, nil)
+	b.temporal.end("order-"+orderID, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, compensation.Running, nil)
 	b.started(t, "/v1/returns", exampleReturn)
-	b.temporal.end("return-r1", enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, compensation.Running, workflows.RefundReceipt{
-		ReturnID: "r1", OrderID: "42", Refunded: order.Money{Amount: 650, Currency: "EUR"},
+	b.temporal.end("return-"+returnID, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, compensation.Running, workflows.RefundReceipt{
+		ReturnID: returnID, OrderID: orderID, Refunded: order.Money{Amount: 650, Currency: "EUR"},
 	})
 
 	a := b.ask(t, http.MethodPost, "/v1/returns", exampleReturn, "Prefer", "wait=10")
@@ -127,25 +114,25 @@ func TestETag(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.started(t, "/v1/orders", exampleOrder)
-	first := b.get(t, "/v1/orders/42")
+	first := b.get(t, "/v1/orders/"+orderID)
 	tag := first.header.Get("ETag")
 	require.Regexp(t, `^"[A-Za-z0-9_-]{16}"$`, tag)
-	require.Equal(t, tag, b.get(t, "/v1/orders/42").header.Get("ETag"))
+	require.Equal(t, tag, b.get(t, "/v1/orders/"+orderID).header.Get("ETag"))
 
 	for _, known := range []string{tag, "W/" + tag, `"other", ` + tag, "*"} {
-		a := b.ask(t, http.MethodGet, "/v1/orders/42", "", "If-None-Match", known)
+		a := b.ask(t, http.MethodGet, "/v1/orders/"+orderID, "", "If-None-Match", known)
 		require.Equal(t, 304, a.status, known)
 		require.Empty(t, a.body)
 		require.Equal(t, tag, a.header.Get("ETag"))
 	}
 	for _, unknown := range []string{`"other"`, strings.Trim(tag, `"`), "W/"} {
-		a := b.ask(t, http.MethodGet, "/v1/orders/42", "", "If-None-Match", unknown)
+		a := b.ask(t, http.MethodGet, "/v1/orders/"+orderID, "", "If-None-Match", unknown)
 		require.Equal(t, 200, a.status, unknown)
 		require.Equal(t, first.body, a.body)
 	}
 
-	b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.Compensated, nil)
-	changed := b.ask(t, http.MethodGet, "/v1/orders/42", "", "If-None-Match", tag)
+	b.temporal.end("order-"+orderID, enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.Compensated, nil)
+	changed := b.ask(t, http.MethodGet, "/v1/orders/"+orderID, "", "If-None-Match", tag)
 	require.Equal(t, 200, changed.status)
 	require.NotEqual(t, tag, changed.header.Get("ETag"))
 }
@@ -154,12 +141,12 @@ func TestWaitForNews(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.started(t, "/v1/orders", exampleOrder)
-	tag := b.get(t, "/v1/orders/42").header.Get("ETag")
+	tag := b.get(t, "/v1/orders/"+orderID).header.Get("ETag")
 
 	synctest.Test(t, func(t *testing.T) {
 		news := func() (answer, time.Duration) {
 			begin := time.Now()
-			a := b.ask(t, http.MethodGet, "/v1/orders/42", "", "If-None-Match", tag, "Prefer", "wait=20")
+			a := b.ask(t, http.MethodGet, "/v1/orders/"+orderID, "", "If-None-Match", tag, "Prefer", "wait=20")
 			return a, time.Since(begin)
 		}
 		a, waited := news()
@@ -169,7 +156,7 @@ func TestWaitForNews(t *testing.T) {
 
 		go func() {
 			<-time.After(3 * time.Second)
-			b.temporal.end("order-42", enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.Compensated, nil)
+			b.temporal.end("order-"+orderID, enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.Compensated, nil)
 		}()
 		a, waited = news()
 		require.Equal(t, 200, a.status)
@@ -210,7 +197,7 @@ func TestWaitIsWithinTheConnectionsLimits(t *testing.T) {
 			"":        {},
 			"wait=60": {read: []time.Time{{}}, write: []time.Time{time.Now().Add(90 * time.Second)}},
 		} {
-			r := httptest.NewRequest(http.MethodGet, "/v1/orders/42", nil)
+			r := httptest.NewRequest(http.MethodGet, "/v1/orders/"+orderID, nil)
 			r.Header.Set("Prefer", prefer)
 			l := &limited{ResponseWriter: httptest.NewRecorder()}
 			b.handler.ServeHTTP(l, r)

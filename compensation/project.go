@@ -110,7 +110,9 @@ func (p *projection) apply(event *historypb.HistoryEvent) {
 	case enumspb.EVENT_TYPE_MARKER_RECORDED:
 		p.marked(event)
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
-		p.acted(event.GetWorkflowExecutionUpdateAcceptedEventAttributes().GetAcceptedRequest().GetInput(), at)
+		request := event.GetWorkflowExecutionUpdateAcceptedEventAttributes().GetAcceptedRequest()
+		p.status.Updates = append(p.status.Updates, request.GetMeta().GetUpdateId())
+		p.acted(request.GetInput(), at)
 	case enumspb.EVENT_TYPE_TIMER_STARTED:
 		a := event.GetTimerStartedEventAttributes()
 		p.timers[a.GetTimerId()] = Wait{

@@ -165,7 +165,9 @@ type Status struct {
 	// Parked is what waits for an operator, in the order in which it was parked.
 	Parked []ParkedStep
 	// Acts are what operators did, in order.
-	Acts      []ActRecord
+	Acts []ActRecord
+	// Updates are the IDs of the updates that the saga accepted, in order: of acts, cancels, and the saga's own.
+	Updates   []string
 	StartedAt time.Time
 	// EndedAt is zero while the saga runs.
 	EndedAt time.Time

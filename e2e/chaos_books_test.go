@@ -53,7 +53,7 @@ func (l *ledger) enter(o *outcome, v saga, astray []string) {
 		switch {
 		case o.collection == "returns":
 			l.returns++
-		case o.request["voucher"] != nil:
+		case o.request.fields["voucher"] != nil:
 			l.vouchers++
 			l.orders++
 		default:
@@ -118,7 +118,7 @@ func (c *chaos) standing(ctx context.Context, o *outcome, v saga) ([]string, err
 // probe is the state of a step's key, "done", "undone" or "unknown", and the result of what was done.
 func (c *chaos) probe(ctx context.Context, p participant, key string) (string, json.RawMessage, error) {
 	target := c.s.servicesURL + "/" + p.service + "/" + p.collection + "/" + url.PathEscape(key)
-	status, body, err := exchange(ctx, c.client, http.MethodGet, target, nil)
+	status, body, err := exchange(ctx, c.client, http.MethodGet, target, "", nil)
 	switch {
 	case err != nil:
 		return "", nil, err

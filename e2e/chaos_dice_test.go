@@ -74,7 +74,7 @@ func (d dice) order(i int, ofWave bool) *errand {
 	}
 	switch e.file {
 	case "good-with-voucher-and-points":
-		e.request["voucher"] = unusedVoucher(i + 1)
+		e.request.fields["voucher"] = unusedVoucher(i + 1)
 	case "fraud-review":
 		approved := d.percent(70)
 		e.tell, e.message = "/approval", map[string]any{"approved": approved, "by": "grace"}
@@ -122,7 +122,7 @@ func (d dice) example(file string) document {
 	doc := example(d.t, file)
 	id, err := uuid.NewRandomFromReader(d.source)
 	require.NoError(d.t, err)
-	doc["id"] = id.String()
+	doc.key = id.String()
 	return doc
 }
 

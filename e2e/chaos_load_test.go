@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -228,11 +229,13 @@ func (c *chaos) insist(ctx context.Context, url string, body any, done func(stat
 	if err != nil {
 		return err
 	}
+	key := keyOf(body)
 	for {
-		status, answer, err := exchange(ctx, c.client, http.MethodPost, url, encoded)
+		status, answer, err := exchange(ctx, c.client, http.MethodPost, url, key, encoded)
 		switch {
 		case err != nil:
 			return err
+		case status == http.StatusConflict && bytes.Contains(answer, []byte(`"in_flight"`)):
 		case done(status):
 			return nil
 		case status < 500 && !slices.Contains(again, status):
@@ -268,7 +271,7 @@ func (c *chaos) call(ctx context.Context, method, url string, in, out any, want 
 			return err
 		}
 	}
-	status, answer, err := exchange(ctx, c.client, method, url, body)
+	status, answer, err := exchange(ctx, c.client, method, url, "", body)
 	switch {
 	case err != nil:
 		return err

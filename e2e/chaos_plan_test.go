@@ -76,9 +76,9 @@ func (e *errand) key(step string) string { return workflowID(e.path()) + ":" + s
 func (e *errand) uses(step string) bool {
 	switch step {
 	case "RedeemVoucher":
-		return e.request["voucher"] != nil
+		return e.request.fields["voucher"] != nil
 	case "HoldPoints":
-		return e.request["points"] != nil
+		return e.request.fields["points"] != nil
 	}
 	return true
 }

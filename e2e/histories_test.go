@@ -72,7 +72,7 @@ func (s *system) recordChangedSaga() {
 	defer w.Stop()
 
 	d := example(s.t, "orders/good.json")
-	encoded, err := json.Marshal(map[string]any{"order": d})
+	encoded, err := json.Marshal(map[string]any{"order": d.with("id", d.id())})
 	require.NoError(s.t, err)
 	var in workflows.PlaceOrderInput
 	require.NoError(s.t, json.Unmarshal(encoded, &in))

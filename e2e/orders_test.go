@@ -22,8 +22,8 @@ func TestOrders(t *testing.T) {
 	require.Equal(t, declined, s.get(path))
 
 	status, body := s.post(s.apiURL+"/v1/orders", d.with("points", 1))
-	require.Equal(t, http.StatusConflict, status, "%s", body)
-	require.Contains(t, string(body), `"order_id_reused"`)
+	require.Equal(t, http.StatusUnprocessableEntity, status, "%s", body)
+	require.Contains(t, string(body), `"idempotency_key_reused"`)
 
 	status, body = s.post(s.apiURL+"/v1/orders", d.with("lines", []any{map[string]any{"sku": "CUP-PORCELAIN", "quantity": 0}}))
 	require.Equal(t, http.StatusUnprocessableEntity, status, "%s", body)

@@ -215,7 +215,7 @@ var byAda = map[string]any{"by": "ada", "reason": "changed my mind"}
 func place(file string, faults ...fault) func(*system) string {
 	return func(s *system) string {
 		d := example(s.t, "orders/"+file)
-		if _, ok := d["voucher"]; ok && file == "good-with-voucher-and-points.json" {
+		if _, ok := d.fields["voucher"]; ok && file == "good-with-voucher-and-points.json" {
 			d = d.with("voucher", s.unusedVoucher())
 		}
 		for _, f := range faults {

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,6 +20,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
+
+	"github.com/amends-dev/amends/api"
 )
 
 // system is Temporal, step services, a worker and the API, each a process of its own.
@@ -107,11 +110,15 @@ func (s *system) workerArgs() []string { return []string{"worker", "--services-u
 func (s *system) startAPI(within time.Duration, flags ...string) (string, *process) {
 	s.t.Helper()
 	addr := fmt.Sprintf("127.0.0.1:%d", freePort(s.t))
-	p := spawn(s.t, "api", binaries.amends, s.temporalEnv(), append([]string{
-		"api", "--addr", addr, "--web-ui", "http://ui.example", "--approval-within", within.String(), "--goods-within", within.String(),
-	}, flags...)...)
+	p := spawn(s.t, "api", binaries.amends, s.temporalEnv(), append(apiArgs(addr, within), flags...)...)
 	s.awaitReady("api", p, "http://"+addr)
 	return "http://" + addr, p
+}
+
+func apiArgs(addr string, within time.Duration) []string {
+	return []string{
+		"api", "--addr", addr, "--web-ui", "http://ui.example", "--approval-within", within.String(), "--goods-within", within.String(),
+	}
 }
 
 func (s *system) awaitReady(name string, p *process, url string) {
@@ -203,26 +210,30 @@ func (s saga) undone() []string {
 	return names
 }
 
-// document is an order or a return as its file in examples/ has it.
-type document map[string]any
+// document is an order or a return as its file in examples/ has it, and the key of the request for it.
+type document struct {
+	collection, key string
+	fields          map[string]any
+}
 
-// example reads a file of examples/ and gives the order or return an ID of its own.
+func (d document) MarshalJSON() ([]byte, error) { return json.Marshal(d.fields) }
+
+// example reads a file of examples/, such as orders/good.json, and gives the request a key of its own.
 func example(t *testing.T, file string) document {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join("..", "examples", file))
 	require.NoError(t, err)
-	var d document
-	require.NoError(t, json.Unmarshal(content, &d))
-	d["id"] = uuid.NewString()
+	d := document{collection: path.Dir(file), key: uuid.NewString()}
+	require.NoError(t, json.Unmarshal(content, &d.fields))
 	return d
 }
 
-func (d document) id() string { return d["id"].(string) }
+func (d document) id() string { return api.IDOf(api.Anonymous, "/v1/"+d.collection, d.key) }
 
 // with is the document with one field set.
 func (d document) with(field string, value any) document {
-	d = maps.Clone(d)
-	d[field] = value
+	d.fields = maps.Clone(d.fields)
+	d.fields[field] = value
 	return d
 }
 
@@ -231,12 +242,22 @@ func (s *system) post(url string, body any) (int, []byte) {
 	s.t.Helper()
 	encoded, err := json.Marshal(body)
 	require.NoError(s.t, err)
-	return s.send(http.MethodPost, url, encoded)
+	status, answer, err := exchange(s.t.Context(), http.DefaultClient, http.MethodPost, url, keyOf(body), encoded)
+	require.NoError(s.t, err)
+	return status, answer
+}
+
+// keyOf is the key of a request with that body: a new one, unless it is an order or a return.
+func keyOf(body any) string {
+	if d, ok := body.(document); ok {
+		return d.key
+	}
+	return uuid.NewString()
 }
 
 func (s *system) send(method, url string, body []byte) (int, []byte) {
 	s.t.Helper()
-	status, answer, err := exchange(s.t.Context(), http.DefaultClient, method, url, body)
+	status, answer, err := exchange(s.t.Context(), http.DefaultClient, method, url, "", body)
 	require.NoError(s.t, err)
 	return status, answer
 }
@@ -254,6 +275,7 @@ func (s *system) ask(method, url string, body []byte, headers ...string) reply {
 	req, err := http.NewRequestWithContext(s.t.Context(), method, url, bytes.NewReader(body))
 	require.NoError(s.t, err)
 	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Idempotency-Key", uuid.NewString())
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
@@ -265,11 +287,15 @@ func (s *system) ask(method, url string, body []byte, headers ...string) reply {
 	return reply{answer.StatusCode, answer.Header, text}
 }
 
-// exchange sends a request, with a JSON body unless it is nil, and returns the answer's status and body.
-func exchange(ctx context.Context, c *http.Client, method, url string, body []byte) (int, []byte, error) {
+// exchange sends a request, with an Idempotency-Key unless that is empty and a JSON body unless it is nil, and returns the
+// answer's status and body.
+func exchange(ctx context.Context, c *http.Client, method, url, key string, body []byte) (int, []byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, err
+	}
+	if key != "" {
+		req.Header.Set("Idempotency-Key", key)
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")

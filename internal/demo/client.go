@@ -3,6 +3,7 @@ package demo
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -82,25 +83,30 @@ func away(err error) bool {
 	return !errors.As(err, &p) || p.status >= http.StatusInternalServerError
 }
 
-func (c *client) place(ctx context.Context, o order.Order) error {
-	return c.call(ctx, http.MethodPost, c.api+"/v1/orders", o, nil)
+const ordersPath = "/v1/orders"
+
+// place places the order. The same key is the same order, and decides its ID.
+func (c *client) place(ctx context.Context, key string, o order.Order) error {
+	o.ID = ""
+	return c.post(ctx, c.api+ordersPath, key, o)
 }
 
 func (c *client) order(ctx context.Context, id order.ID) (v view, err error) {
-	err = c.call(ctx, http.MethodGet, c.api+"/v1/orders/"+string(id), nil, &v)
+	err = c.call(ctx, http.MethodGet, c.orderURL(id), nil, &v)
 	return v, err
 }
+
+func (c *client) orderURL(id order.ID) string { return c.api + ordersPath + "/" + string(id) }
 
 // person is who decides in the demo's name.
 const person = "the demo"
 
 func (c *client) decide(ctx context.Context, id order.ID, approved bool) error {
-	return c.call(ctx, http.MethodPost, c.api+"/v1/orders/"+string(id)+"/approval",
-		map[string]any{"approved": approved, "by": person}, nil)
+	return c.post(ctx, c.orderURL(id)+"/approval", rand.Text(), map[string]any{"approved": approved, "by": person})
 }
 
 func (c *client) cancel(ctx context.Context, id order.ID) error {
-	return c.call(ctx, http.MethodPost, c.api+"/v1/orders/"+string(id)+"/cancel", map[string]any{"by": person}, nil)
+	return c.post(ctx, c.orderURL(id)+"/cancel", rand.Text(), map[string]any{"by": person})
 }
 
 func (c *client) setFault(ctx context.Context, f fault) error {
@@ -145,8 +151,17 @@ func (c *client) audit(ctx context.Context, service string) (r audit.Report, err
 	return r, err
 }
 
+// post sends in, as the request that the key names.
+func (c *client) post(ctx context.Context, target, key string, in any) error {
+	return c.send(ctx, http.MethodPost, target, http.Header{"Idempotency-Key": {key}}, in, nil)
+}
+
 // call sends in and reads the answer into out; either may be nil. An answer without success is a [*problem].
 func (c *client) call(ctx context.Context, method, target string, in, out any) error {
+	return c.send(ctx, method, target, http.Header{}, in, out)
+}
+
+func (c *client) send(ctx context.Context, method, target string, header http.Header, in, out any) error {
 	select {
 	case c.slots <- struct{}{}:
 		defer func() { <-c.slots }()
@@ -165,6 +180,7 @@ func (c *client) call(ctx context.Context, method, target string, in, out any) e
 	if err != nil {
 		return err
 	}
+	req.Header = header
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}

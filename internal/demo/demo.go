@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/amends-dev/amends/api"
 	"github.com/amends-dev/amends/examples"
 	"github.com/amends-dev/amends/internal/order"
 )
@@ -45,6 +46,8 @@ const patience = 15 * time.Second
 // entry is one order of the demo.
 type entry struct {
 	scenario
+	// key names the request, and decides the order's ID.
+	key   string
 	order order.Order
 	// view is as last seen; placed is false before it is first seen.
 	view   view
@@ -107,11 +110,12 @@ func (d *demo) choose(faults bool) error {
 		if err != nil {
 			return err
 		}
-		o.ID = order.ID(fmt.Sprintf("demo-%s-%02d", token, i+1))
+		key := fmt.Sprintf("demo-%s-%02d", token, i+1)
+		o.ID = order.ID(api.IDOf(api.Anonymous, ordersPath, key))
 		if s.voucher {
 			o.Voucher = fmt.Sprintf("SPRING-%04d", 1+rand.IntN(9999)) //nolint:gosec // nor need a voucher
 		}
-		d.entries = append(d.entries, &entry{scenario: s, order: o})
+		d.entries = append(d.entries, &entry{scenario: s, key: key, order: o})
 	}
 	return nil
 }
@@ -154,7 +158,7 @@ func (d *demo) play(ctx context.Context, e *entry) (err error) {
 			return fmt.Errorf("set a fault of %s: %w", f.Step, err)
 		}
 	}
-	if err := d.client.place(ctx, e.order); err != nil {
+	if err := d.client.place(ctx, e.key, e.order); err != nil {
 		return fmt.Errorf("place order %s: %w", e.order.ID, err)
 	}
 	return d.watch(ctx, e)

@@ -27,8 +27,8 @@ func TestRun(t *testing.T) {
 
 	require.Contains(t, out.String(), "40 orders to "+s.URL+", seed 7\n")
 	require.Contains(t, out.String(), "40 of 40 ended, 24 completed, 16 compensated\n")
-	require.Regexp(t, `(?m)^demo-\w{5}-\d\d  canceled            compensated  canceled by the demo +1       1  1\.5 s$`, out.String())
-	require.Contains(t, out.String(), "\nAll 40 orders ended as they should.\nOne that was undone: http://ui.example/demo-")
+	require.Regexp(t, `(?m)^[0-9a-f-]{36}  canceled            compensated  canceled by the demo +1       1  1\.5 s$`, out.String())
+	require.Contains(t, out.String(), "\nAll 40 orders ended as they should.\nOne that was undone: http://ui.example/")
 	require.Contains(t, out.String(), "\nThe books of all 9 services balance, and nothing was left open")
 	require.NotContains(t, out.String(), "\x1b")
 	require.Equal(t, 7, s.met, "faults that met their order")
@@ -97,7 +97,7 @@ func TestRunFails(t *testing.T) {
 				}
 			},
 			`^1 of 40 orders did not end as their scenario says$`,
-			`(?m)^demo-\w+-\d\d \(no carrier\) is completed, not compensated: BookShipment refused: no_capacity$`,
+			`(?m)^[0-9a-f-]{36} \(no carrier\) is completed, not compensated: BookShipment refused: no_capacity$`,
 		},
 		{
 			"an order does not end",
@@ -110,7 +110,7 @@ func TestRunFails(t *testing.T) {
 				}
 			},
 			`^1 of 40 orders did not end as their scenario says$`,
-			`(?m)^demo-\w+-\d\d \(no carrier\) did not end; it is compensating$`,
+			`(?m)^[0-9a-f-]{36} \(no carrier\) did not end; it is compensating$`,
 		},
 		{
 			"books do not balance",

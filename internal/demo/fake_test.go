@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/amends-dev/amends/api"
 	"github.com/amends-dev/amends/compensation"
 	"github.com/amends-dev/amends/examples"
 	"github.com/amends-dev/amends/internal/order"
@@ -78,7 +79,11 @@ func (s *system) place(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := &placed{}
-	if err := json.NewDecoder(r.Body).Decode(&p.order); err != nil || p.order.Validate() != nil {
+	if err := json.NewDecoder(r.Body).Decode(&p.order); err != nil || p.order.ID != "" {
+		s.t.Errorf("bad order %+v: %v", p.order, err)
+	}
+	p.order.ID = order.ID(api.IDOf(api.Anonymous, r.URL.Path, r.Header.Get("Idempotency-Key")))
+	if err := p.order.Validate(); err != nil {
 		s.t.Errorf("bad order %+v: %v", p.order, err)
 	}
 	i := slices.IndexFunc(examples.Orders, func(e examples.Example) bool {

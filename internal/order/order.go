@@ -9,7 +9,7 @@ var ErrBadID = errors.New("an ID is 1 to 64 letters, digits, - and _, the first 
 
 // Order is what a customer wants. Validate says whether it can be one.
 type Order struct {
-	ID       ID       `json:"id"`
+	ID       ID       `json:"id,omitempty"`
 	Customer Customer `json:"customer"`
 	Lines    []Line   `json:"lines"`
 	Currency string   `json:"currency"`

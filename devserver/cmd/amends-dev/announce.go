@@ -27,8 +27,8 @@ Amends is ready.
 
 Place an order, and one whose card is declined:
 
-  curl -i {{.API}}/v1/orders -H 'Content-Type: application/json' -d @examples/orders/good.json
-  curl -i {{.API}}/v1/orders -H 'Content-Type: application/json' -d @examples/orders/card-declined.json
+  curl -i {{.API}}/v1/orders -H "Idempotency-Key: good-$(date +%s)" -H 'Content-Type: application/json' -d @examples/orders/good.json
+  curl -i {{.API}}/v1/orders -H "Idempotency-Key: declined-$(date +%s)" -H 'Content-Type: application/json' -d @examples/orders/card-declined.json
 {{- end}}
 
 {{.End}}

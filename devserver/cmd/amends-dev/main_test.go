@@ -96,7 +96,7 @@ func TestSecondInterruptEndsAtOnce(t *testing.T) {
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(p.fact(t, "API"), "http://"))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
-	_, err = conn.Write([]byte("POST /v1/orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"))
+	_, err = conn.Write([]byte("POST /v1/orders HTTP/1.1\r\nHost: x\r\nIdempotency-Key: k\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"))
 	require.NoError(t, err)
 
 	require.NoError(t, p.cmd.Process.Signal(os.Interrupt))

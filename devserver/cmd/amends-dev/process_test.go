@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -180,6 +181,7 @@ func (p *process) call(t *testing.T, method, path string, body io.Reader) (statu
 	req, err := http.NewRequestWithContext(t.Context(), method, p.fact(t, "API")+path, body)
 	require.NoError(t, err)
 	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Idempotency-Key", rand.Text())
 	res, err := http.DefaultClient.Do(req)
 	require.NoError(t, err)
 	defer res.Body.Close()
