@@ -39,6 +39,8 @@ type Options struct {
 	// server that does not do it, it changes nothing. Not for workers with a deployment version: the saga would begin on
 	// theirs, whichever is current.
 	EagerStart bool
+	// StreamsPerCaller is how many streams of events one caller may have open at this process. Default 20.
+	StreamsPerCaller int
 	// Logger gets a line for each request, and the causes of answers that say only "internal". Default [slog.Default].
 	Logger *slog.Logger
 	// Version is what the API calls itself in its description. Default "dev".
@@ -51,6 +53,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
+	}
+	if o.StreamsPerCaller == 0 {
+		o.StreamsPerCaller = defaultStreams
 	}
 	if o.Version == "" {
 		o.Version = "dev"
@@ -70,12 +75,13 @@ type server struct {
 	options  Options
 	log      *slog.Logger
 	flights  flights
+	streams  *streams
 }
 
 // New returns the API's handler. It uses c until the last request is answered, and does not close it.
 func New(c client.Client, o Options) http.Handler {
 	o = o.withDefaults()
-	s := &server{temporal: c, options: o, log: o.Logger}
+	s := &server{temporal: c, options: o, log: o.Logger, streams: &streams{most: o.StreamsPerCaller, open: map[string]int{}}}
 
 	router := chi.NewRouter()
 	router.Use(s.identify, s.logRequest, s.recoverPanic, middleware.GetHead)
@@ -86,15 +92,17 @@ func New(c client.Client, o Options) http.Handler {
 	s.routeOrders(api)
 	s.routeReturns(api)
 	s.routeSagas(api)
+	s.routeEvents(api)
 	s.routePlans(api)
 	s.routeHealth(api)
 	router.Get("/openapi.json", document(api))
 	return router
 }
 
-// NewServer returns a server for the handler with limits on how long a client may take.
+// NewServer returns a server for the handler with limits on how long a client may take. Its streams end when it is shut
+// down; their callers go on elsewhere.
 func NewServer(addr string, h http.Handler) *http.Server {
-	return &http.Server{
+	server := &http.Server{
 		Addr:              addr,
 		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -104,6 +112,8 @@ func NewServer(addr string, h http.Handler) *http.Server {
 		IdleTimeout:    2 * time.Minute,
 		MaxHeaderBytes: 16 << 10,
 	}
+	endStreamsOnStop(server)
+	return server
 }
 
 func config(version string) huma.Config {

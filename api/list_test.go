@@ -18,8 +18,7 @@ func TestList(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.started(t, "/v1/orders", exampleOrder)
-	require.Equal(t, 202, b.ask(t, http.MethodPost, "/v1/orders", exampleOrder, "Idempotency-Key", "43").status)
-	const otherID = "09156841-55b5-8408-82c4-cb551a8fa6eb"
+	require.Equal(t, 202, b.ask(t, http.MethodPost, "/v1/orders", exampleOrder, "Idempotency-Key", otherKey).status)
 	ended := b.temporal.end("order-"+otherID, enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED, compensation.Compensated, nil)
 	ended.info.Memo = &commonpb.Memo{Fields: payloads(map[string]any{"SagaCause": "canceled by ada"})}
 	b.temporal.pages = []*workflowservice.ListWorkflowExecutionsResponse{{
@@ -33,10 +32,10 @@ func TestList(t *testing.T) {
 	token, ok := a.json(t, "next_page_token").(string)
 	require.True(t, ok)
 	require.JSONEq(t, `[
-		{"id":"b4525638-64ca-8852-91fe-fdf9e706de90","state":"running","started_at":"2026-05-04T10:00:00Z","links":{"self":"/v1/orders/b4525638-64ca-8852-91fe-fdf9e706de90","saga":"/v1/sagas/order-b4525638-64ca-8852-91fe-fdf9e706de90",
+		{"id":"b4525638-64ca-8852-91fe-fdf9e706de90","state":"running","started_at":"2026-05-04T10:00:00Z","links":{"self":"/v1/orders/b4525638-64ca-8852-91fe-fdf9e706de90","saga":"/v1/sagas/order-b4525638-64ca-8852-91fe-fdf9e706de90","events":"/v1/sagas/order-b4525638-64ca-8852-91fe-fdf9e706de90/events",
 			"web_ui":"http://127.0.0.1:8233/namespaces/default/workflows/order-b4525638-64ca-8852-91fe-fdf9e706de90/run-order-b4525638-64ca-8852-91fe-fdf9e706de90/timeline"}},
 		{"id":"09156841-55b5-8408-82c4-cb551a8fa6eb","state":"compensated","cause":"canceled by ada",
-			"started_at":"2026-05-04T10:00:00Z","ended_at":"2026-05-04T10:01:00Z","links":{"self":"/v1/orders/09156841-55b5-8408-82c4-cb551a8fa6eb","saga":"/v1/sagas/order-09156841-55b5-8408-82c4-cb551a8fa6eb",
+			"started_at":"2026-05-04T10:00:00Z","ended_at":"2026-05-04T10:01:00Z","links":{"self":"/v1/orders/09156841-55b5-8408-82c4-cb551a8fa6eb","saga":"/v1/sagas/order-09156841-55b5-8408-82c4-cb551a8fa6eb","events":"/v1/sagas/order-09156841-55b5-8408-82c4-cb551a8fa6eb/events",
 			"web_ui":"http://127.0.0.1:8233/namespaces/default/workflows/order-09156841-55b5-8408-82c4-cb551a8fa6eb/run-order-09156841-55b5-8408-82c4-cb551a8fa6eb/timeline"}}
 	]`, string(encode(t, a.json(t, "items"))))
 	require.EqualValues(t, 2, b.temporal.listed[0].GetPageSize())

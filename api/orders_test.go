@@ -21,10 +21,12 @@ import (
 	"github.com/amends-dev/amends/workflows"
 )
 
-// The key of the example order, and the ID that follows from it.
+// The keys of the example order and of another one, and the IDs that follow from them.
 const (
 	orderKey = "42"
 	orderID  = "b4525638-64ca-8852-91fe-fdf9e706de90"
+	otherKey = "43"
+	otherID  = "09156841-55b5-8408-82c4-cb551a8fa6eb"
 )
 
 const exampleOrder = `{"customer":{"id":"c_1001","name":"Ada Lovelace","email":"ada@example.com"},` +
@@ -44,7 +46,7 @@ func TestPlaceOrder(t *testing.T) {
 
 	require.Equal(t, 202, a.status, a.body)
 	require.Equal(t, "/v1/orders/"+orderID, a.header.Get("Location"))
-	require.JSONEq(t, `{"id":"b4525638-64ca-8852-91fe-fdf9e706de90","state":"running","links":{"self":"/v1/orders/b4525638-64ca-8852-91fe-fdf9e706de90","saga":"/v1/sagas/order-b4525638-64ca-8852-91fe-fdf9e706de90",
+	require.JSONEq(t, `{"id":"b4525638-64ca-8852-91fe-fdf9e706de90","state":"running","links":{"self":"/v1/orders/b4525638-64ca-8852-91fe-fdf9e706de90","saga":"/v1/sagas/order-b4525638-64ca-8852-91fe-fdf9e706de90","events":"/v1/sagas/order-b4525638-64ca-8852-91fe-fdf9e706de90/events",
 		"web_ui":"http://127.0.0.1:8233/namespaces/default/workflows/order-b4525638-64ca-8852-91fe-fdf9e706de90/run-order-b4525638-64ca-8852-91fe-fdf9e706de90/timeline"}}`, a.body)
 	started := b.temporal.sagas["order-"+orderID]
 	require.Equal(t, "PlaceOrder", started.kind)

@@ -40,6 +40,7 @@ const (
 	codeUnknownOrder         Code = "unknown_order"
 	codeKeyReused            Code = "idempotency_key_reused"
 	codePreconditionRequired Code = "precondition_required"
+	codeTooManyStreams       Code = "too_many_streams"
 	codeInternal             Code = "internal"
 	codeNoWorker             Code = "no_worker"
 	codeUnavailable          Code = "temporal_unavailable"
@@ -74,6 +75,7 @@ var problems = map[Code]kind{
 	codeUnknownOrder:         {status: http.StatusUnprocessableEntity, title: "There is no such order."},
 	codeKeyReused:            {status: http.StatusUnprocessableEntity, title: "The Idempotency-Key belongs to another request."},
 	codePreconditionRequired: {status: http.StatusPreconditionRequired, title: "If-Match is missing."},
+	codeTooManyStreams:       {status: http.StatusTooManyRequests, title: "Too many streams are open.", retryAfter: 5},
 	codeInternal:             {status: http.StatusInternalServerError, title: "Something went wrong here."},
 	codeNoWorker:             {status: http.StatusServiceUnavailable, title: "No worker answers.", retryAfter: 5},
 	codeUnavailable:          {status: http.StatusServiceUnavailable, title: "Temporal is not available.", retryAfter: 5},

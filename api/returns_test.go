@@ -75,7 +75,7 @@ func TestReturnOrderIsRefused(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			b := completedOrder(t)
-			require.Equal(t, 202, b.ask(t, http.MethodPost, "/v1/orders", exampleOrder, "Idempotency-Key", "43").status)
+			require.Equal(t, 202, b.ask(t, http.MethodPost, "/v1/orders", exampleOrder, "Idempotency-Key", otherKey).status)
 
 			requireProblem(t, b.post(t, "/v1/returns", tt.body), tt.status, tt.code, tt.faults...)
 			require.Len(t, b.temporal.sagas, 2, "a return was started")

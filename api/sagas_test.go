@@ -32,7 +32,7 @@ func TestShowSaga(t *testing.T) {
 	require.Equal(t, 304, b.ask(t, http.MethodGet, "/v1/sagas/order-"+orderID, "", "If-None-Match", saga.header.Get("ETag")).status)
 	require.Equal(t, "/v1/returns/"+returnID, b.get(t, "/v1/sagas/return-"+returnID).json(t, "links", "resource"))
 
-	for _, unknown := range []string{orderID, "order-", "order-43", "return-42", "recover-order-" + orderID, "order-%20", "orders-42"} {
+	for _, unknown := range []string{orderID, "order-", "order-" + otherID, "return-42", "recover-order-" + orderID, "order-%20", "orders-42"} {
 		requireProblem(t, b.get(t, "/v1/sagas/"+unknown), 404, "not_found")
 	}
 }
@@ -170,7 +170,7 @@ func TestActOnAnEndedSaga(t *testing.T) {
 
 	requireProblem(t, a, 409, "already_ended")
 	require.Empty(t, b.temporal.updates)
-	requireProblem(t, b.ask(t, http.MethodPost, "/v1/sagas/order-43/steps/ReserveStock/retry", `{"by":"grace"}`, "If-Match", tag), 404, "not_found")
+	requireProblem(t, b.ask(t, http.MethodPost, "/v1/sagas/order-"+otherID+"/steps/ReserveStock/retry", `{"by":"grace"}`, "If-Match", tag), 404, "not_found")
 }
 
 // Whoever looks at a terminated saga is led to what undoes it.

@@ -19,6 +19,7 @@ type links struct {
 	Self     string `json:"self" format:"uri-reference" doc:"The saga itself."`
 	Saga     string `json:"saga,omitempty" format:"uri-reference" doc:"The saga of an order or return among all sagas, where operators act on it."`
 	Resource string `json:"resource,omitempty" format:"uri-reference" doc:"The order or return that a saga is about."`
+	Events   string `json:"events" format:"uri-reference" doc:"Where to follow the saga as it goes."`
 	WebUI    string `json:"web_ui,omitempty" format:"uri" doc:"The saga's page in the Temporal Web UI."`
 	Recovery string `json:"recovery,omitempty" format:"uri" doc:"The page in the Temporal Web UI of what undoes a saga that was terminated. A sweep starts it within a minute or two."`
 	Cancel   string `json:"cancel,omitempty" format:"uri-reference" doc:"Where to cancel it, while it can be."`
@@ -27,7 +28,8 @@ type links struct {
 }
 
 func (s *server) links(c collection, id, runID string) links {
-	l := links{Self: c.resource(id), Saga: sagasPath + "/" + c.workflowID(id)}
+	saga := sagasPath + "/" + c.workflowID(id)
+	l := links{Self: c.resource(id), Saga: saga, Events: saga + "/events"}
 	l.WebUI = s.webUI(c.workflowID(id))
 	if l.WebUI != "" && runID != "" {
 		l.WebUI += "/" + url.PathEscape(runID) + "/timeline"

@@ -27,6 +27,7 @@ type apiCommand struct {
 	GoodsWithin    time.Duration `help:"How long a return waits for its goods." default:"336h" env:"AMENDS_GOODS_WITHIN"`
 	OrderDeadline  time.Duration `help:"When an order that is not done turns back, or waits for an operator once its payment is captured; 0 is never. Leave room for --approval-within." default:"72h" env:"AMENDS_ORDER_DEADLINE"`
 	ReturnDeadline time.Duration `help:"The same of a return. Leave room for --goods-within." default:"720h" env:"AMENDS_RETURN_DEADLINE"`
+	CallerStreams  int           `help:"How many streams of events one caller may have open." name:"streams-per-caller" default:"20" env:"AMENDS_STREAMS_PER_CALLER"`
 }
 
 func (c *apiCommand) Run(p *process) error {
@@ -42,6 +43,7 @@ func (c *apiCommand) Run(p *process) error {
 func (c *apiCommand) server(p *process, temporal client.Client, options api.Options) *http.Server {
 	options.WebUI, options.ApprovalWithin, options.GoodsWithin = c.WebUI, c.ApprovalWithin, c.GoodsWithin
 	options.OrderDeadline, options.ReturnDeadline = c.OrderDeadline, c.ReturnDeadline
+	options.StreamsPerCaller = c.CallerStreams
 	options.Logger, options.Version = p.logger, version()
 	return api.NewServer(c.Addr, api.New(temporal, options))
 }

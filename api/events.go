@@ -1,0 +1,288 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"reflect"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
+)
+
+const (
+	// heartbeatEvery is how long a stream is silent at most, so that nothing on the way takes it for dead.
+	heartbeatEvery = 15 * time.Second
+	// reconnectAfter is how long a caller waits before it connects again.
+	reconnectAfter = time.Second
+	// eventTimeout is how long a caller may take to read what was sent.
+	eventTimeout = 10 * time.Second
+	// lookTimeout bounds one look at a saga, and with that how late a heartbeat can be.
+	lookTimeout = 5 * time.Second
+	// blindFor is how long a stream goes on while its saga cannot be looked at. Then its caller may find a process that can.
+	blindFor = time.Minute
+	// defaultStreams is how many streams a caller may have, unless the options say otherwise.
+	defaultStreams = 20
+)
+
+func (s *server) routeEvents(api huma.API) {
+	register(s, api, huma.Operation{
+		OperationID: "follow-saga", Method: http.MethodGet, Path: sagasPath + "/{id}/events", Tags: []string{"sagas"},
+		Summary: "Follow a saga as it goes",
+		Description: "Server-sent events: the saga as it is now, and again whenever it has changed, until it has ended. " +
+			"Several changes within half a second may be one event. A stream that broke off goes on from its `Last-Event-ID`, at any process of the API.",
+		Responses:   eventResponses(api),
+		Middlewares: huma.Middlewares{s.limitStreams},
+	}, []Code{codeNotFound, codeTooManyStreams, codeUnavailable}, s.followSaga)
+}
+
+// The events of a stream.
+const (
+	eventSaga  = "saga"
+	eventEnded = "ended"
+)
+
+// eventResponses describe a stream by its events, which have the fields of the text/event-stream format.
+func eventResponses(api huma.API) map[string]*huma.Response {
+	event := &huma.Schema{
+		Type: huma.TypeObject,
+		Properties: map[string]*huma.Schema{
+			"id":    {Type: huma.TypeString, Description: "Stands for the saga as it is now: its ETag, without the quotes."},
+			"event": {Type: huma.TypeString, Enum: []any{eventSaga, eventEnded}, Description: "ended: the saga has ended, and this is the last event."},
+			"data":  api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[sagaView](), true, ""),
+		},
+		Required:             []string{"id", "event", "data"},
+		AdditionalProperties: false,
+	}
+	return map[string]*huma.Response{
+		"200": {
+			Description: "The stream. Between its events are comments, so that it is never silent for long.",
+			Content: map[string]*huma.MediaType{"text/event-stream": {
+				Schema: &huma.Schema{Type: huma.TypeArray, Items: event, Description: "The events, one after the other; `data` is JSON."},
+			}},
+		},
+		"204": {Description: "The saga has ended, and the caller has its last event. An EventSource does not connect again."},
+	}
+}
+
+type eventsInput struct {
+	ID          string `path:"id" doc:"The saga." example:"order-42"`
+	LastEventID string `header:"Last-Event-ID" maxLength:"1000" doc:"The id of the last event that the caller has. It is not sent again." example:"0Kc9bRkDVnhdWvyh"`
+}
+
+// followSaga streams what [server.getSaga] answers to who asks for news in a loop. No process remembers what it sent, so
+// any of them can go on where another one stopped.
+func (s *server) followSaga(ctx context.Context, in *eventsInput) (*huma.StreamResponse, error) {
+	c, id, err := findSaga(in.ID)
+	if err != nil {
+		return nil, err
+	}
+	look := func(ctx context.Context) (snapshot, error) {
+		ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+		defer cancel()
+		v, tag, err := s.tagged(ctx, c, id)
+		return snapshot{view: v, id: strings.Trim(tag, `"`)}, err
+	}
+	now, err := look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if now.id == in.LastEventID && now.ended() {
+		return &huma.StreamResponse{Body: func(answer huma.Context) { answer.SetStatus(http.StatusNoContent) }}, nil
+	}
+	return &huma.StreamResponse{Body: func(answer huma.Context) {
+		answer.SetHeader("Content-Type", "text/event-stream")
+		answer.SetHeader("Cache-Control", "no-store")
+		answer.SetHeader("X-Accel-Buffering", "no") // nginx would wait for more
+		answer.SetStatus(http.StatusOK)
+		if answer.Method() == http.MethodHead {
+			return
+		}
+		ctx, cancel := untilStop(answer.Context())
+		defer cancel()
+		_, w := humachi.Unwrap(answer)
+		st := stream{out: w, connection: http.NewResponseController(w), log: s.log.With("saga", in.ID, "request_id", requestID(ctx))}
+		if err := st.follow(ctx, in.LastEventID, now, look); err != nil && ctx.Err() == nil { // the caller is still there
+			st.log.WarnContext(ctx, "stream given up", "error", err)
+		}
+	}}, nil
+}
+
+// snapshot is a saga at one moment, under the ID of its event.
+type snapshot struct {
+	view *sagaView
+	id   string
+}
+
+func (n snapshot) ended() bool { return n.view.EndedAt != nil }
+
+// stream is an answer that goes on.
+type stream struct {
+	out        io.Writer
+	connection *http.ResponseController
+	log        *slog.Logger
+	// spoke is when something was sent last.
+	spoke time.Time
+}
+
+// follow sends the saga, which is now as given, whenever it is not what the caller has. It returns nil once the saga has
+// ended or ctx is done, and otherwise why it cannot go on.
+func (st *stream) follow(ctx context.Context, has string, now snapshot, look func(context.Context) (snapshot, error)) error {
+	// The request is read, and net/http would cancel it. Connections without deadlines are those of tests.
+	_ = st.connection.SetReadDeadline(time.Time{}) // see above
+	defer st.allowWrite()                          // for what net/http writes at the end
+	if err := st.send(fmt.Sprintf("retry: %d\n\n", reconnectAfter.Milliseconds())); err != nil {
+		return err
+	}
+	again := time.NewTicker(lookEvery)
+	defer again.Stop()
+	seen, blind := time.Now(), false
+	for {
+		if now.id != has {
+			if err := st.sendSaga(now); err != nil {
+				return err
+			}
+			has = now.id
+		}
+		if now.ended() {
+			return nil
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return nil
+		}
+		if time.Since(st.spoke) >= heartbeatEvery {
+			if err := st.send(": heartbeat\n\n"); err != nil {
+				return err
+			}
+		}
+		next, err := look(ctx)
+		switch {
+		case err == nil:
+			now, seen, blind = next, time.Now(), false
+		case ctx.Err() != nil:
+			return nil
+		case time.Since(seen) >= blindFor:
+			return err
+		case !blind:
+			st.log.WarnContext(ctx, "a stream waits until its saga can be looked at", "error", err)
+			blind = true
+		}
+	}
+}
+
+func (st *stream) sendSaga(n snapshot) error {
+	data, err := json.Marshal(n.view)
+	if err != nil {
+		return fmt.Errorf("encode event: %w", err)
+	}
+	name := eventSaga
+	if n.ended() {
+		name = eventEnded
+	}
+	return st.send(fmt.Sprintf("id: %s\nevent: %s\ndata: %s\n\n", n.id, name, data))
+}
+
+// send sends the text at once.
+func (st *stream) send(text string) error {
+	st.allowWrite()
+	if _, err := io.WriteString(st.out, text); err != nil {
+		return fmt.Errorf("send: %w", err)
+	}
+	st.spoke = time.Now()
+	if err := st.connection.Flush(); err != nil {
+		return fmt.Errorf("send: %w", err)
+	}
+	return nil
+}
+
+// allowWrite gives the caller time to read, whatever the server's limit of a whole answer.
+func (st *stream) allowWrite() {
+	_ = st.connection.SetWriteDeadline(time.Now().Add(eventTimeout)) // connections without deadlines are those of tests
+}
+
+// streams counts the streams that callers have open.
+type streams struct {
+	// most is how many one caller may have.
+	most int
+
+	mu   sync.Mutex
+	open map[string]int
+}
+
+// enter counts one more stream, unless the caller has the most already.
+func (s *streams) enter(caller string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open[caller] >= s.most {
+		return false
+	}
+	s.open[caller]++
+	return true
+}
+
+// leave ends what enter has counted.
+func (s *streams) leave(caller string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open[caller]--; s.open[caller] == 0 {
+		delete(s.open, caller)
+	}
+}
+
+// limitStreams refuses a stream to a caller who has too many.
+func (s *server) limitStreams(answer huma.Context, next func(huma.Context)) {
+	r, w := humachi.Unwrap(answer)
+	caller := callerOf(r)
+	if !s.streams.enter(caller) {
+		writeProblem(w, s.problem(r.Context(), &failure{
+			code:   codeTooManyStreams,
+			detail: fmt.Sprintf("You have %d streams open, which is the most. End one, or wait for the end of one.", s.streams.most),
+		}))
+		return
+	}
+	defer s.streams.leave(caller)
+	next(answer)
+}
+
+// callerOf is who sent the request, as far as limits are concerned.
+func callerOf(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+type stoppingKey struct{}
+
+// endStreamsOnStop lets the server's streams end when it is shut down, which would wait for them.
+func endStreamsOnStop(server *http.Server) {
+	stopping, stop := context.WithCancel(context.Background()) //nolint:forbidigo // the server's own life, which begins here
+	server.RegisterOnShutdown(stop)
+	server.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+		return context.WithValue(ctx, stoppingKey{}, stopping)
+	}
+}
+
+// untilStop is a request's context that ends also when its server is shut down.
+func untilStop(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stopping, ok := ctx.Value(stoppingKey{}).(context.Context)
+	if !ok { // a handler without a server of ours
+		return ctx, cancel
+	}
+	forget := context.AfterFunc(stopping, cancel)
+	return ctx, func() {
+		forget()
+		cancel()
+	}
+}

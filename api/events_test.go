@@ -1,0 +1,367 @@
+package api_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/stretchr/testify/require"
+	"github.com/tmaxmax/go-sse"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
+
+	"github.com/amends-dev/amends/api"
+	"github.com/amends-dev/amends/compensation"
+)
+
+const eventsOf42 = "/v1/sagas/order-" + orderID + "/events"
+
+// decodeEvents makes of a stream what the description says of it.
+func decodeEvents(r io.Reader, _ http.Header, _ *openapi3.SchemaRef, _ openapi3filter.EncodingFn) (any, error) {
+	events := []any{}
+	for e, err := range sse.Read(r, nil) {
+		var data any
+		if err == nil {
+			err = json.Unmarshal([]byte(e.Data), &data)
+		}
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, map[string]any{"id": e.LastEventID, "event": e.Type, "data": data})
+	}
+	return events, nil
+}
+
+// events are those of a stream.
+func (a answer) events(t *testing.T) []sse.Event {
+	t.Helper()
+	require.Equal(t, 200, a.status, a.body)
+	require.Equal(t, "text/event-stream", a.header.Get("Content-Type"))
+	var events []sse.Event
+	for e, err := range sse.Read(strings.NewReader(a.body), nil) {
+		require.NoError(t, err)
+		events = append(events, e)
+	}
+	return events
+}
+
+// park gives the saga another state, which is seen with the next look.
+func (f *fakeTemporal) park(id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sagas[id].info.SearchAttributes = attributes(compensation.Parked)
+}
+
+// fail lets everything fail with the error; nil for no more.
+func (f *fakeTemporal) fail(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.down = err
+}
+
+// after does something when that time has passed, and before anybody looks at the same time.
+func after(d time.Duration, do func()) {
+	go func() {
+		<-time.After(d - time.Millisecond)
+		do()
+	}()
+}
+
+func (b *bundle) endOrder() {
+	b.temporal.end("order-"+orderID, enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.Compensated, nil)
+}
+
+func TestFollow(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+	description(t) // outside the bubble: others use it, too
+
+	synctest.Test(t, func(t *testing.T) {
+		shown := []answer{b.get(t, "/v1/sagas/order-"+orderID)}
+		after(3*time.Second, func() {
+			b.temporal.park("order-" + orderID)
+			shown = append(shown, b.get(t, "/v1/sagas/order-"+orderID))
+		})
+		after(3*time.Minute, func() {
+			b.endOrder()
+			shown = append(shown, b.get(t, "/v1/sagas/order-"+orderID))
+		})
+		begin := time.Now()
+		a := b.get(t, eventsOf42)
+
+		require.InDelta(t, 3*time.Minute, time.Since(begin), float64(time.Second), "it ends with its saga")
+		require.Equal(t, "no-store", a.header.Get("Cache-Control"))
+		require.Equal(t, "no", a.header.Get("X-Accel-Buffering"))
+		events := a.events(t)
+		require.Len(t, events, 3)
+		for i, name := range []string{"saga", "saga", "ended"} {
+			require.Equal(t, name, events[i].Type)
+			require.Equal(t, shown[i].header.Get("ETag"), `"`+events[i].LastEventID+`"`)
+			require.JSONEq(t, shown[i].body, events[i].Data)
+		}
+	})
+}
+
+// Whoever comes back gets what there is, unless it is what they have.
+func TestFollowOn(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+	description(t) // outside the bubble: others use it, too
+
+	synctest.Test(t, func(t *testing.T) {
+		last := strings.Trim(b.get(t, "/v1/sagas/order-"+orderID).header.Get("ETag"), `"`)
+		after(3*time.Second, b.endOrder)
+		events := b.ask(t, http.MethodGet, eventsOf42, "", "Last-Event-ID", last).events(t)
+		require.Len(t, events, 1)
+		require.Equal(t, "ended", events[0].Type)
+
+		require.Equal(t, events, b.ask(t, http.MethodGet, eventsOf42, "", "Last-Event-ID", last).events(t))
+		require.Equal(t, events, b.ask(t, http.MethodGet, eventsOf42, "", "Last-Event-ID", `"; or something else`).events(t))
+
+		over := b.ask(t, http.MethodGet, eventsOf42, "", "Last-Event-ID", events[0].LastEventID)
+		require.Equal(t, 204, over.status)
+		require.Empty(t, over.body)
+	})
+}
+
+func TestFollowNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+
+	for _, unknown := range []string{"order-" + otherID, orderID, "recover-order-" + orderID} {
+		requireProblem(t, b.ask(t, http.MethodGet, "/v1/sagas/"+unknown+"/events", "", "Accept", "text/event-stream"), 404, "not_found")
+	}
+	b.temporal.fail(serviceerror.NewUnavailable("away"))
+	requireProblem(t, b.get(t, eventsOf42), 503, "temporal_unavailable")
+}
+
+// A caller that takes something else gets the stream all the same (RFC 9110, section 12.5.1), and one that asks for the
+// headers gets no stream.
+func TestFollowWithoutAskingForAStream(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+
+	head := b.ask(t, http.MethodHead, eventsOf42, "")
+	require.Equal(t, 200, head.status)
+	require.Equal(t, "text/event-stream", head.header.Get("Content-Type"))
+	require.Empty(t, head.body)
+
+	b.endOrder()
+	require.Len(t, b.ask(t, http.MethodGet, eventsOf42, "", "Accept", "application/json").events(t), 1)
+}
+
+// wire is a connection that notes what reaches the other side, when, and its deadlines.
+type wire struct {
+	header   http.Header
+	begin    time.Time
+	buffered strings.Builder
+	sent     []string
+	read     []time.Time
+	write    time.Time
+	// room is for how long each thing that was sent could have waited to be read.
+	room []time.Duration
+}
+
+func (w *wire) Header() http.Header { return w.header }
+
+func (w *wire) WriteHeader(int) {}
+
+func (w *wire) Write(p []byte) (int, error) {
+	w.room = append(w.room, time.Until(w.write))
+	return w.buffered.Write(p)
+}
+
+func (w *wire) Flush() {
+	line, _, _ := strings.Cut(w.buffered.String(), "\n")
+	if _, id, ok := strings.Cut(line, "id: "); ok && id != "" {
+		line = "saga"
+	}
+	w.sent = append(w.sent, fmt.Sprintf("%s %s", time.Since(w.begin).Round(time.Second), line))
+	w.buffered.Reset()
+}
+
+func (w *wire) SetReadDeadline(at time.Time) error {
+	w.read = append(w.read, at)
+	return nil
+}
+
+func (w *wire) SetWriteDeadline(at time.Time) error {
+	w.write = at
+	return nil
+}
+
+// stream follows order b4525638-64ca-8852-91fe-fdf9e706de90 until the stream ends, or ctx does.
+func (b *bundle) stream(ctx context.Context) *wire {
+	w := &wire{header: http.Header{}, begin: time.Now()}
+	b.handler.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, eventsOf42, nil))
+	return w
+}
+
+// A stream is never silent for long, and its caller has ten seconds to read what was sent.
+func TestHeartbeat(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+
+	synctest.Test(t, func(t *testing.T) {
+		after(39*time.Second, func() { b.temporal.park("order-" + orderID) })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		w := b.stream(ctx)
+
+		require.Equal(t, []string{"0s retry: 1000", "0s saga", "15s : heartbeat", "30s : heartbeat", "39s saga", "54s : heartbeat"}, w.sent)
+		require.Equal(t, []time.Time{{}}, w.read, "the server's limit of reading would end it")
+		for _, room := range w.room {
+			require.Equal(t, 10*time.Second, room)
+		}
+		require.Equal(t, 10*time.Second, time.Until(w.write), "for the end of the answer")
+		require.Equal(t, time.Minute, time.Since(w.begin), "it ends when its caller is gone")
+		require.NotContains(t, b.log.String(), "level=WARN")
+	})
+}
+
+// A stream outlives that Temporal is away, for a while.
+func TestFollowThroughAnOutage(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+
+	synctest.Test(t, func(t *testing.T) {
+		after(5*time.Second, func() { b.temporal.fail(serviceerror.NewUnavailable("away")) })
+		after(40*time.Second, func() {
+			b.temporal.fail(nil)
+			b.temporal.park("order-" + orderID)
+		})
+		after(41*time.Second, func() { b.temporal.fail(serviceerror.NewUnavailable("away again")) })
+		w := b.stream(t.Context())
+
+		require.Equal(t, []string{
+			"0s retry: 1000", "0s saga", "15s : heartbeat", "30s : heartbeat", "40s saga", "55s : heartbeat", "1m10s : heartbeat", "1m25s : heartbeat",
+			"1m40s : heartbeat",
+		}, w.sent)
+		require.InDelta(t, 101*time.Second, time.Since(w.begin), float64(2*time.Second), "its caller may find a process that can")
+		require.Equal(t, 2, strings.Count(b.log.String(), "a stream waits until its saga can be looked at"), b.log)
+		require.Equal(t, 1, strings.Count(b.log.String(), "stream given up"), b.log)
+	})
+}
+
+// One caller cannot take all the room there is, and gets back what it leaves.
+func TestTooManyStreams(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.handler = api.New(b.temporal, api.Options{Logger: b.logger(), StreamsPerCaller: 2})
+	b.started(t, "/v1/orders", exampleOrder)
+	description(t) // outside the bubble: others use it, too
+
+	synctest.Test(t, func(t *testing.T) {
+		var open sync.WaitGroup
+		for range 2 {
+			open.Go(func() { b.stream(t.Context()) })
+		}
+		synctest.Wait()
+		refused := b.get(t, eventsOf42)
+		requireProblem(t, refused, 429, "too_many_streams")
+		require.Equal(t, "5", refused.header.Get("Retry-After"))
+		somebodyElse := httptest.NewRequest(http.MethodGet, "/v1/sagas/order-"+otherID+"/events", nil)
+		somebodyElse.RemoteAddr = "192.0.2.2:1234"
+		requireProblem(t, b.do(t, somebodyElse), 404, "not_found")
+
+		b.endOrder()
+		open.Wait()
+		for range 3 { // what is refused takes no room
+			requireProblem(t, b.get(t, "/v1/sagas/order-"+otherID+"/events"), 404, "not_found")
+		}
+		require.Len(t, b.get(t, eventsOf42).events(t), 1)
+	})
+}
+
+func TestStreamsByDefault(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+
+	synctest.Test(t, func(t *testing.T) {
+		var open sync.WaitGroup
+		var refused atomic.Int64
+		for range 23 {
+			open.Go(func() {
+				if b.stream(t.Context()).header.Get("Retry-After") != "" {
+					refused.Add(1)
+				}
+			})
+		}
+		synctest.Wait()
+		require.EqualValues(t, 3, refused.Load())
+		b.endOrder()
+		open.Wait()
+	})
+}
+
+// stuckTemporal does not answer once it is stuck.
+type stuckTemporal struct {
+	*fakeTemporal
+	stuck chan struct{}
+	asked chan struct{}
+}
+
+func (s stuckTemporal) DescribeWorkflowExecution(ctx context.Context, id, run string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	select {
+	case <-s.stuck:
+		select {
+		case s.asked <- struct{}{}:
+		default:
+		}
+		<-ctx.Done()
+		return nil, ctx.Err()
+	default:
+		return s.fakeTemporal.DescribeWorkflowExecution(ctx, id, run)
+	}
+}
+
+// A server that is shut down does not wait for its streams, not even for one that waits for Temporal.
+func TestStreamsEndWithTheServer(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	temporal := stuckTemporal{b.temporal, make(chan struct{}), make(chan struct{}, 1)}
+	b.handler = api.New(temporal, api.Options{Logger: b.logger()})
+	b.started(t, "/v1/orders", exampleOrder)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	server := api.NewServer("", b.handler)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+listener.Addr().String()+eventsOf42, nil)
+	require.NoError(t, err)
+	stream, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	defer stream.Body.Close()
+	close(temporal.stuck)
+	<-temporal.asked
+	begin := time.Now()
+	require.NoError(t, server.Shutdown(t.Context()))
+
+	require.ErrorIs(t, <-served, http.ErrServerClosed)
+	require.Less(t, time.Since(begin), 3*time.Second, "a look may take five")
+	text, err := io.ReadAll(stream.Body)
+	require.NoError(t, err, "it ends as it should")
+	require.Contains(t, string(text), "event: saga\n")
+	require.NotContains(t, b.log.String(), "level=WARN")
+}
