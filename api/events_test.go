@@ -276,12 +276,15 @@ func TestTooManyStreams(t *testing.T) {
 			open.Go(func() { b.stream(t.Context()) })
 		}
 		synctest.Wait()
-		refused := b.get(t, eventsOf42)
+		from := func(address, path string) answer {
+			r := httptest.NewRequest(http.MethodGet, path, nil)
+			r.RemoteAddr = address
+			return b.do(t, r)
+		}
+		refused := from("192.0.2.1:4321", eventsOf42) // the same as above, over another connection
 		requireProblem(t, refused, 429, "too_many_streams")
 		require.Equal(t, "5", refused.header.Get("Retry-After"))
-		somebodyElse := httptest.NewRequest(http.MethodGet, "/v1/sagas/order-"+otherID+"/events", nil)
-		somebodyElse.RemoteAddr = "192.0.2.2:1234"
-		requireProblem(t, b.do(t, somebodyElse), 404, "not_found")
+		requireProblem(t, from("192.0.2.2:1234", "/v1/sagas/order-"+otherID+"/events"), 404, "not_found")
 
 		b.endOrder()
 		open.Wait()
