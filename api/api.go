@@ -96,6 +96,7 @@ func New(c client.Client, o Options) http.Handler {
 	s.routePlans(api)
 	s.routeHealth(api)
 	router.Get("/openapi.json", document(api))
+	s.routePage(router)
 	return router
 }
 

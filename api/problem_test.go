@@ -29,7 +29,7 @@ func TestRoutesThatAreNot(t *testing.T) {
 		{"GET", "/", 404, "not_found", ""},
 		{"GET", "/v1/order", 404, "not_found", ""},
 		{"GET", "/v1/orders/", 404, "not_found", ""},
-		{"GET", "/docs", 404, "not_found", ""},
+		{"GET", "/docs/", 404, "not_found", ""},
 		{"DELETE", "/v1/orders", 405, "method_not_allowed", "GET, HEAD, POST"},
 		{"PUT", "/v1/orders/" + orderID, 405, "method_not_allowed", "GET, HEAD"},
 		{"GET", "/v1/orders/" + orderID + "/cancel", 405, "method_not_allowed", "POST"},

@@ -15,7 +15,7 @@ Amends is ready.
 
 {{- if .API}}
 
-  API        {{.API}}    (described at {{.API}}/openapi.json)
+  API        {{.API}}    (described at {{.API}}/docs)
 {{- end}}
   Web UI     {{.WebUI}}
   Temporal   {{.Temporal}}
