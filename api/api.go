@@ -88,7 +88,7 @@ func New(c client.Client, o Options) http.Handler {
 	router.NotFound(s.notFound)
 	router.MethodNotAllowed(s.methodNotAllowed(router))
 
-	api := humachi.New(router.With(s.allowWait, s.readKey, s.readBody), config(o.Version))
+	api := humachi.New(router.With(s.checkQuery, s.allowWait, s.readKey, s.readBody), config(o.Version))
 	s.routeOrders(api)
 	s.routeReturns(api)
 	s.routeSagas(api)
@@ -157,7 +157,7 @@ func document(api huma.API) http.HandlerFunc {
 // register adds an operation. Its handler's errors become problems here, and nowhere else; codes are those that it may
 // answer besides the ones that any operation may.
 func register[I, O any](s *server, api huma.API, op huma.Operation, codes []Code, handle func(context.Context, *I) (*O, error)) {
-	codes = append(codes, codeInternal)
+	codes = append(codes, codeInternal, codeBadParameter)
 	if op.Method == http.MethodPost {
 		codes = append(codes, commandCodes...)
 		op.Parameters = append(op.Parameters, keyParameter())

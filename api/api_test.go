@@ -247,7 +247,9 @@ func TestServer(t *testing.T) {
 
 	require.Equal(t, 202, post("short", exampleOrder))
 	require.Equal(t, 413, post("short", strings.Repeat(" ", 3<<20)))
-	require.Equal(t, 431, post(strings.Repeat("x", 32<<10), exampleOrder))
+	require.Equal(t, 202, post(strings.Repeat("x", 15<<10), exampleOrder))
+	// net/http allows 4 KiB more than it is told.
+	require.Equal(t, 431, post(strings.Repeat("x", 20<<10), exampleOrder))
 
 	require.NoError(t, server.Shutdown(t.Context()))
 	require.ErrorIs(t, <-served, http.ErrServerClosed)

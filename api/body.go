@@ -13,18 +13,21 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
 // Limits of a request's body.
 const (
 	maxBody         = 1 << 20 // bytes
-	maxDepth        = 32      // arrays and objects in one another
+	maxDepth        = 64      // arrays and objects in one another
 	bodyReadTimeout = 10 * time.Second
 )
 
 // readBody takes the body in, within limits, and refuses one that is not strict JSON: of another media type, malformed,
-// with a name twice in one object, or with a number that is no int64. What passes means the same to every JSON reader.
+// with a name twice in one object, with a number that is no int64, or with text that is not Unicode or controls a terminal.
+// What passes means the same to every JSON reader.
 func (s *server) readBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost {
@@ -85,23 +88,37 @@ func checkJSON(body []byte) error {
 		}
 		return &failure{code: codeMalformed, detail: detail}
 	}
-	c := strictness{tokens: json.NewDecoder(bytes.NewReader(body))}
+	c := strictness{body: body, tokens: json.NewDecoder(bytes.NewReader(body))}
 	c.tokens.UseNumber()
 	return c.value("", 0)
 }
+
+// maxName is how long the name of a field may be.
+const maxName = 64
 
 // fieldName is what the names of this API's fields are made of.
 var fieldName = regexp.MustCompile(`^[A-Za-z0-9_]+$`)
 
 // strictness walks over well-formed JSON.
-type strictness struct{ tokens *json.Decoder }
+type strictness struct {
+	body   []byte
+	tokens *json.Decoder
+}
 
 func (c *strictness) value(at string, depth int) error {
+	start := c.tokens.InputOffset()
 	token, err := c.tokens.Token()
 	if err != nil {
 		return fmt.Errorf("read well-formed JSON: %w", err)
 	}
 	switch t := token.(type) {
+	case string:
+		if halfPair(c.body[start:c.tokens.InputOffset()]) {
+			return refuse(codeMalformed, at, "has half of a surrogate pair")
+		}
+		if strings.ContainsFunc(t, unicode.IsControl) {
+			return refuse(codeInvalid, at, "expected string to be free of control characters")
+		}
 	case json.Number:
 		if _, err := strconv.ParseInt(t.String(), 10, 64); err != nil {
 			return refuse(codeInvalid, at, "must be a whole number of at most 64 bits, without fraction or exponent")
@@ -133,6 +150,9 @@ func (c *strictness) object(at string, depth int) error {
 			return fmt.Errorf("read well-formed JSON: %w", err)
 		}
 		name, _ := token.(string)
+		if len(name) > maxName {
+			return refuse(codeMalformed, at, fmt.Sprintf("has a field with a name of more than %d characters", maxName))
+		}
 		field := at + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
 		if !fieldName.MatchString(name) {
 			return refuse(codeMalformed, field, "is not a field of this resource")
@@ -155,6 +175,36 @@ func (c *strictness) array(at string, depth int) error {
 		}
 	}
 	return nil
+}
+
+// halfPair tells whether a text, as well-formed JSON has it, has an escape like \ud800 without its other half. Go reads it
+// as U+FFFD; other readers refuse or keep it.
+func halfPair(raw []byte) bool {
+	for {
+		at := bytes.IndexByte(raw, '\\')
+		if at < 0 {
+			return false
+		}
+		if raw[at+1] != 'u' {
+			raw = raw[at+2:]
+			continue
+		}
+		half := escaped(raw[at:])
+		raw = raw[at+6:]
+		if !utf16.IsSurrogate(half) {
+			continue
+		}
+		if !bytes.HasPrefix(raw, []byte(`\u`)) || utf16.DecodeRune(half, escaped(raw)) == unicode.ReplacementChar {
+			return true
+		}
+		raw = raw[6:]
+	}
+}
+
+// escaped is the UTF-16 unit of an escape like \u00e4.
+func escaped(raw []byte) rune {
+	unit, _ := strconv.ParseUint(string(raw[2:6]), 16, 16) // four digits
+	return rune(unit)
 }
 
 // refuse is the failure of one field of a body.

@@ -102,7 +102,7 @@ func listQuery(c collection, state compensation.State) string {
 
 var errPageToken = &failure{
 	code:   codeBadParameter,
-	detail: "The query cannot be read.",
+	detail: "A parameter cannot be read.",
 	faults: []Fault{{Parameter: "page_token", Detail: "is not the next_page_token of a page of this list"}},
 }
 

@@ -7,11 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"net/url"
 	"regexp"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
@@ -77,6 +82,35 @@ func (s *server) recoverPanic(next http.Handler) http.Handler {
 			}
 			writeProblem(w, answer)
 		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// checkQuery refuses a query that readers would understand in different ways: one that is not well-formed, has a parameter
+// twice, or has one that is no text.
+func (s *server) checkQuery(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f := &failure{code: codeBadParameter, detail: "The query is not well-formed."}
+		query, err := url.ParseQuery(r.URL.RawQuery)
+		for _, name := range slices.Sorted(maps.Keys(query)) {
+			var detail string
+			switch value := query.Get(name); {
+			case len(query[name]) > 1:
+				detail = "is there twice"
+			case !utf8.ValidString(value):
+				detail = "is not UTF-8"
+			case strings.ContainsFunc(value, unicode.IsControl):
+				detail = "has control characters"
+			default:
+				continue
+			}
+			f.detail = "A parameter cannot be read."
+			f.faults = append(f.faults, Fault{Parameter: name, Detail: detail})
+		}
+		if err != nil || len(f.faults) > 0 {
+			writeProblem(w, s.problem(r.Context(), f))
+			return
+		}
 		next.ServeHTTP(w, r)
 	})
 }

@@ -36,7 +36,7 @@ func (s *server) routeOrders(api huma.API) {
 	register(s, api, huma.Operation{
 		OperationID: "list-orders", Method: http.MethodGet, Path: orders.path, Tags: tags,
 		Summary: "List orders", Description: listOrder,
-	}, []Code{codeBadParameter, codeUnavailable}, func(ctx context.Context, in *listInput) (*listOutput, error) {
+	}, []Code{codeUnavailable}, func(ctx context.Context, in *listInput) (*listOutput, error) {
 		return s.list(ctx, orders, in)
 	})
 	register(s, api, huma.Operation{

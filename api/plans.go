@@ -40,7 +40,7 @@ func (s *server) routePlans(api huma.API) {
 		Summary: "Show what sagas of a type do, also when a step is refused",
 		Description: "The steps with their limits and undos. With `fail_at`, also what is undone when that step is refused, in which order, " +
 			"and how long it takes at most. The same as `amends plan`. Durations are Go's, such as 5m0s.",
-	}, []Code{codeNotFound, codeBadParameter}, getPlan)
+	}, []Code{codeNotFound}, getPlan)
 }
 
 // collections are all that a saga may belong to.
@@ -156,7 +156,7 @@ func getPlan(_ context.Context, in *planInput) (*planOutput, error) {
 		f, err := c.plan.FailAt(in.FailAt)
 		if err != nil {
 			return nil, &failure{
-				code: codeBadParameter, detail: "The query cannot be read.", faults: []Fault{{Parameter: "fail_at", Detail: err.Error()}},
+				code: codeBadParameter, detail: "A parameter cannot be read.", faults: []Fault{{Parameter: "fail_at", Detail: err.Error()}},
 			}
 		}
 		if body.Diagram, err = c.plan.MermaidFailAt(in.FailAt); err != nil {

@@ -57,7 +57,7 @@ type kind struct {
 // problems is the closed list of what can go wrong.
 var problems = map[Code]kind{
 	codeMalformed:            {status: http.StatusBadRequest, title: "The body is not what this resource reads."},
-	codeBadParameter:         {status: http.StatusBadRequest, title: "A query parameter is wrong."},
+	codeBadParameter:         {status: http.StatusBadRequest, title: "A parameter is wrong."},
 	codeNotFound:             {status: http.StatusNotFound, title: "There is no such resource."},
 	codeMethodNotAllowed:     {status: http.StatusMethodNotAllowed, title: "The resource does not take this method."},
 	codeKeyRequired:          {status: http.StatusBadRequest, title: "There is no usable Idempotency-Key."},
@@ -114,7 +114,7 @@ type Problem struct {
 // Fault is something wrong at one place of a request.
 type Fault struct {
 	Pointer   string `json:"pointer,omitempty" doc:"A JSON pointer (RFC 6901) into the body; absent where the fault is not in one field of it." example:"/lines/0/quantity"`
-	Parameter string `json:"parameter,omitempty" doc:"The name of a query parameter."`
+	Parameter string `json:"parameter,omitempty" doc:"The name of a parameter, in the query, the path or a header."`
 	Detail    string `json:"detail" doc:"What is wrong."`
 }
 
@@ -136,6 +136,9 @@ func (p *Problem) GetHeaders() http.Header {
 // ContentType implements [huma.ContentTypeFilter].
 func (p *Problem) ContentType(string) string { return "application/problem+json" }
 
+// maxFaults is how many faults a problem lists at most: a large body may have very many.
+const maxFaults = 100
+
 // failure is an error that knows which problem it is. Its texts are for the caller; a cause is for the log.
 type failure struct {
 	code   Code
@@ -150,7 +153,7 @@ func newProblem(traceID string, f *failure) *Problem {
 	k := problems[f.code]
 	return &Problem{
 		Type: typeBase + string(f.code), Title: k.title, Status: k.status, Detail: f.detail, Code: f.code,
-		State: state(f.state), Errors: f.faults, TraceID: traceID, retryAfter: k.retryAfter,
+		State: state(f.state), Errors: f.faults[:min(len(f.faults), maxFaults)], TraceID: traceID, retryAfter: k.retryAfter,
 	}
 }
 

@@ -39,7 +39,7 @@ func (s *server) routeReturns(api huma.API) {
 	register(s, api, huma.Operation{
 		OperationID: "list-returns", Method: http.MethodGet, Path: returns.path, Tags: tags,
 		Summary: "List returns", Description: listOrder,
-	}, []Code{codeBadParameter, codeUnavailable}, func(ctx context.Context, in *listInput) (*listOutput, error) {
+	}, []Code{codeUnavailable}, func(ctx context.Context, in *listInput) (*listOutput, error) {
 		return s.list(ctx, returns, in)
 	})
 	register(s, api, huma.Operation{

@@ -43,8 +43,8 @@ func refusal(status int, message string, errs []error) *failure {
 			continue
 		}
 		d := detailer.ErrorDetail()
-		if name, isQuery := strings.CutPrefix(d.Location, "query."); isQuery {
-			f.code, f.detail = codeBadParameter, "The query cannot be read."
+		if place, name, _ := strings.Cut(d.Location, "."); place == "query" || place == "path" || place == "header" {
+			f.code, f.detail = codeBadParameter, "A parameter cannot be read."
 			f.faults = append(f.faults, Fault{Parameter: name, Detail: d.Message})
 			continue
 		}

@@ -118,7 +118,7 @@ func TestGetOrderThatWaits(t *testing.T) {
 		"events":   "/v1/sagas/order-" + orderID + "/events",
 		"cancel":   "/v1/orders/" + orderID + "/cancel",
 		"approval": "/v1/orders/" + orderID + "/approval",
-		"web_ui":   "http://127.0.0.1:8233/namespaces/default/workflows/order-b4525638-64ca-8852-91fe-fdf9e706de90/run-order-" + orderID + "/timeline",
+		"web_ui":   "http://127.0.0.1:8233/namespaces/default/workflows/order-" + orderID + "/run-order-" + orderID + "/timeline",
 	}, a.json(t, "links"))
 	require.Equal(t, "running", a.json(t, "state"))
 	require.Equal(t, "2026-05-04T10:00:00Z", a.json(t, "started_at"))
