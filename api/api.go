@@ -41,6 +41,8 @@ type Options struct {
 	EagerStart bool
 	// StreamsPerCaller is how many streams of events one caller may have open at this process. Default 20.
 	StreamsPerCaller int
+	// Origins are those of other sites whose scripts may use the API, such as https://console.example. Default: none.
+	Origins []string
 	// Logger gets a line for each request, and the causes of answers that say only "internal". Default [slog.Default].
 	Logger *slog.Logger
 	// Version is what the API calls itself in its description. Default "dev".
@@ -84,7 +86,11 @@ func New(c client.Client, o Options) http.Handler {
 	s := &server{temporal: c, options: o, log: o.Logger, streams: &streams{most: o.StreamsPerCaller, open: map[string]int{}}}
 
 	router := chi.NewRouter()
-	router.Use(s.identify, s.logRequest, s.recoverPanic, middleware.GetHead)
+	router.Use(s.identify, s.logRequest, secure)
+	if allow := crossOrigin(o.Origins); allow != nil {
+		router.Use(allow)
+	}
+	router.Use(s.recoverPanic, middleware.GetHead)
 	router.NotFound(s.notFound)
 	router.MethodNotAllowed(s.methodNotAllowed(router))
 

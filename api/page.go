@@ -46,7 +46,7 @@ func (s *server) pageFile(files embed.FS, name string) http.HandlerFunc {
 		h := w.Header()
 		var body io.Reader = bytes.NewReader(content)
 		if compressed {
-			h.Set("Vary", "Accept-Encoding")
+			h.Add("Vary", "Accept-Encoding")
 			if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 				h.Set("Content-Encoding", "gzip")
 			} else {

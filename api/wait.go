@@ -143,8 +143,12 @@ type showOutput[B any] struct {
 	Status            int
 	ETag              string `header:"ETag" doc:"Stands for the saga as it is now."`
 	PreferenceApplied string `header:"Preference-Applied" doc:"How long was waited at most."`
+	CacheControl      string `header:"Cache-Control" doc:"It may be kept, but has to be asked for with its ETag each time."`
 	Body              *B
 }
+
+// revalidate is the Cache-Control of what has an ETag.
+const revalidate = "private, no-cache"
 
 // notModified describes the answer to a caller who has what there is.
 func notModified() map[string]*huma.Response {
@@ -153,6 +157,7 @@ func notModified() map[string]*huma.Response {
 		Headers: map[string]*huma.Param{
 			"ETag":               {Description: "Stands for the saga as it is now.", Schema: &huma.Schema{Type: huma.TypeString}},
 			"Preference-Applied": {Description: "How long was waited at most.", Schema: &huma.Schema{Type: huma.TypeString}},
+			"Cache-Control":      {Description: "It may be kept, but has to be asked for with its ETag each time.", Schema: &huma.Schema{Type: huma.TypeString}},
 		},
 	}}
 }
@@ -177,9 +182,13 @@ func news[B any](ctx context.Context, in *showInput, look func(context.Context) 
 			return nil, err
 		}
 		if !matches(in.IfNoneMatch, tag) {
-			return &showOutput[B]{Status: http.StatusOK, ETag: tag, PreferenceApplied: appliedOf(in.Prefer), Body: body}, nil
+			return &showOutput[B]{
+				Status: http.StatusOK, ETag: tag, PreferenceApplied: appliedOf(in.Prefer), CacheControl: revalidate, Body: body,
+			}, nil
 		}
-		unchanged := &showOutput[B]{Status: http.StatusNotModified, ETag: tag, PreferenceApplied: appliedOf(in.Prefer)}
+		unchanged := &showOutput[B]{
+			Status: http.StatusNotModified, ETag: tag, PreferenceApplied: appliedOf(in.Prefer), CacheControl: revalidate,
+		}
 		if ended || in.wait() == 0 {
 			return unchanged, nil
 		}

@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/client"
@@ -28,6 +30,19 @@ type apiCommand struct {
 	OrderDeadline  time.Duration `help:"When an order that is not done turns back, or waits for an operator once its payment is captured; 0 is never. Leave room for --approval-within." default:"72h" env:"AMENDS_ORDER_DEADLINE"`
 	ReturnDeadline time.Duration `help:"The same of a return. Leave room for --goods-within." default:"720h" env:"AMENDS_RETURN_DEADLINE"`
 	CallerStreams  int           `help:"How many streams of events one caller may have open." name:"streams-per-caller" default:"20" env:"AMENDS_STREAMS_PER_CALLER"`
+	Origins        []string      `help:"Another site whose scripts may use the API, such as https://console.example; can be given more than once." name:"cors-origin" env:"AMENDS_CORS_ORIGINS"`
+}
+
+// Validate implements kong's interface. An origin that no browser sends would never match.
+func (c *apiCommand) Validate() error {
+	for _, origin := range c.Origins {
+		u, err := url.Parse(origin)
+		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || origin != u.Scheme+"://"+strings.ToLower(u.Host) ||
+			strings.Contains(u.Host, "*") {
+			return fmt.Errorf("--cors-origin %s: must be an origin as browsers send it, such as https://console.example", origin)
+		}
+	}
+	return nil
 }
 
 func (c *apiCommand) Run(p *process) error {
@@ -43,7 +58,7 @@ func (c *apiCommand) Run(p *process) error {
 func (c *apiCommand) server(p *process, temporal client.Client, options api.Options) *http.Server {
 	options.WebUI, options.ApprovalWithin, options.GoodsWithin = c.WebUI, c.ApprovalWithin, c.GoodsWithin
 	options.OrderDeadline, options.ReturnDeadline = c.OrderDeadline, c.ReturnDeadline
-	options.StreamsPerCaller = c.CallerStreams
+	options.StreamsPerCaller, options.Origins = c.CallerStreams, c.Origins
 	options.Logger, options.Version = p.logger, version()
 	return api.NewServer(c.Addr, api.New(temporal, options))
 }

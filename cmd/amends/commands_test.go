@@ -1,0 +1,33 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/amends-dev/amends/internal/commandline"
+)
+
+func TestOrigins(t *testing.T) {
+	t.Parallel()
+
+	parse := func(args ...string) (cli, error) {
+		var c cli
+		_, err := commandline.Parse(&c, "amends", description, args, &strings.Builder{}, &strings.Builder{})
+		return c, err
+	}
+	for _, command := range []string{"api", "serve"} {
+		_, err := parse(command)
+		require.NoError(t, err)
+		_, err = parse(command, "--cors-origin", "https://console.example", "--cors-origin=http://127.0.0.1:5173")
+		require.NoError(t, err)
+		for _, bad := range []string{"https://console.example/", "console.example", "*", "https://*.example", "null", "ftp://a", "https://Console.example"} {
+			_, err := parse(command, "--cors-origin", bad)
+			require.ErrorContains(t, err, "must be an origin as browsers send it", bad)
+		}
+	}
+	c, err := parse("api", "--cors-origin", "https://a.example", "--cors-origin", "https://b.example")
+	require.NoError(t, err)
+	require.Equal(t, []string{"https://a.example", "https://b.example"}, c.API.Origins)
+}
