@@ -11,8 +11,6 @@ import (
 	"net/http/pprof"
 	"time"
 
-	"go.temporal.io/api/enums/v1"
-
 	"github.com/amends-dev/amends/bench/internal/engine"
 	"github.com/amends-dev/amends/bench/internal/postgres"
 	"github.com/amends-dev/amends/bench/internal/process"
@@ -65,15 +63,12 @@ type temporalConfig struct {
 func temporalRole(logger *slog.Logger) process.Serve[temporalConfig] {
 	return func(ctx context.Context, c temporalConfig, ready func(any) error) (err error) {
 		server, err := devserver.Start(ctx, devserver.Options{
-			PostgresDSN:   c.DSN,
-			HistoryShards: c.HistoryShards,
-			DynamicConfig: []byte(c.DynamicConfig),
-			StockIndexes:  c.StockIndexes,
-			SearchAttributes: map[string]enums.IndexedValueType{
-				compensation.SearchAttributeState.GetName():       compensation.SearchAttributeState.GetValueType(),
-				compensation.SearchAttributeParkedSince.GetName(): compensation.SearchAttributeParkedSince.GetValueType(),
-			},
-			Logger: logger.With("role", roleTemporal),
+			PostgresDSN:      c.DSN,
+			HistoryShards:    c.HistoryShards,
+			DynamicConfig:    []byte(c.DynamicConfig),
+			StockIndexes:     c.StockIndexes,
+			SearchAttributes: devserver.SearchAttributes(compensation.SearchAttributes()),
+			Logger:           logger.With("role", roleTemporal),
 		})
 		if err != nil {
 			return err

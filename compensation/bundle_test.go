@@ -108,9 +108,12 @@ type run struct {
 	*testsuite.TestWorkflowEnvironment
 	desk *desk
 	trip trip
-	// states are what was written to the search attribute, in order.
-	states []string
-	cause  string
+	// states and steps are what was written to the search attributes, in order; a step is empty where none was. lastStep is
+	// what lists show of a saga that has ended.
+	states   []string
+	steps    []string
+	lastStep string
+	cause    string
 }
 
 func newRun(t *testing.T, script map[string][]error) *run {
@@ -124,8 +127,11 @@ func newRun(t *testing.T, script map[string][]error) *run {
 	r.RegisterActivityWithOptions(d.do, activity.RegisterOptions{Name: "do"})
 	r.RegisterActivityWithOptions(d.undo, activity.RegisterOptions{Name: "undo"})
 	r.OnUpsertTypedSearchAttributes(mock.Anything).Run(func(args mock.Arguments) {
-		state, _ := args.Get(0).(temporal.SearchAttributes).GetKeyword(compensation.SearchAttributeState)
+		attributes, _ := args.Get(0).(temporal.SearchAttributes)
+		state, _ := attributes.GetKeyword(compensation.SearchAttributeState)
 		r.states = append(r.states, state)
+		step, _ := attributes.GetKeyword(compensation.SearchAttributeStep)
+		r.steps = append(r.steps, step)
 	}).Return(nil).Maybe()
 	r.OnUpsertMemo(mock.Anything).Run(func(args mock.Arguments) {
 		r.cause, _ = args.Get(0).(map[string]any)[compensation.MemoCause].(string)
@@ -136,7 +142,9 @@ func newRun(t *testing.T, script map[string][]error) *run {
 // execute runs body as a saga and returns its error.
 func (r *run) execute(body func(workflow.Context) (string, error)) error {
 	r.ExecuteWorkflow(func(ctx workflow.Context) (string, error) {
-		return compensation.Run(ctx, r.trip.plan, body)
+		out, err := compensation.Run(ctx, r.trip.plan, body)
+		r.lastStep, _ = workflow.GetTypedSearchAttributes(ctx).GetKeyword(compensation.SearchAttributeStep)
+		return out, err
 	})
 	return r.GetWorkflowError()
 }

@@ -84,6 +84,7 @@ func TestCancelTurnsBack(t *testing.T) {
 			require.Less(t, r.Now().Sub(began), 2*time.Hour, "the wait ends with the cancel")
 			require.Equal(t, undone, r.ran())
 			require.Equal(t, []string{"compensated"}, r.states)
+			require.Equal(t, []string{""}, r.steps, "no step turned it back")
 			require.Equal(t, tt.cause, r.cause)
 		})
 	}

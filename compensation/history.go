@@ -3,6 +3,7 @@ package compensation
 import (
 	"context"
 	"fmt"
+	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
@@ -38,11 +39,7 @@ func ReadStatus(ctx context.Context, c client.Client, plan *Plan, workflowID str
 
 // StateOf is the state of a saga as lists of workflows show it.
 func StateOf(info *workflowpb.WorkflowExecutionInfo) State {
-	var attribute State
-	p := info.GetSearchAttributes().GetIndexedFields()[SearchAttributeState.GetName()]
-	if p != nil && converter.GetDefaultDataConverter().FromPayload(p, &attribute) != nil {
-		attribute = ""
-	}
+	attribute := State(text(info.GetSearchAttributes().GetIndexedFields()[SearchAttributeState.GetName()]))
 	switch info.GetStatus() {
 	case enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED:
 		return Completed
@@ -64,6 +61,22 @@ func StateOf(info *workflowpb.WorkflowExecutionInfo) State {
 // CauseOf is why a saga turned back, as lists of workflows show it; empty if it did not.
 func CauseOf(info *workflowpb.WorkflowExecutionInfo) string {
 	return text(info.GetMemo().GetFields()[MemoCause])
+}
+
+// StepOf is the step that a saga's state is about, as lists of workflows show it (see [SearchAttributeStep]); empty if
+// none is.
+func StepOf(info *workflowpb.WorkflowExecutionInfo) string {
+	return text(info.GetSearchAttributes().GetIndexedFields()[SearchAttributeStep.GetName()])
+}
+
+// ParkedSinceOf is since when a saga is parked, as lists of workflows show it; zero if it is not.
+func ParkedSinceOf(info *workflowpb.WorkflowExecutionInfo) time.Time {
+	var since time.Time
+	p := info.GetSearchAttributes().GetIndexedFields()[SearchAttributeParkedSince.GetName()]
+	if StateOf(info) != Parked || p == nil || converter.GetDefaultDataConverter().FromPayload(p, &since) != nil {
+		return time.Time{}
+	}
+	return since
 }
 
 // failureText is a recorded failure in words for people.

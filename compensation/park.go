@@ -228,6 +228,16 @@ func (s *saga) shown() State {
 	return s.state
 }
 
+// shownStep is the step that the saga's state is about; empty if none is.
+func (s *saga) shownStep() string {
+	for _, p := range s.parked {
+		if p.execution != nil {
+			return p.execution.key.Step
+		}
+	}
+	return s.turnedBackBy
+}
+
 // publish writes the saga's state to where lists and searches find it.
 func (s *saga) publish(ctx workflow.Context) {
 	s.show(ctx)
@@ -236,7 +246,7 @@ func (s *saga) publish(ctx workflow.Context) {
 		s.published = s.cause
 	}
 	s.unpublished = false
-	s.upsertState(ctx, SearchAttributeState.ValueSet(string(s.shown())))
+	s.upsertState(ctx)
 }
 
 // publishLater publishes the state when the saga waits for something that is not express. Most sagas that turn back come
@@ -276,7 +286,7 @@ func (s *saga) publishParked(ctx workflow.Context) {
 	if len(items) > 0 {
 		since = SearchAttributeParkedSince.ValueSet(items[0].Since)
 	}
-	s.upsertState(ctx, SearchAttributeState.ValueSet(string(s.shown())), since)
+	s.upsertState(ctx, since)
 }
 
 func (s *saga) upsertMemo(ctx workflow.Context, memo map[string]any) {
@@ -285,7 +295,17 @@ func (s *saga) upsertMemo(ctx workflow.Context, memo map[string]any) {
 	}
 }
 
+// upsertState writes the state, with the step that it is about and what else is to be written.
 func (s *saga) upsertState(ctx workflow.Context, updates ...temporal.SearchAttributeUpdate) {
+	updates = append(updates, SearchAttributeState.ValueSet(string(s.shown())))
+	step := s.shownStep()
+	switch {
+	case step != "":
+		updates = append(updates, SearchAttributeStep.ValueSet(step))
+	case s.publishedStep != "":
+		updates = append(updates, SearchAttributeStep.ValueUnset())
+	}
+	s.publishedStep = step
 	if err := workflow.UpsertTypedSearchAttributes(ctx, updates...); err != nil {
 		panic(fmt.Sprintf("compensation: saga %s: search attributes: %v", s.id, err))
 	}

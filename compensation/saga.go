@@ -1,6 +1,7 @@
 package compensation
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -67,10 +68,14 @@ type saga struct {
 	turned bool
 	// reversal is what turns the saga back; nil if nothing does.
 	reversal *reversal
-	cause    string
+	// cause is why the saga turned back, for people, and turnedBackBy the step because of which it did; empty if none is.
+	cause        string
+	turnedBackBy string
 	// published is the cause that lists show, and unpublished tells that they do not show the state yet.
 	published   string
 	unpublished bool
+	// publishedStep is the step that lists show.
+	publishedStep string
 	// recordFirst makes the next undo an ordinary activity (see [saga.certain]).
 	recordFirst bool
 	// exceptions is set when an undo was skipped.
@@ -270,6 +275,10 @@ func (s *saga) turnBack(ctx workflow.Context, cause error) (again bool, _ error)
 		cause = s.reversal.err
 		s.cause = s.reversal.sentence()
 	}
+	var failed *StepError
+	if errors.As(cause, &failed) {
+		s.turnedBackBy = failed.Key.Step
+	}
 	s.stop()
 	s.publishLater(ctx)
 	s.await(ctx)
@@ -301,7 +310,7 @@ func (s *saga) turnBack(ctx workflow.Context, cause error) (again bool, _ error)
 func (s *saga) goForward(ctx workflow.Context) {
 	s.forward = true
 	s.reversal = nil // it came too late
-	s.state, s.cause = Running, ""
+	s.state, s.cause, s.turnedBackBy = Running, "", ""
 	if !s.unpublished {
 		s.publish(ctx)
 	}

@@ -2,6 +2,7 @@ package compensation_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -84,6 +85,7 @@ func TestSagaTurnsBack(t *testing.T) {
 			err := r.execute(r.trip.book)
 			require.Equal(t, tt.want, r.ran())
 			require.Equal(t, []string{"compensated"}, r.states)
+			require.Equal(t, strings.Fields(tt.cause)[:1], r.steps)
 			require.Equal(t, tt.cause, r.cause)
 
 			require.Equal(t, tt.cause, requireType(t, err, tt.failureType).Message())
@@ -234,4 +236,42 @@ func TestUnknownStepThatBodyIgnoresIsUndone(t *testing.T) {
 	ran := r.ran()
 	require.Equal(t, key("undo BookHotel"), ran[len(ran)-1])
 	require.NotContains(t, ran, key("undo BookFlight"))
+}
+
+// Lists show the step at which a saga waits, and when it waits no more, the one that turned it back.
+func TestStepThatWaits(t *testing.T) {
+	t.Parallel()
+
+	for name, tt := range map[string]struct {
+		script map[string][]error
+		states []string
+		steps  []string
+		last   string
+	}{
+		"an undo": {
+			script: map[string][]error{key("BookCar"): {errRefused}, key("undo BookHotel"): {errIrreversible}},
+			states: []string{"parked", "compensating", "compensated_with_exceptions"},
+			steps:  []string{"BookHotel", "BookCar", "BookCar"},
+			last:   "BookCar",
+		},
+		"a step after the pivot": {
+			script: map[string][]error{key("SendMail"): {errRefused}},
+			states: []string{"parked", "running"},
+			steps:  []string{"SendMail", ""},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			r := newRun(t, tt.script)
+			r.RegisterDelayedCallback(func() {
+				r.UpdateWorkflow(compensation.UpdateSkip, "", &answerTo{}, compensation.Act{By: "grace", Reason: "because"})
+			}, time.Hour)
+			err := r.execute(r.trip.book)
+			require.Equal(t, tt.last != "", err != nil)
+			require.Equal(t, tt.states, r.states)
+			require.Equal(t, tt.steps, r.steps)
+			require.Equal(t, tt.last, r.lastStep)
+		})
+	}
 }

@@ -30,6 +30,17 @@ var SearchAttributeState = temporal.NewSearchAttributeKeyKeyword("SagaState")
 // operator. No other saga has it.
 var SearchAttributeParkedSince = temporal.NewSearchAttributeKeyTime("ParkedSince")
 
+// SearchAttributeStep is the search attribute, of type Keyword, that names the step at which a parked saga waits, the one
+// that waits longest if there are several; of another saga that turned back, the step because of which it did. A saga that
+// was canceled, or whose own code turned it back, has none.
+var SearchAttributeStep = temporal.NewSearchAttributeKeyKeyword("SagaStep")
+
+// SearchAttributes are what sagas write. A namespace that lacks one of them fails the workflow tasks of sagas that turn
+// back or park.
+func SearchAttributes() []temporal.SearchAttributeKey {
+	return []temporal.SearchAttributeKey{SearchAttributeState, SearchAttributeParkedSince, SearchAttributeStep}
+}
+
 // CancelRequest asks a saga to turn back.
 type CancelRequest struct {
 	// By is who asks.

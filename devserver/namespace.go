@@ -9,11 +9,21 @@ import (
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/server/common/config"
 	sqliteschema "go.temporal.io/server/schema/sqlite"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
+
+// SearchAttributes are the keys as Options takes them.
+func SearchAttributes(keys []temporal.SearchAttributeKey) map[string]enums.IndexedValueType {
+	attributes := make(map[string]enums.IndexedValueType, len(keys))
+	for _, k := range keys {
+		attributes[k.GetName()] = k.GetValueType()
+	}
+	return attributes
+}
 
 // createNamespace writes the namespace into the database when it is not there.
 // Through the API it would take the running server seconds to notice it. The

@@ -9,13 +9,11 @@ import (
 	"sync"
 	"time"
 
-	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/temporal"
 	sdkworker "go.temporal.io/sdk/worker"
 
 	"github.com/amends-dev/amends/activities"
-	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/internal/connect"
 	"github.com/amends-dev/amends/workflows"
 )
 
@@ -94,7 +92,7 @@ func New(c client.Client, o Options) (*Worker, error) {
 
 // Start checks that the namespace has what the sagas need, and begins to poll. It does not wait for work.
 func (w *Worker) Start(ctx context.Context) error {
-	if err := checkSearchAttributes(ctx, w.client.OperatorService(), w.namespace); err != nil {
+	if err := connect.CheckSearchAttributes(ctx, w.client, w.namespace, workflows.SearchAttributes()); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
 	if err := w.worker.Start(); err != nil {
@@ -132,25 +130,3 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // Failed gets the error with which the SDK gives up polling, if it ever does. Run takes it by itself.
 func (w *Worker) Failed() <-chan error { return w.failed }
-
-// searchAttributes are what the sagas write.
-var searchAttributes = []temporal.SearchAttributeKey{compensation.SearchAttributeState, compensation.SearchAttributeParkedSince}
-
-// checkSearchAttributes finds out at once what would otherwise fail every saga that turns back or parks.
-func checkSearchAttributes(ctx context.Context, operator operatorservice.OperatorServiceClient, namespace string) error {
-	r, err := operator.ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
-	if err != nil {
-		return fmt.Errorf("list search attributes of namespace %s: %w", namespace, err)
-	}
-	for _, attribute := range searchAttributes {
-		name, want := attribute.GetName(), attribute.GetValueType()
-		switch got, ok := r.GetCustomAttributes()[name]; {
-		case !ok:
-			return fmt.Errorf("namespace %s has no search attribute %s: make it with "+
-				"`temporal operator search-attribute create --namespace %s --name %s --type %s`", namespace, name, namespace, name, want)
-		case got != want:
-			return fmt.Errorf("search attribute %s is of type %s, not %s", name, got, want)
-		}
-	}
-	return nil
-}

@@ -3,6 +3,9 @@ package workflows
 import (
 	"time"
 
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/amends-dev/amends/compensation"
 	"github.com/amends-dev/amends/internal/order"
 )
 
@@ -31,6 +34,18 @@ const (
 	// MemoFingerprint is the memo field with a hash of the request that started the saga.
 	MemoFingerprint = "Fingerprint"
 )
+
+// SearchAttributeCustomer is the search attribute, of type Keyword, that names the customer whom a saga is about. Whoever
+// starts the saga sets it.
+//
+// An ID stands in it as it is. [order.ParseCustomerID] has only let letters, digits and -_. pass, and has to: Temporal's SQL
+// stores do not find a value with a quote at its end, a double quote or a backslash, and fail on a question mark.
+var SearchAttributeCustomer = temporal.NewSearchAttributeKeyKeyword("SagaCustomer")
+
+// SearchAttributes are those that a namespace must have for the sagas.
+func SearchAttributes() []temporal.SearchAttributeKey {
+	return append(compensation.SearchAttributes(), SearchAttributeCustomer)
+}
 
 // Failure types of the sagas' own decisions.
 const (

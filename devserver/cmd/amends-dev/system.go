@@ -15,16 +15,15 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 	sdklog "go.temporal.io/sdk/log"
 
 	"github.com/amends-dev/amends/api"
-	"github.com/amends-dev/amends/compensation"
 	"github.com/amends-dev/amends/devserver"
 	"github.com/amends-dev/amends/internal/connect"
 	"github.com/amends-dev/amends/internal/services"
 	"github.com/amends-dev/amends/worker"
+	"github.com/amends-dev/amends/workflows"
 )
 
 // How long stopping may take: everything together, and those parts that could use
@@ -144,17 +143,14 @@ func (s *system) stop(ctx context.Context) error {
 
 func (s *system) startTemporal(ctx context.Context) error {
 	server, err := devserver.Start(ctx, devserver.Options{
-		DataDir:      s.flags.Data,
-		Ephemeral:    s.flags.Ephemeral,
-		PostgresDSN:  s.flags.Postgres,
-		TemporalPort: s.flags.TemporalPort,
-		UIPort:       s.flags.UIPort,
-		SearchAttributes: map[string]enums.IndexedValueType{
-			compensation.SearchAttributeState.GetName():       compensation.SearchAttributeState.GetValueType(),
-			compensation.SearchAttributeParkedSince.GetName(): compensation.SearchAttributeParkedSince.GetValueType(),
-		},
-		Logger:   s.logger.With("part", "temporal"),
-		LogLevel: temporalLevel(s.flags.LogLevel),
+		DataDir:          s.flags.Data,
+		Ephemeral:        s.flags.Ephemeral,
+		PostgresDSN:      s.flags.Postgres,
+		TemporalPort:     s.flags.TemporalPort,
+		UIPort:           s.flags.UIPort,
+		SearchAttributes: devserver.SearchAttributes(workflows.SearchAttributes()),
+		Logger:           s.logger.With("part", "temporal"),
+		LogLevel:         temporalLevel(s.flags.LogLevel),
 	})
 	if err != nil {
 		return err
