@@ -144,10 +144,18 @@ func config(version string) huma.Config {
 
 // document serves the API's description.
 func document(api huma.API) http.HandlerFunc {
+	// What describes a pattern is not a keyword of JSON Schema; huma has taken it into its messages by now.
 	for _, schema := range api.OpenAPI().Components.Schemas.Map() {
 		for _, field := range schema.Properties {
-			// Not a keyword of JSON Schema; huma has taken it into its messages by now.
 			field.PatternDescription = ""
+		}
+	}
+	for _, path := range api.OpenAPI().Paths {
+		if path.Get == nil {
+			continue
+		}
+		for _, param := range path.Get.Parameters {
+			param.Schema.PatternDescription = ""
 		}
 	}
 	text, err := api.OpenAPI().MarshalJSON()

@@ -12,6 +12,7 @@ import (
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/serviceerror"
 	taskqueuepb "go.temporal.io/api/taskqueue/v1"
 	updatepb "go.temporal.io/api/update/v1"
@@ -20,10 +21,12 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/workflows"
 )
 
 // fakeTemporal is Temporal as the API sees it: it keeps what was started, and answers as a test tells it to.
@@ -44,6 +47,8 @@ type fakeTemporal struct {
 	// listed are the requests for lists; pages are the answers.
 	listed []*workflowservice.ListWorkflowExecutionsRequest
 	pages  []*workflowservice.ListWorkflowExecutionsResponse
+	// lacking is a search attribute that the namespace does not have.
+	lacking string
 }
 
 type saga struct {
@@ -98,6 +103,10 @@ func (f *fakeTemporal) ExecuteWorkflow(_ context.Context, o client.StartWorkflow
 	if _, ok := f.sagas[o.ID]; ok {
 		return nil, serviceerror.NewWorkflowExecutionAlreadyStarted("started", "request", "run-"+o.ID)
 	}
+	attributes := map[string]any{}
+	for key, value := range o.TypedSearchAttributes.GetUntypedValues() {
+		attributes[key.GetName()] = value
+	}
 	f.sagas[o.ID] = &saga{
 		options: o, kind: kind, input: args[0],
 		info: &workflowpb.WorkflowExecutionInfo{
@@ -106,7 +115,7 @@ func (f *fakeTemporal) ExecuteWorkflow(_ context.Context, o client.StartWorkflow
 			Status:           enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING,
 			StartTime:        timestamppb.New(startTime),
 			Memo:             &commonpb.Memo{Fields: payloads(o.Memo)},
-			SearchAttributes: attributes(compensation.Running),
+			SearchAttributes: &commonpb.SearchAttributes{IndexedFields: payloads(attributes)},
 		},
 	}
 	return fakeRun{id: o.ID}, nil
@@ -296,6 +305,32 @@ func (f *fakeTemporal) DescribeTaskQueue(
 	r := &workflowservice.DescribeTaskQueueResponse{}
 	for _, seen := range f.pollers[kind] {
 		r.Pollers = append(r.Pollers, &taskqueuepb.PollerInfo{LastAccessTime: timestamppb.New(seen)})
+	}
+	return r, nil
+}
+
+func (f *fakeTemporal) OperatorService() operatorservice.OperatorServiceClient {
+	return fakeOperator{temporal: f}
+}
+
+type fakeOperator struct {
+	operatorservice.OperatorServiceClient
+	temporal *fakeTemporal
+}
+
+func (o fakeOperator) ListSearchAttributes(
+	context.Context, *operatorservice.ListSearchAttributesRequest, ...grpc.CallOption,
+) (*operatorservice.ListSearchAttributesResponse, error) {
+	o.temporal.mu.Lock()
+	defer o.temporal.mu.Unlock()
+	if o.temporal.down != nil {
+		return nil, o.temporal.down
+	}
+	r := &operatorservice.ListSearchAttributesResponse{CustomAttributes: map[string]enumspb.IndexedValueType{}}
+	for _, key := range workflows.SearchAttributes() {
+		if key.GetName() != o.temporal.lacking {
+			r.CustomAttributes[key.GetName()] = key.GetValueType()
+		}
 	}
 	return r, nil
 }

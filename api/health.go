@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	enumspb "go.temporal.io/api/enums/v1"
 
+	"github.com/amends-dev/amends/internal/connect"
 	"github.com/amends-dev/amends/workflows"
 )
 
@@ -33,7 +34,7 @@ func (s *server) routeHealth(api huma.API) {
 	register(s, api, huma.Operation{
 		OperationID: "readyz", Method: http.MethodGet, Path: "/readyz", Tags: tags,
 		Summary: "Say whether sagas can be started and worked on",
-	}, []Code{codeNoWorker, codeUnavailable}, s.ready)
+	}, []Code{codeNoWorker, codeNamespaceIncomplete, codeUnavailable}, s.ready)
 }
 
 type healthOutput struct {
@@ -61,11 +62,14 @@ const (
 	pollerLife = 90 * time.Second
 )
 
-// ready looks for Temporal, and for workers that poll for the sagas and for their activities. A worker that was killed
+// ready looks for Temporal, for the search attributes that a start sets, and for workers that poll for the sagas and for their activities. A worker that was killed
 // counts for pollerLife more.
 func (s *server) ready(ctx context.Context, _ *struct{}) (*readyOutput, error) {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
+	if err := connect.CheckSearchAttributes(ctx, s.temporal, s.options.Namespace, workflows.SearchAttributes()); err != nil {
+		return nil, err
+	}
 	out := &readyOutput{}
 	for _, kind := range []enumspb.TaskQueueType{enumspb.TASK_QUEUE_TYPE_ACTIVITY, enumspb.TASK_QUEUE_TYPE_WORKFLOW} {
 		queue, err := s.temporal.DescribeTaskQueue(ctx, workflows.TaskQueue, kind)

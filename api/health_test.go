@@ -18,6 +18,17 @@ func TestHealth(t *testing.T) {
 	require.JSONEq(t, `{"version":"dev"}`, a.body)
 }
 
+func TestNotReadyForTheNamespace(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.temporal.lacking = "SagaCustomer"
+
+	a := b.get(t, "/readyz")
+
+	requireProblem(t, a, 503, "namespace_incomplete")
+	require.Contains(t, a.json(t, "detail"), "search-attribute create --namespace default --name SagaCustomer --type Keyword")
+}
+
 func TestReady(t *testing.T) {
 	t.Parallel()
 	now := time.Now()

@@ -136,7 +136,8 @@ func (s *server) placeOrder(ctx context.Context, in *placeOrderInput) (*startedO
 		input: workflows.PlaceOrderInput{
 			Order: o, ApprovalWithin: s.options.ApprovalWithin, Deadline: s.options.OrderDeadline, Revision: workflows.Revision,
 		},
-		summary: fmt.Sprintf("%s for customer %s, in %s", count(len(o.Lines), "article"), compensation.EscapeMarkdown(o.Customer.ID), o.Currency),
+		customer: o.Customer.ID,
+		summary:  fmt.Sprintf("%s for customer %s, in %s", count(len(o.Lines), "article"), compensation.EscapeMarkdown(o.Customer.ID), o.Currency),
 	})
 	if err != nil {
 		return nil, err

@@ -66,6 +66,9 @@ func TestPlaceOrder(t *testing.T) {
 	state, ok := started.options.TypedSearchAttributes.GetKeyword(compensation.SearchAttributeState)
 	require.True(t, ok)
 	require.Equal(t, "running", state)
+	customer, ok := started.options.TypedSearchAttributes.GetKeyword(workflows.SearchAttributeCustomer)
+	require.True(t, ok)
+	require.Equal(t, "c_1001", customer)
 }
 
 func TestStartAsTheOptionsSay(t *testing.T) {

@@ -155,9 +155,7 @@ func getPlan(_ context.Context, in *planInput) (*planOutput, error) {
 	if in.FailAt != "" {
 		f, err := c.plan.FailAt(in.FailAt)
 		if err != nil {
-			return nil, &failure{
-				code: codeBadParameter, detail: "A parameter cannot be read.", faults: []Fault{{Parameter: "fail_at", Detail: err.Error()}},
-			}
+			return nil, badQuery(Fault{Parameter: "fail_at", Detail: err.Error()})
 		}
 		if body.Diagram, err = c.plan.MermaidFailAt(in.FailAt); err != nil {
 			return nil, err

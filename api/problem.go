@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/api/serviceerror"
 
 	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/internal/connect"
 	"github.com/amends-dev/amends/internal/order"
 )
 
@@ -42,6 +43,7 @@ const (
 	codePreconditionRequired Code = "precondition_required"
 	codeTooManyStreams       Code = "too_many_streams"
 	codeInternal             Code = "internal"
+	codeNamespaceIncomplete  Code = "namespace_incomplete"
 	codeNoWorker             Code = "no_worker"
 	codeUnavailable          Code = "temporal_unavailable"
 )
@@ -77,6 +79,7 @@ var problems = map[Code]kind{
 	codePreconditionRequired: {status: http.StatusPreconditionRequired, title: "If-Match is missing."},
 	codeTooManyStreams:       {status: http.StatusTooManyRequests, title: "Too many streams are open.", retryAfter: 5},
 	codeInternal:             {status: http.StatusInternalServerError, title: "Something went wrong here."},
+	codeNamespaceIncomplete:  {status: http.StatusServiceUnavailable, title: "The namespace lacks search attributes.", retryAfter: 5},
 	codeNoWorker:             {status: http.StatusServiceUnavailable, title: "No worker answers.", retryAfter: 5},
 	codeUnavailable:          {status: http.StatusServiceUnavailable, title: "Temporal is not available.", retryAfter: 5},
 }
@@ -181,6 +184,7 @@ func failureOf(err error) *failure {
 		canceled    *serviceerror.Canceled
 		exhausted   *serviceerror.ResourceExhausted
 		notReady    *serviceerror.WorkflowNotReady
+		incomplete  *connect.IncompleteError
 	)
 	switch {
 	case errors.As(err, &own):
@@ -191,6 +195,8 @@ func failureOf(err error) *failure {
 			faults[i] = Fault{Pointer: f.Pointer, Detail: f.Detail}
 		}
 		return &failure{code: codeInvalid, detail: "Some fields cannot be as they are.", faults: faults}
+	case errors.As(err, &incomplete):
+		return &failure{code: codeNamespaceIncomplete, detail: "No saga can be started: " + incomplete.Error() + "."}
 	case errors.As(err, &notFound):
 		return &failure{code: codeNotFound, detail: "Nothing has this ID."}
 	case errors.As(err, &unavailable), errors.As(err, &deadline), errors.As(err, &canceled), errors.As(err, &exhausted),

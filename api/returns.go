@@ -10,6 +10,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
 
 	"github.com/amends-dev/amends/compensation"
 	"github.com/amends-dev/amends/internal/order"
@@ -80,7 +81,8 @@ func (s *server) returnOrder(ctx context.Context, in *returnOrderInput) (*starte
 	if err := r.Validate(); err != nil {
 		return nil, err
 	}
-	if err := s.checkReturnable(ctx, in.Body.OrderID); err != nil {
+	returned, err := s.returnable(ctx, in.Body.OrderID)
+	if err != nil {
 		return nil, err
 	}
 	what := "everything"
@@ -93,7 +95,8 @@ func (s *server) returnOrder(ctx context.Context, in *returnOrderInput) (*starte
 		input: workflows.ReturnOrderInput{
 			Return: r, GoodsWithin: s.options.GoodsWithin, Deadline: s.options.ReturnDeadline, Revision: workflows.Revision,
 		},
-		summary: fmt.Sprintf("Return of order %s: %s", compensation.EscapeMarkdown(in.Body.OrderID), what),
+		customer: customerOf(returned),
+		summary:  fmt.Sprintf("Return of order %s: %s", compensation.EscapeMarkdown(in.Body.OrderID), what),
 	})
 	if err != nil {
 		return nil, err
@@ -101,27 +104,27 @@ func (s *server) returnOrder(ctx context.Context, in *returnOrderInput) (*starte
 	return s.started(ctx, returns, t, in.Prefer, func(ctx context.Context, id string) (any, error) { return s.returned(ctx, id) })
 }
 
-// checkReturnable refuses a return of an order that is not completed.
-func (s *server) checkReturnable(ctx context.Context, orderID string) error {
+// returnable is the saga of the order, which is refused if it is not completed.
+func (s *server) returnable(ctx context.Context, orderID string) (*workflowpb.WorkflowExecutionInfo, error) {
 	info, err := s.describe(ctx, orders, orderID)
 	var notFound *serviceerror.NotFound
 	if errors.As(err, &notFound) {
-		return &failure{
+		return nil, &failure{
 			code: codeUnknownOrder, detail: "Only what was ordered can be returned.",
 			faults: []Fault{{Pointer: "/order_id", Detail: "no order has this ID"}},
 		}
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if state := compensation.StateOf(info); state != compensation.Completed {
-		return &failure{
+		return nil, &failure{
 			code: codeOrderNotCompleted, state: state,
 			detail: "Only a completed order can be returned; one that still runs can be canceled until its payment is captured.",
 			faults: []Fault{{Pointer: "/order_id", Detail: "this order is " + string(state)}},
 		}
 	}
-	return nil
+	return info, nil
 }
 
 type returnView view[workflows.RefundReceipt]

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
@@ -57,6 +58,8 @@ type start struct {
 	// request is what the caller asked for: the same key with an equal request is the same saga.
 	request any
 	input   any
+	// customer is the ID of the customer whom it is about; empty if it is not known.
+	customer string
 	// summary is one line of Markdown for the Web UI.
 	summary string
 }
@@ -80,6 +83,10 @@ func (s *server) start(ctx context.Context, c collection, st start) (taken, erro
 		return taken{}, err
 	}
 	defer leave()
+	attributes := []temporal.SearchAttributeUpdate{compensation.SearchAttributeState.ValueSet(string(compensation.Running))}
+	if st.customer != "" {
+		attributes = append(attributes, workflows.SearchAttributeCustomer.ValueSet(st.customer))
+	}
 	run, err := s.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID:        c.workflowID(st.id),
 		TaskQueue: workflows.TaskQueue,
@@ -87,7 +94,7 @@ func (s *server) start(ctx context.Context, c collection, st start) (taken, erro
 		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		TypedSearchAttributes:                    temporal.NewSearchAttributes(compensation.SearchAttributeState.ValueSet(string(compensation.Running))),
+		TypedSearchAttributes:                    temporal.NewSearchAttributes(attributes...),
 		Memo:                                     map[string]any{workflows.MemoFingerprint: fingerprint},
 		StaticSummary:                            st.summary,
 		EnableEagerStart:                         s.options.EagerStart,
@@ -318,10 +325,14 @@ func notAwaited(at compensation.State) *failure {
 
 // memo is a text in a saga's memo, "" if it is not there.
 func memo(info *workflowpb.WorkflowExecutionInfo, field string) string {
-	payload := info.GetMemo().GetFields()[field]
-	var text string
-	if payload == nil || converter.GetDefaultDataConverter().FromPayload(payload, &text) != nil {
+	return text(info.GetMemo().GetFields()[field])
+}
+
+// text is a payload that holds a string; "" if it holds none.
+func text(p *commonpb.Payload) string {
+	var t string
+	if p == nil || converter.GetDefaultDataConverter().FromPayload(p, &t) != nil {
 		return ""
 	}
-	return text
+	return t
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,6 +18,12 @@ const sagasPath = "/v1/sagas"
 
 func (s *server) routeSagas(api huma.API) {
 	tags := []string{"sagas"}
+	register(s, api, huma.Operation{
+		OperationID: "list-sagas", Method: http.MethodGet, Path: sagasPath, Tags: tags,
+		Summary: "List sagas",
+		Description: listOrder + " With sort=parked_since, parked sagas come in the order of since when they wait, as long as fewer than " +
+			strconv.Itoa(maxSorted) + " match.",
+	}, []Code{codeBadParameter, codeUnavailable}, s.listSagas)
 	register(s, api, huma.Operation{
 		OperationID: "get-saga", Method: http.MethodGet, Path: sagasPath + "/{id}", Tags: tags,
 		Summary: "Show a saga, step by step", Description: "As its order or return shows it. Its ETag is what operators' acts need.",
@@ -42,6 +49,20 @@ func (s *server) routeSagas(api huma.API) {
 	register(s, api, act("mark-step-done", "/steps/{step}/mark-done", "Go on because a parked step, or its undo, was done by hand", ""), codes, s.markStepDone)
 	register(s, api, act("extend-deadline", "/extend-deadline", "Give a saga more time",
 		"For a saga that has a deadline and did not turn back; one that its deadline has parked goes on."), codes, s.extendDeadline)
+}
+
+// sagasInput asks for a page of the sagas that match.
+type sagasInput struct {
+	Filter
+	Paging
+	Sort string `query:"sort" enum:"parked_since" doc:"parked_since: those that wait longest first, with state=parked. Default: newest first."`
+}
+
+func (s *server) listSagas(ctx context.Context, in *sagasInput) (*listOutput, error) {
+	if in.Sort != "" {
+		return s.longestParked(ctx, in)
+	}
+	return s.page(ctx, in.Filter, in.Paging, s.sagaItem)
 }
 
 // findSaga is the collection of the saga with that workflow ID, and its ID there.
@@ -74,7 +95,7 @@ func (s *server) saga(ctx context.Context, c collection, id string) (*sagaView, 
 		return nil, err
 	}
 	v.ID = c.workflowID(id)
-	v.Links.Resource, v.Links.Self, v.Links.Saga = v.Links.Self, v.Links.Saga, ""
+	v.Links = v.Links.amongSagas()
 	return (*sagaView)(&v), nil
 }
 

@@ -37,6 +37,12 @@ func (s *server) links(c collection, id, runID string) links {
 	return l
 }
 
+// amongSagas are the links of an order or return from its place among all sagas.
+func (l links) amongSagas() links {
+	l.Resource, l.Self, l.Saga = l.Self, l.Saga, ""
+	return l
+}
+
 // webUI is a workflow's page in the Temporal Web UI; empty if it is not known where that is.
 func (s *server) webUI(workflowID string) string {
 	if s.options.WebUI == "" {
