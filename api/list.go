@@ -89,8 +89,8 @@ func (s *server) find(ctx context.Context, query string, size int32, token []byt
 	return found, nil
 }
 
-// maxSorted bounds how many sagas are read to sort them. It is the largest page that Temporal gives.
-const maxSorted = 1000
+// maxSorted bounds how many sagas are read to sort them, and with it what that costs. Temporal gives up to 1,000 at once.
+const maxSorted = 500
 
 // longestParked answers with the parked sagas that match, those that wait longest first. Temporal's SQL stores sort by
 // nothing that one could ask for, so all of them are read.

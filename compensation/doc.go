@@ -60,6 +60,6 @@
 //
 // The Web UI shows a table of the steps as the workflow's current details, with what is parked and what operators did, and
 // a summary for each activity. The search attribute SagaState tells sagas that turned back or wait from those that did
-// not, ParkedSince since when they wait; the memo field SagaCause says why they turned back. [ReadStatus] tells all of it
-// to programs, from the history alone.
+// not, ParkedSince since when they wait, SagaStep at which step, or which one turned them back; the memo field SagaCause
+// says why they turned back. [ReadStatus] tells all of it to programs, from the history alone.
 package compensation

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -47,12 +48,18 @@ func TestOrders(t *testing.T) {
 	require.Contains(t, metadata.GetCurrentDetails(), "\n| CapturePayment | pivot | not_run | prevented |\n")
 }
 
-// awaitList waits until the list of orders has these IDs: lists follow a moment later than sagas.
+// awaitList waits until the list of orders has these IDs.
 func (s *system) awaitList(query string, want []string) {
+	s.t.Helper()
+	s.awaitFound("/v1/orders"+query, want)
+}
+
+// awaitFound waits until the list has these IDs: lists follow a moment later than sagas.
+func (s *system) awaitFound(path string, want []string) {
 	s.t.Helper()
 	var got []string
 	require.Eventually(s.t, func() bool {
-		status, body := s.send(http.MethodGet, s.apiURL+"/v1/orders"+query, nil)
+		status, body := s.send(http.MethodGet, s.apiURL+path, nil)
 		require.Equal(s.t, http.StatusOK, status, "%s", body)
 		var list struct{ Items []saga }
 		require.NoError(s.t, json.Unmarshal(body, &list))
@@ -60,7 +67,6 @@ func (s *system) awaitList(query string, want []string) {
 		for _, item := range list.Items {
 			got = append(got, item.ID)
 		}
-		return len(got) == len(want)
-	}, 10*time.Second, 50*time.Millisecond, "orders%s", query)
-	require.Equal(s.t, want, got)
+		return slices.Equal(got, want)
+	}, 10*time.Second, 50*time.Millisecond, "%s: %v, not %v", path, &got, want)
 }

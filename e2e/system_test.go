@@ -166,9 +166,10 @@ type saga struct {
 
 // parkedStep is something that waits for an operator.
 type parkedStep struct {
-	Step   string `json:"step"`
-	Part   string `json:"part"`
-	Reason string `json:"reason"`
+	Step   string    `json:"step"`
+	Part   string    `json:"part"`
+	Reason string    `json:"reason"`
+	Since  time.Time `json:"since"`
 }
 
 type step struct {
