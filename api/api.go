@@ -78,6 +78,8 @@ type server struct {
 	log      *slog.Logger
 	flights  flights
 	streams  *streams
+	// overviews is the last overview that was made.
+	overviews overviews
 }
 
 // New returns the API's handler. It uses c until the last request is answered, and does not close it.
@@ -99,6 +101,7 @@ func New(c client.Client, o Options) http.Handler {
 	s.routeReturns(api)
 	s.routeSagas(api)
 	s.routeEvents(api)
+	s.routeOverview(api)
 	s.routePlans(api)
 	s.routeHealth(api)
 	router.Get("/openapi.json", document(api))

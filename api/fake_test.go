@@ -47,6 +47,10 @@ type fakeTemporal struct {
 	// listed are the requests for lists; pages are the answers.
 	listed []*workflowservice.ListWorkflowExecutionsRequest
 	pages  []*workflowservice.ListWorkflowExecutionsResponse
+	// find answers requests for lists in place of pages, count those for counts; counted are their queries.
+	find    func(*workflowservice.ListWorkflowExecutionsRequest) []*workflowpb.WorkflowExecutionInfo
+	count   func(query string) int64
+	counted []string
 	// lacking is a search attribute that the namespace does not have.
 	lacking string
 }
@@ -286,12 +290,27 @@ func (f *fakeTemporal) ListWorkflow(
 		return nil, f.down
 	}
 	f.listed = append(f.listed, r)
+	if f.find != nil {
+		return &workflowservice.ListWorkflowExecutionsResponse{Executions: f.find(r)}, nil
+	}
 	if len(f.pages) == 0 {
 		return &workflowservice.ListWorkflowExecutionsResponse{}, nil
 	}
 	next := f.pages[0]
 	f.pages = f.pages[1:]
 	return next, nil
+}
+
+func (f *fakeTemporal) CountWorkflow(
+	_ context.Context, r *workflowservice.CountWorkflowExecutionsRequest,
+) (*workflowservice.CountWorkflowExecutionsResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.down != nil {
+		return nil, f.down
+	}
+	f.counted = append(f.counted, r.GetQuery())
+	return &workflowservice.CountWorkflowExecutionsResponse{Count: f.count(r.GetQuery())}, nil
 }
 
 func (f *fakeTemporal) DescribeTaskQueue(

@@ -52,16 +52,19 @@ func (s *server) webUI(workflowID string) string {
 		"/workflows/" + url.PathEscape(workflowID)
 }
 
+// states are all states.
+var states = []compensation.State{
+	compensation.Running, compensation.Compensating, compensation.Parked,
+	compensation.Completed, compensation.Compensated, compensation.CompensatedWithExceptions, compensation.Terminated,
+}
+
 // state is a [compensation.State] on the wire.
 type state compensation.State
 
 // Schema implements [huma.SchemaProvider].
 func (state) Schema(huma.Registry) *huma.Schema {
 	s := &huma.Schema{Type: huma.TypeString}
-	for _, state := range []compensation.State{
-		compensation.Running, compensation.Compensating, compensation.Parked,
-		compensation.Completed, compensation.Compensated, compensation.CompensatedWithExceptions, compensation.Terminated,
-	} {
+	for _, state := range states {
 		s.Enum = append(s.Enum, string(state))
 	}
 	s.PrecomputeMessages()
