@@ -109,9 +109,7 @@ func (s *server) followSaga(ctx context.Context, in *eventsInput) (*huma.StreamR
 		defer cancel()
 		_, w := humachi.Unwrap(answer)
 		st := stream{out: w, connection: http.NewResponseController(w), log: s.log.With("saga", in.ID, "request_id", requestID(ctx))}
-		if err := st.follow(ctx, in.LastEventID, now, look); err != nil && ctx.Err() == nil { // the caller is still there
-			st.log.WarnContext(ctx, "stream given up", "error", err)
-		}
+		st.follow(ctx, in.LastEventID, now, look)
 	}}, nil
 }
 
@@ -132,46 +130,45 @@ type stream struct {
 	spoke time.Time
 }
 
-// follow sends the saga, which is now as given, whenever it is not what the caller has. It returns nil once the saga has
-// ended or ctx is done, and otherwise why it cannot go on.
-func (st *stream) follow(ctx context.Context, has string, now snapshot, look func(context.Context) (snapshot, error)) error {
+// follow sends the saga, which is now as given, whenever it is not what the caller has. It returns once the saga has
+// ended, ctx is done, the caller does not read, or the saga could not be looked at for too long.
+func (st *stream) follow(ctx context.Context, has string, now snapshot, look func(context.Context) (snapshot, error)) {
 	// The request is read, and net/http would cancel it. Connections without deadlines are those of tests.
 	_ = st.connection.SetReadDeadline(time.Time{}) // see above
 	defer st.allowWrite()                          // for what net/http writes at the end
-	if err := st.send(fmt.Sprintf("retry: %d\n\n", reconnectAfter.Milliseconds())); err != nil {
-		return err
+	if st.send(fmt.Sprintf("retry: %d\n\n", reconnectAfter.Milliseconds())) != nil {
+		return
 	}
 	again := time.NewTicker(lookEvery)
 	defer again.Stop()
 	seen, blind := time.Now(), false
 	for {
 		if now.id != has {
-			if err := st.sendSaga(now); err != nil {
-				return err
+			if st.sendSaga(now) != nil {
+				return
 			}
 			has = now.id
 		}
 		if now.ended() {
-			return nil
+			return
 		}
 		select {
 		case <-again.C:
 		case <-ctx.Done():
-			return nil
+			return
 		}
-		if time.Since(st.spoke) >= heartbeatEvery {
-			if err := st.send(": heartbeat\n\n"); err != nil {
-				return err
-			}
+		if time.Since(st.spoke) >= heartbeatEvery && st.send(": heartbeat\n\n") != nil {
+			return
 		}
 		next, err := look(ctx)
 		switch {
 		case err == nil:
 			now, seen, blind = next, time.Now(), false
 		case ctx.Err() != nil:
-			return nil
+			return
 		case time.Since(seen) >= blindFor:
-			return err
+			st.log.WarnContext(ctx, "stream given up", "error", err)
+			return
 		case !blind:
 			st.log.WarnContext(ctx, "a stream waits until its saga can be looked at", "error", err)
 			blind = true

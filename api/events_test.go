@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,7 +22,6 @@ import (
 	"github.com/tmaxmax/go-sse"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
-	"go.temporal.io/api/workflowservice/v1"
 
 	"github.com/amends-dev/amends/api"
 	"github.com/amends-dev/amends/compensation"
@@ -177,6 +177,8 @@ type wire struct {
 	write    time.Time
 	// room is for how long each thing that was sent could have waited to be read.
 	room []time.Duration
+	// reads is how much is read; 0 is everything.
+	reads int
 }
 
 func (w *wire) Header() http.Header { return w.header }
@@ -185,6 +187,9 @@ func (w *wire) WriteHeader(int) {}
 
 func (w *wire) Write(p []byte) (int, error) {
 	w.room = append(w.room, time.Until(w.write))
+	if w.reads > 0 && len(w.room) > w.reads {
+		return 0, os.ErrDeadlineExceeded
+	}
 	return w.buffered.Write(p)
 }
 
@@ -234,6 +239,39 @@ func TestHeartbeat(t *testing.T) {
 		require.Equal(t, 10*time.Second, time.Until(w.write), "for the end of the answer")
 		require.Equal(t, time.Minute, time.Since(w.begin), "it ends when its caller is gone")
 		require.NotContains(t, b.log.String(), "level=WARN")
+	})
+}
+
+// A caller who does not read any more is dropped with what comes next, whatever that is.
+func TestFollowWithoutReading(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+
+	synctest.Test(t, func(t *testing.T) {
+		for reads, want := range map[int]time.Duration{1: 0, 2: 15 * time.Second, 3: 30 * time.Second} {
+			w := &wire{header: http.Header{}, begin: time.Now(), reads: reads}
+			b.handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, eventsOf42, nil))
+			require.Equal(t, want, time.Since(w.begin))
+		}
+		require.NotContains(t, b.log.String(), "level=WARN")
+	})
+}
+
+// A look that Temporal does not answer holds a heartbeat up for five seconds at most.
+func TestFollowWhileTemporalIsStuck(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+
+	synctest.Test(t, func(t *testing.T) {
+		temporal := stuckTemporal{b.temporal, make(chan struct{}), make(chan struct{}, 1)}
+		b.handler = api.New(temporal, api.Options{Logger: b.logger()})
+		after(13*time.Second, func() { close(temporal.stuck) })
+		w := b.stream(t.Context())
+
+		require.Equal(t, []string{"0s retry: 1000", "0s saga", "18s : heartbeat", "33s : heartbeat", "48s : heartbeat", "1m3s : heartbeat"}, w.sent)
+		require.InDelta(t, 73*time.Second, time.Since(w.begin), float64(5*time.Second), "the last look takes that long")
 	})
 }
 
@@ -317,27 +355,6 @@ func TestStreamsByDefault(t *testing.T) {
 	})
 }
 
-// stuckTemporal does not answer once it is stuck.
-type stuckTemporal struct {
-	*fakeTemporal
-	stuck chan struct{}
-	asked chan struct{}
-}
-
-func (s stuckTemporal) DescribeWorkflowExecution(ctx context.Context, id, run string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
-	select {
-	case <-s.stuck:
-		select {
-		case s.asked <- struct{}{}:
-		default:
-		}
-		<-ctx.Done()
-		return nil, ctx.Err()
-	default:
-		return s.fakeTemporal.DescribeWorkflowExecution(ctx, id, run)
-	}
-}
-
 // A server that is shut down does not wait for its streams, not even for one that waits for Temporal.
 func TestStreamsEndWithTheServer(t *testing.T) {
 	t.Parallel()
@@ -358,11 +375,11 @@ func TestStreamsEndWithTheServer(t *testing.T) {
 	defer stream.Body.Close()
 	close(temporal.stuck)
 	<-temporal.asked
-	begin := time.Now()
-	require.NoError(t, server.Shutdown(t.Context()))
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	require.NoError(t, server.Shutdown(ctx), "a look may take five seconds")
 
 	require.ErrorIs(t, <-served, http.ErrServerClosed)
-	require.Less(t, time.Since(begin), 3*time.Second, "a look may take five")
 	text, err := io.ReadAll(stream.Body)
 	require.NoError(t, err, "it ends as it should")
 	require.Contains(t, string(text), "event: saga\n")

@@ -359,3 +359,24 @@ func (b *bundle) started(t *testing.T, path, body string) {
 	t.Helper()
 	require.Equal(t, 202, b.post(t, path, body).status)
 }
+
+// stuckTemporal does not answer once it is stuck.
+type stuckTemporal struct {
+	*fakeTemporal
+	stuck chan struct{}
+	asked chan struct{}
+}
+
+func (s stuckTemporal) DescribeWorkflowExecution(ctx context.Context, id, run string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	select {
+	case <-s.stuck:
+		select {
+		case s.asked <- struct{}{}:
+		default:
+		}
+		<-ctx.Done()
+		return nil, ctx.Err()
+	default:
+		return s.fakeTemporal.DescribeWorkflowExecution(ctx, id, run)
+	}
+}
