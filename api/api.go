@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -41,6 +42,10 @@ type Options struct {
 	EagerStart bool
 	// StreamsPerCaller is how many streams of events one caller may have open at this process. Default 20.
 	StreamsPerCaller int
+	// Rate is how many requests a second a caller may make below /v1, over time; Burst is how many at once. Default: no
+	// limit; of Burst, twice the rate.
+	Rate  float64
+	Burst int
 	// Origins are those of other sites whose scripts may use the API, such as https://console.example. Default: none.
 	Origins []string
 	// Logger gets a line for each request, and the causes of answers that say only "internal". Default [slog.Default].
@@ -61,6 +66,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Version == "" {
 		o.Version = "dev"
+	}
+	if o.Burst == 0 {
+		o.Burst = max(int(2*o.Rate), 1)
 	}
 	return o
 }
@@ -91,6 +99,9 @@ func New(c client.Client, o Options) http.Handler {
 	router.Use(s.identify, s.logRequest, secure)
 	if allow := crossOrigin(o.Origins); allow != nil {
 		router.Use(allow)
+	}
+	if o.Rate > 0 {
+		router.Use(s.limitRate(newLimiter(o.Rate, o.Burst)))
 	}
 	router.Use(s.recoverPanic, middleware.GetHead)
 	router.NotFound(s.notFound)
@@ -175,6 +186,9 @@ func document(api huma.API) http.HandlerFunc {
 // answer besides the ones that any operation may.
 func register[I, O any](s *server, api huma.API, op huma.Operation, codes []Code, handle func(context.Context, *I) (*O, error)) {
 	codes = append(codes, codeInternal, codeBadParameter)
+	if strings.HasPrefix(op.Path, limitedPath) {
+		codes = append(codes, codeTooManyRequests)
+	}
 	if op.Method == http.MethodPost {
 		codes = append(codes, commandCodes...)
 		op.Parameters = append(op.Parameters, keyParameter())
@@ -197,4 +211,5 @@ func register[I, O any](s *server, api huma.API, op huma.Operation, codes []Code
 		}
 		return out, nil
 	})
+	describeRate(op)
 }

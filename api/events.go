@@ -250,15 +250,6 @@ func (s *server) limitStreams(answer huma.Context, next func(huma.Context)) {
 	next(answer)
 }
 
-// callerOf is who sent the request, as far as limits are concerned.
-func callerOf(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
-}
-
 type stoppingKey struct{}
 
 // endStreamsOnStop lets the server's streams end when it is shut down, which would wait for them.

@@ -42,6 +42,7 @@ const (
 	codeKeyReused            Code = "idempotency_key_reused"
 	codePreconditionRequired Code = "precondition_required"
 	codeTooManyStreams       Code = "too_many_streams"
+	codeTooManyRequests      Code = "too_many_requests"
 	codeInternal             Code = "internal"
 	codeNamespaceIncomplete  Code = "namespace_incomplete"
 	codeNoWorker             Code = "no_worker"
@@ -52,7 +53,7 @@ const (
 type kind struct {
 	status int
 	title  string
-	// retryAfter is in seconds; 0 for problems that trying again does not mend.
+	// retryAfter is in seconds; 0 for problems that trying again does not mend, or whose time differs.
 	retryAfter int
 }
 
@@ -78,6 +79,7 @@ var problems = map[Code]kind{
 	codeKeyReused:            {status: http.StatusUnprocessableEntity, title: "The Idempotency-Key belongs to another request."},
 	codePreconditionRequired: {status: http.StatusPreconditionRequired, title: "If-Match is missing."},
 	codeTooManyStreams:       {status: http.StatusTooManyRequests, title: "Too many streams are open.", retryAfter: 5},
+	codeTooManyRequests:      {status: http.StatusTooManyRequests, title: "The caller asks too often."},
 	codeInternal:             {status: http.StatusInternalServerError, title: "Something went wrong here."},
 	codeNamespaceIncomplete:  {status: http.StatusServiceUnavailable, title: "The namespace lacks search attributes.", retryAfter: 5},
 	codeNoWorker:             {status: http.StatusServiceUnavailable, title: "No worker answers.", retryAfter: 5},
@@ -226,7 +228,8 @@ func problemResponses(api huma.API, codes []Code) map[string]*huma.Response {
 			Description: strings.Join(texts, " "),
 			Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: schema}},
 		}
-		if slices.ContainsFunc(codes, func(c Code) bool { return problems[c].status == status && problems[c].retryAfter > 0 }) {
+		if status == http.StatusTooManyRequests ||
+			slices.ContainsFunc(codes, func(c Code) bool { return problems[c].status == status && problems[c].retryAfter > 0 }) {
 			r.Headers = map[string]*huma.Param{"Retry-After": {
 				Description: "Seconds after which trying again makes sense.", Schema: &huma.Schema{Type: huma.TypeInteger},
 			}}

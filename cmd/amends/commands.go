@@ -30,11 +30,19 @@ type apiCommand struct {
 	OrderDeadline  time.Duration `help:"When an order that is not done turns back, or waits for an operator once its payment is captured; 0 is never. Leave room for --approval-within." default:"72h" env:"AMENDS_ORDER_DEADLINE"`
 	ReturnDeadline time.Duration `help:"The same of a return. Leave room for --goods-within." default:"720h" env:"AMENDS_RETURN_DEADLINE"`
 	CallerStreams  int           `help:"How many streams of events one caller may have open." name:"streams-per-caller" default:"20" env:"AMENDS_STREAMS_PER_CALLER"`
+	Rate           float64       `help:"How many requests a second each caller, by its address, may make below /v1 over time; 0 is any number." default:"1000" env:"AMENDS_RATE"`
+	Burst          int           `help:"How many of them at once; 0 is twice the rate." default:"0" env:"AMENDS_BURST"`
 	Origins        []string      `help:"Another site whose scripts may use the API, such as https://console.example; can be given more than once." name:"cors-origin" env:"AMENDS_CORS_ORIGINS"`
 }
 
+// maxRate is more than any process can do.
+const maxRate = 1_000_000
+
 // Validate implements kong's interface. An origin that no browser sends would never match.
 func (c *apiCommand) Validate() error {
+	if !(c.Rate >= 0 && c.Rate <= maxRate) || c.Burst < 0 || c.Burst > maxRate {
+		return fmt.Errorf("--rate and --burst: must be from 0 to %d", maxRate)
+	}
 	for _, origin := range c.Origins {
 		u, err := url.Parse(origin)
 		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || origin != u.Scheme+"://"+strings.ToLower(u.Host) ||
@@ -59,6 +67,7 @@ func (c *apiCommand) server(p *process, temporal client.Client, options api.Opti
 	options.WebUI, options.ApprovalWithin, options.GoodsWithin = c.WebUI, c.ApprovalWithin, c.GoodsWithin
 	options.OrderDeadline, options.ReturnDeadline = c.OrderDeadline, c.ReturnDeadline
 	options.StreamsPerCaller, options.Origins = c.CallerStreams, c.Origins
+	options.Rate, options.Burst = c.Rate, c.Burst
 	options.Logger, options.Version = p.logger, version()
 	return api.NewServer(c.Addr, api.New(temporal, options))
 }

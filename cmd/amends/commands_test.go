@@ -9,7 +9,7 @@ import (
 	"github.com/amends-dev/amends/internal/commandline"
 )
 
-func TestOrigins(t *testing.T) {
+func TestFlagsOfTheAPI(t *testing.T) {
 	t.Parallel()
 
 	parse := func(args ...string) (cli, error) {
@@ -26,6 +26,10 @@ func TestOrigins(t *testing.T) {
 			_, err := parse(command, "--cors-origin", bad)
 			require.ErrorContains(t, err, "must be an origin as browsers send it", bad)
 		}
+	}
+	for _, bad := range [][]string{{"--rate=-1"}, {"--rate=NaN"}, {"--rate=+Inf"}, {"--burst=-1"}, {"--burst=1000001"}} {
+		_, err := parse(append([]string{"api"}, bad...)...)
+		require.ErrorContains(t, err, "must be from 0 to 1000000", bad)
 	}
 	c, err := parse("api", "--cors-origin", "https://a.example", "--cors-origin", "https://b.example")
 	require.NoError(t, err)

@@ -232,6 +232,7 @@ func (s *system) startAPI(context.Context) error {
 		// As amends api has them by default.
 		OrderDeadline:  72 * time.Hour,
 		ReturnDeadline: 720 * time.Hour,
+		Rate:           1000,
 		Logger:         s.logger.With("part", "api"),
 	})
 	s.serve("API", apiStopLimit, s.apiListener, api.NewServer(s.flags.APIAddr, handler))

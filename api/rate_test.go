@@ -1,0 +1,118 @@
+package api_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/amends-dev/amends/api"
+)
+
+// rated is an API that allows ten requests a second, and three at once.
+func rated(t *testing.T) *bundle {
+	t.Helper()
+	b := setup(t)
+	b.handler = api.New(b.temporal, api.Options{Logger: b.logger(), Rate: 10, Burst: 3})
+	return b
+}
+
+// from asks from that address.
+func (b *bundle) from(t *testing.T, addr, path string) answer {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	r.RemoteAddr = addr
+	return b.do(t, r)
+}
+
+func TestRate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := rated(t)
+		const caller = "192.0.2.1:1000"
+
+		for _, left := range []string{`"caller";r=2;t=1`, `"caller";r=1;t=1`, `"caller";r=0;t=1`} {
+			a := b.from(t, caller, "/v1/orders")
+			require.Equal(t, 200, a.status)
+			require.Equal(t, `"caller";q=3;w=1`, a.header.Get("RateLimit-Policy"))
+			require.Equal(t, left, a.header.Get("RateLimit"))
+			require.Empty(t, a.header.Get("Retry-After"))
+		}
+		for _, path := range []string{"/v1/orders", "/v1/orders/42", "/v1/nowhere"} {
+			a := b.from(t, caller, path)
+			requireProblem(t, a, 429, "too_many_requests")
+			require.Equal(t, "1", a.header.Get("Retry-After"))
+			require.Equal(t, `"caller";r=0;t=1`, a.header.Get("RateLimit"))
+			require.Equal(t, `"caller";q=3;w=1`, a.header.Get("RateLimit-Policy"))
+		}
+		require.Equal(t, 200, b.from(t, caller, "/healthz").status, "it is no part of the limit")
+		require.Equal(t, 200, b.from(t, "192.0.2.2:1000", "/v1/orders").status, "another caller")
+
+		<-time.After(100 * time.Millisecond)
+		require.Equal(t, 200, b.from(t, "192.0.2.1:1001", "/v1/orders").status, "a tenth of a second is one request")
+		require.Equal(t, 429, b.from(t, caller, "/v1/orders").status)
+
+		<-time.After(time.Hour)
+		for range 3 {
+			require.Equal(t, 200, b.from(t, caller, "/v1/orders").status)
+		}
+		require.Equal(t, 429, b.from(t, caller, "/v1/orders").status, "no more than the burst")
+	})
+}
+
+// Retry-After is as long as it takes, not a second.
+func TestRateIsLow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		b.handler = api.New(b.temporal, api.Options{Logger: b.logger(), Rate: 0.1})
+
+		require.Equal(t, `"caller";q=1;w=10`, b.get(t, "/v1/orders").header.Get("RateLimit-Policy"))
+		<-time.After(2500 * time.Millisecond)
+		a := b.get(t, "/v1/orders")
+		require.Equal(t, 429, a.status)
+		require.Equal(t, "8", a.header.Get("Retry-After"))
+		require.Equal(t, `"caller";r=0;t=8`, a.header.Get("RateLimit"))
+		<-time.After(8 * time.Second)
+		require.Equal(t, 200, b.get(t, "/v1/orders").status)
+	})
+}
+
+// A caller is an address; of IPv6, the network that one host may have to itself.
+func TestCallers(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, one, other string
+		same             bool
+	}{
+		{"one address", "192.0.2.1:1", "192.0.2.1:2", true},
+		{"two addresses", "192.0.2.1:1", "192.0.2.2:1", false},
+		{"one address in IPv6", "192.0.2.1:1", "[::ffff:192.0.2.1]:1", true},
+		{"two mapped addresses", "[::ffff:192.0.2.1]:1", "[::ffff:192.0.2.2]:1", false},
+		{"one network", "[2001:db8::1]:1", "[2001:db8::2]:1", true},
+		{"two networks", "[2001:db8:0:1::1]:1", "[2001:db8:0:2::1]:1", false},
+		{"no address", "@", "@", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.handler = api.New(b.temporal, api.Options{Logger: b.logger(), Rate: 0.001})
+			require.Equal(t, 200, b.from(t, tt.one, "/v1/orders").status)
+
+			require.Equal(t, tt.same, b.from(t, tt.other, "/v1/orders").status == 429)
+		})
+	}
+}
+
+func TestNoRate(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+
+	a := b.get(t, "/v1/orders")
+
+	require.NotContains(t, a.header, "Ratelimit")
+	require.NotContains(t, a.header, "Ratelimit-Policy")
+}
