@@ -46,6 +46,16 @@ repeats: ## Ask for 2,000 orders 8,000 times at APIs that are killed 20 times, a
 chaos: ## Kill workers 200 times under 5,000 sagas and check the books; ARGS="-chaos.seed=1" repeats a plan
 	$(GO_TEST) ./e2e -run '^TestChaos$$' -count=1 -v -timeout 90m -chaos.sagas=5000 -chaos.kills=200 $(ARGS)
 
+# What it finds is kept in the package's testdata/fuzz, which `make test` runs.
+FOR ?= 30s
+.PHONY: fuzz
+fuzz: ## Fuzz every decoder, each for FOR=30s
+	@set -e; for package in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n 1 dirname | sort -u); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "$$package $$target"; $(GO) test $$package -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FOR); \
+		done; \
+	done
+
 .PHONY: bench
 bench: ## Measure sagas against plain Temporal and DBOS; ARGS="--quick", ARGS="--json" and the like are passed on
 	@test -x .bin/bench || echo "Building. The first time takes about four minutes, later times take seconds." >&2

@@ -87,7 +87,7 @@ func (s *server) recoverPanic(next http.Handler) http.Handler {
 }
 
 // checkQuery refuses a query that readers would understand in different ways: one that is not well-formed, has a parameter
-// twice, or has one that is no text.
+// twice, or has one that is empty or no text.
 func (s *server) checkQuery(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f := &failure{code: codeBadParameter, detail: "The query is not well-formed."}
@@ -97,6 +97,8 @@ func (s *server) checkQuery(next http.Handler) http.Handler {
 			switch value := query.Get(name); {
 			case len(query[name]) > 1:
 				detail = "is there twice"
+			case value == "":
+				detail = "is empty"
 			case !utf8.ValidString(value):
 				detail = "is not UTF-8"
 			case strings.ContainsFunc(value, unicode.IsControl):

@@ -53,6 +53,7 @@ func TestParametersThatAreNot(t *testing.T) {
 		faults                 []string
 	}{
 		{"GET", "/v1/orders?state=running&state=parked", "", []string{"state: is there twice"}},
+		{"GET", "/v1/orders?state=", "", []string{"state: is empty"}},
 		{"GET", "/v1/orders?state=%zz", "", nil},
 		{"GET", "/v1/orders?page_token=a;b", "", nil},
 		{"GET", "/v1/orders?page_token=%ff", "", []string{"page_token: is not UTF-8"}},
