@@ -172,14 +172,17 @@ func requireProblem(t *testing.T, a answer, status int, code string, faults ...s
 	require.Equal(t, faults, got, a.body)
 }
 
-// description is the API's own, read by somebody else's reader.
-var description = func() func(*testing.T) routers.Router {
-	parse := sync.OnceValues(func() (routers.Router, error) {
+// quiet is a logger for tests that make very many requests.
+var quiet = slog.New(slog.DiscardHandler)
+
+// described is the API's own description, read by somebody else's reader.
+var described = func() func(*testing.T) (routers.Router, *openapi3.T) {
+	var doc *openapi3.T
+	parse := sync.OnceValues(func() (_ routers.Router, err error) {
 		openapi3filter.RegisterBodyDecoder("text/event-stream", decodeEvents)
 		w := httptest.NewRecorder()
-		api.New(newFakeTemporal(), api.Options{Logger: slog.New(slog.DiscardHandler)}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/openapi.json", nil))
-		doc, err := openapi3.NewLoader().LoadFromData(w.Body.Bytes())
-		if err != nil {
+		api.New(newFakeTemporal(), api.Options{Logger: quiet}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/openapi.json", nil))
+		if doc, err = openapi3.NewLoader().LoadFromData(w.Body.Bytes()); err != nil {
 			return nil, err
 		}
 		if err := doc.Validate(context.Background()); err != nil {
@@ -187,13 +190,19 @@ var description = func() func(*testing.T) routers.Router {
 		}
 		return gorillamux.NewRouter(doc)
 	})
-	return func(t *testing.T) routers.Router {
+	return func(t *testing.T) (routers.Router, *openapi3.T) {
 		t.Helper()
 		router, err := parse()
 		require.NoError(t, err)
-		return router
+		return router, doc
 	}
 }()
+
+func description(t *testing.T) routers.Router {
+	t.Helper()
+	router, _ := described(t)
+	return router
+}
 
 func TestDescription(t *testing.T) {
 	t.Parallel()

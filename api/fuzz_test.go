@@ -106,6 +106,12 @@ func FuzzSurrogates(f *testing.F) {
 	})
 }
 
+// listQuery is what is asked for sagas of a collection in a state.
+func listQuery(c collection, at compensation.State) string {
+	query, _ := Filter{Type: c.workflowType, State: state(at)}.visibility()
+	return query
+}
+
 // Only a token that was made for the list is taken, and means what it meant.
 func FuzzPageToken(f *testing.F) {
 	query := listQuery(orders, compensation.Running)
