@@ -112,6 +112,7 @@ func New(c client.Client, o Options) http.Handler {
 	s.routeReturns(api)
 	s.routeSagas(api)
 	s.routeEvents(api)
+	s.routeBatches(api)
 	s.routeOverview(api)
 	s.routePlans(api)
 	s.routeHealth(api)
@@ -147,6 +148,7 @@ func config(version string) huma.Config {
 		{Name: "orders", Description: "Placing orders."},
 		{Name: "returns", Description: "Taking orders back."},
 		{Name: "sagas", Description: "Operating sagas, whatever they are about."},
+		{Name: "batches", Description: "Operating many sagas at once."},
 		{Name: "saga-types", Description: "What sagas do."},
 		{Name: "service", Description: "The API itself."},
 	}

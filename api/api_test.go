@@ -227,6 +227,7 @@ func TestDescription(t *testing.T) {
 		"post /v1/returns", "get /v1/returns", "get /v1/returns/{id}", "post /v1/returns/{id}/cancel", "post /v1/returns/{id}/arrival",
 		"get /v1/sagas", "get /v1/sagas/{id}", "get /v1/sagas/{id}/events", "post /v1/sagas/{id}/steps/{step}/retry", "post /v1/sagas/{id}/steps/{step}/skip",
 		"post /v1/sagas/{id}/steps/{step}/mark-done", "post /v1/sagas/{id}/extend-deadline",
+		"post /v1/batches", "get /v1/batches/{id}", "post /v1/batches/{id}/cancel",
 		"get /v1/overview",
 		"get /v1/saga-types", "get /v1/saga-types/{type}", "get /v1/saga-types/{type}/plan",
 		"get /healthz", "get /readyz", "get /version",

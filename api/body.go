@@ -112,6 +112,10 @@ func (c *strictness) value(at string, depth int) error {
 		return fmt.Errorf("read well-formed JSON: %w", err)
 	}
 	switch t := token.(type) {
+	case nil:
+		if at != "" { // the operation says what it needs
+			return refuse(codeInvalid, at, "is null: leave it out instead")
+		}
 	case string:
 		if halfPair(c.body[start:c.tokens.InputOffset()]) {
 			return refuse(codeMalformed, at, "has half of a surrogate pair")

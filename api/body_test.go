@@ -73,6 +73,7 @@ func TestBodiesThatAreNot(t *testing.T) {
 		{"blank", text(` `), 422, "invalid", []string{"/ship_to/street: must be 1 to 200 characters, without control characters"}},
 		{"no object", `[]`, 422, "invalid", []string{": expected object"}},
 		{"null", `null`, 422, "invalid", []string{": expected object"}},
+		{"field that is null", with(`"currency"`, `"voucher":null,"currency"`), 422, "invalid", []string{"/voucher: is null: leave it out instead"}},
 		{"field missing", with(`"sku":"TEA-EARL-GREY",`, ``), 422, "invalid", []string{"/lines/0/sku: is missing"}},
 		{"text for a number", with(`"quantity":2`, `"quantity":"2"`), 422, "invalid", []string{"/lines/0/quantity: expected integer"}},
 		{

@@ -301,6 +301,18 @@ func (f *fakeTemporal) ListWorkflow(
 	return next, nil
 }
 
+func (f *fakeTemporal) CancelWorkflow(_ context.Context, id, _ string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.sagas[id]
+	if s.info.GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+		return serviceerror.NewNotFound("workflow execution already completed")
+	}
+	s.info.Status = enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED
+	s.info.CloseTime = timestamppb.New(startTime.Add(time.Minute))
+	return nil
+}
+
 func (f *fakeTemporal) CountWorkflow(
 	_ context.Context, r *workflowservice.CountWorkflowExecutionsRequest,
 ) (*workflowservice.CountWorkflowExecutionsResponse, error) {

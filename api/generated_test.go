@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -57,6 +58,7 @@ func TestGeneratedRequests(t *testing.T) {
 					b.temporal.answer = func(client.UpdateWorkflowOptions) (any, error) { return g.workerAnswer() }
 					for n := range generatedRequests {
 						b.populate(t)
+						b.populateBatch(t)
 						op := pick(g, operations)
 						r, text := g.request(op)
 						a := b.doGenerated(t, r, fmt.Sprintf("request %d of shard %d: %s", n, shard, text))
@@ -126,6 +128,16 @@ func (b *bundle) populate(t *testing.T) {
 			b.temporal.end(id, end.status, end.state, end.result)
 		}
 	}
+}
+
+// populateBatch adds a batch that runs.
+func (b *bundle) populateBatch(t *testing.T) {
+	t.Helper()
+	batch := workflows.Batch{Name: compensation.UpdateRetry, Act: compensation.Act{By: "grace"}, Filter: json.RawMessage(`{"state":"parked"}`), StartedAt: startTime}
+	_, err := b.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
+		ID: workflows.BatchWorkflowID("b1"), Memo: map[string]any{workflows.MemoBatch: batch},
+	}, workflows.TypeActOnSagas, nil)
+	require.NoError(t, err)
 }
 
 // workerAnswer is what a worker may say to an update.

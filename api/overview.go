@@ -166,6 +166,10 @@ func (s *server) count(ctx context.Context, f Filter) (int64, error) {
 	if len(faults) > 0 {
 		return 0, badQuery(faults...)
 	}
+	return s.countMatching(ctx, query)
+}
+
+func (s *server) countMatching(ctx context.Context, query string) (int64, error) {
 	found, err := s.temporal.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Query: query})
 	if err != nil {
 		return 0, fmt.Errorf("count sagas, %s: %w", query, err)

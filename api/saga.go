@@ -73,59 +73,65 @@ type taken struct {
 
 // start starts the saga, or finds it started by an equal request before.
 func (s *server) start(ctx context.Context, c collection, st start) (taken, error) {
-	request := commandOf(ctx)
-	fingerprint, err := request.fingerprint(st.request)
-	if err != nil {
-		return taken{}, err
-	}
-	leave, err := s.flights.enter(request)
-	if err != nil {
-		return taken{}, err
-	}
-	defer leave()
 	attributes := []temporal.SearchAttributeUpdate{compensation.SearchAttributeState.ValueSet(string(compensation.Running))}
 	if st.customer != "" {
 		attributes = append(attributes, workflows.SearchAttributeCustomer.ValueSet(st.customer))
 	}
-	run, err := s.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID:        c.workflowID(st.id),
-		TaskQueue: workflows.TaskQueue,
-		// A saga's effects are named after its ID, so there is one for each ID, ever.
-		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
-		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
-		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		TypedSearchAttributes:                    temporal.NewSearchAttributes(attributes...),
-		Memo:                                     map[string]any{workflows.MemoFingerprint: fingerprint},
-		StaticSummary:                            st.summary,
-		EnableEagerStart:                         s.options.EagerStart,
-		WorkflowTaskTimeout:                      workflows.TaskTimeout,
-	}, c.workflowType, st.input)
-
-	var started *serviceerror.WorkflowExecutionAlreadyStarted
-	switch {
-	case errors.As(err, &started):
-		return s.startedBefore(ctx, c, st.id, fingerprint)
-	case err != nil:
-		return taken{}, fmt.Errorf("start %s %s: %w", c.noun, st.id, err)
+	runID, before, err := s.once(ctx, client.StartWorkflowOptions{
+		ID:                    c.workflowID(st.id),
+		TypedSearchAttributes: temporal.NewSearchAttributes(attributes...),
+		StaticSummary:         st.summary,
+		EnableEagerStart:      s.options.EagerStart,
+		WorkflowTaskTimeout:   workflows.TaskTimeout,
+	}, st.request, c.workflowType, st.input)
+	if err != nil {
+		return taken{}, err
 	}
-	return taken{accepted: s.accepted(c, st.id, run.GetRunID(), compensation.Running)}, nil
+	// Also another time it is answered as the first time, to the letter.
+	return taken{accepted: s.accepted(c, st.id, runID, compensation.Running), before: before}, nil
 }
 
-func (s *server) startedBefore(ctx context.Context, c collection, id, fingerprint string) (taken, error) {
-	info, err := s.describe(ctx, c, id)
+// once starts the workflow, whose ID follows from the request's key. before tells that an equal request has started it.
+func (s *server) once(ctx context.Context, o client.StartWorkflowOptions, request any, kind string, input any) (runID string, before bool, _ error) {
+	command := commandOf(ctx)
+	fingerprint, err := command.fingerprint(request)
+	if err != nil {
+		return "", false, err
+	}
+	leave, err := s.flights.enter(command)
+	if err != nil {
+		return "", false, err
+	}
+	defer leave()
+	o.TaskQueue = workflows.TaskQueue
+	// A saga's effects are named after its ID, so there is one for each ID, ever.
+	o.WorkflowIDReusePolicy = enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE
+	o.WorkflowIDConflictPolicy = enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL
+	o.WorkflowExecutionErrorWhenAlreadyStarted = true
+	if o.Memo == nil {
+		o.Memo = map[string]any{}
+	}
+	o.Memo[workflows.MemoFingerprint] = fingerprint
+	run, err := s.temporal.ExecuteWorkflow(ctx, o, kind, input)
+	if err == nil {
+		return run.GetRunID(), false, nil
+	}
+	var started *serviceerror.WorkflowExecutionAlreadyStarted
+	if !errors.As(err, &started) {
+		return "", false, fmt.Errorf("start %s %s: %w", kind, o.ID, err)
+	}
+	d, err := s.temporal.DescribeWorkflowExecution(ctx, o.ID, "")
 	var notFound *serviceerror.NotFound
 	switch {
 	case errors.As(err, &notFound):
 		// It was there a moment ago, so this is no fault of the caller's.
-		return taken{}, fmt.Errorf("%s %s was started before, but is not there: %s", c.noun, id, notFound.Message)
+		return "", false, fmt.Errorf("%s was started before, but is not there: %s", o.ID, notFound.Message)
 	case err != nil:
-		return taken{}, err
+		return "", false, fmt.Errorf("describe %s: %w", o.ID, err)
+	case memo(d.GetWorkflowExecutionInfo(), workflows.MemoFingerprint) != fingerprint:
+		return "", false, errKeyReused
 	}
-	if memo(info, workflows.MemoFingerprint) != fingerprint {
-		return taken{}, errKeyReused
-	}
-	// As the first request was answered, to the letter.
-	return taken{accepted: s.accepted(c, id, info.GetExecution().GetRunId(), compensation.Running), before: true}, nil
+	return d.GetWorkflowExecutionInfo().GetExecution().GetRunId(), true, nil
 }
 
 // describe is what Temporal says of the saga. The error for an unknown ID is a [*serviceerror.NotFound].

@@ -21,6 +21,9 @@ const (
 	TypeRecoverSaga = "RecoverSaga"
 	TypeSweepSagas  = "SweepSagas"
 
+	// TypeActOnSagas does the same to many sagas.
+	TypeActOnSagas = "ActOnSagas"
+
 	// SweepScheduleID is the schedule that runs SweepSagas.
 	SweepScheduleID = "sweep-sagas"
 
@@ -33,6 +36,8 @@ const (
 
 	// MemoFingerprint is the memo field with a hash of the request that started the saga.
 	MemoFingerprint = "Fingerprint"
+	// MemoBatch is the memo field of ActOnSagas with how far it has come, a [Batch]. It can be read while no worker runs.
+	MemoBatch = "Batch"
 )
 
 // SearchAttributeCustomer is the search attribute, of type Keyword, that names the customer whom a saga is about. Whoever
@@ -91,6 +96,9 @@ func ReturnWorkflowID(id order.ReturnID) string { return "return-" + string(id) 
 
 // RecoveryWorkflowID is the ID of the workflow that recovers a saga: there is one for each.
 func RecoveryWorkflowID(sagaID string) string { return "recover-" + sagaID }
+
+// BatchWorkflowID is the ID of the workflow of a batch.
+func BatchWorkflowID(id string) string { return "batch-" + id }
 
 // PlaceOrderInput starts PlaceOrder.
 type PlaceOrderInput struct {

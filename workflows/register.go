@@ -18,6 +18,7 @@ func Register(r Registry) {
 	r.RegisterWorkflowWithOptions(PlaceOrder, workflow.RegisterOptions{Name: TypePlaceOrder})
 	r.RegisterWorkflowWithOptions(ReturnOrder, workflow.RegisterOptions{Name: TypeReturnOrder})
 	r.RegisterWorkflowWithOptions(RecoverSaga, workflow.RegisterOptions{Name: TypeRecoverSaga})
+	r.RegisterWorkflowWithOptions(ActOnSagas, workflow.RegisterOptions{Name: TypeActOnSagas})
 	r.RegisterWorkflowWithOptions(SweepSagas, workflow.RegisterOptions{Name: TypeSweepSagas})
 }
 

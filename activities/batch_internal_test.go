@@ -1,0 +1,143 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/amends-dev/amends/compensation"
+)
+
+// fakeTemporal is the worker's client: it answers updates of a saga as the test says.
+type fakeTemporal struct {
+	client.Client // panics on what a batch has no business calling
+
+	accept func(client.UpdateWorkflowOptions) error
+	answer map[string]error
+	sent   []client.UpdateWorkflowOptions
+}
+
+func (f *fakeTemporal) UpdateWorkflow(_ context.Context, o client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error) {
+	f.sent = append(f.sent, o)
+	if f.accept != nil {
+		if err := f.accept(o); err != nil {
+			return nil, err
+		}
+	}
+	return fakeUpdate{err: f.answer[o.WorkflowID]}, nil
+}
+
+type fakeUpdate struct {
+	client.WorkflowUpdateHandle
+	err error
+}
+
+func (u fakeUpdate) Get(context.Context, any) error { return u.err }
+
+// newActEnv runs ActOnSagas with that client.
+func newActEnv(f *fakeTemporal) *testsuite.TestActivityEnvironment {
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestActivityEnvironment()
+	env.RegisterActivityWithOptions(func(ctx context.Context, in ActOnSagas) (Acted, error) {
+		return actOnSagas(ctx, f, in)
+	}, activity.RegisterOptions{Name: "ActOnSagas"})
+	return env
+}
+
+func act(env *testsuite.TestActivityEnvironment, in ActOnSagas) (Acted, error) {
+	in.PerSecond = 1000
+	value, err := env.ExecuteActivity("ActOnSagas", in)
+	if err != nil {
+		return Acted{}, err
+	}
+	var acted Acted
+	err = value.Get(&acted)
+	return acted, err
+}
+
+var skipIt = compensation.Act{By: "grace", Reason: "lost", Step: "ReserveStock"}
+
+// A saga that does not take the act is reported with its reason, and the others are asked all the same.
+func TestActOnSagas(t *testing.T) {
+	t.Parallel()
+	slow := client.NewWorkflowUpdateServiceTimeoutOrCanceledError(context.DeadlineExceeded)
+	f := &fakeTemporal{
+		accept: func(o client.UpdateWorkflowOptions) error {
+			return map[string]error{"gone": serviceerror.NewNotFound("workflow not found in shard 7"), "stuck": slow}[o.WorkflowID]
+		},
+		answer: map[string]error{
+			"refuses": temporal.NewNonRetryableApplicationError("skip: no step is parked", compensation.ErrTypeActRefused, nil), "busy": slow,
+		},
+	}
+
+	acted, err := act(newActEnv(f), ActOnSagas{
+		IDs: []string{"good", "refuses", "gone", "stuck", "busy"}, Name: compensation.UpdateSkip, Act: skipIt, UpdateID: "skip-batch-7",
+	})
+
+	require.NoError(t, err)
+	require.Equal(t, Acted{Done: 2, Failures: []ActFailure{
+		{Saga: "refuses", Reason: "skip: no step is parked"},
+		{Saga: "gone", Reason: "it has ended"},
+		{Saga: "stuck", Reason: "no worker answered within 5s; it may still take the act, or not"},
+	}}, acted)
+	require.Equal(t, client.UpdateWorkflowOptions{
+		UpdateID: "skip-batch-7", WorkflowID: "good", UpdateName: "skip", Args: []any{skipIt}, WaitForStage: client.WorkflowUpdateStageAccepted,
+	}, f.sent[0])
+}
+
+func TestCancelSagas(t *testing.T) {
+	t.Parallel()
+	f := &fakeTemporal{}
+
+	_, err := act(newActEnv(f), ActOnSagas{IDs: []string{"good"}, Name: compensation.UpdateCancel, Act: skipIt})
+
+	require.NoError(t, err)
+	require.Equal(t, []any{compensation.CancelRequest{By: "grace", Reason: "lost"}}, f.sent[0].Args)
+}
+
+// The next try goes on where the last heartbeat was.
+func TestActOnSagasGoesOn(t *testing.T) {
+	t.Parallel()
+	f := &fakeTemporal{accept: func(o client.UpdateWorkflowOptions) error {
+		if o.WorkflowID == "3" {
+			return errors.New("connection reset")
+		}
+		return nil
+	}}
+	in := ActOnSagas{IDs: []string{"1", "2", "3"}, Name: compensation.UpdateSkip, Act: skipIt}
+	env := newActEnv(f)
+	env.SetHeartbeatDetails(Acted{Failures: []ActFailure{{Saga: "1", Reason: "why not"}}})
+
+	_, err := act(env, in)
+	require.ErrorContains(t, err, "skip 3: connection reset", "that is no answer of the saga's")
+	require.Len(t, f.sent, 2)
+
+	f.accept = nil
+	env.SetHeartbeatDetails(Acted{Done: 1, Failures: []ActFailure{{Saga: "1", Reason: "why not"}}})
+	acted, err := act(env, in)
+	require.NoError(t, err)
+	require.Equal(t, Acted{Done: 2, Failures: []ActFailure{{Saga: "1", Reason: "why not"}}}, acted)
+	require.Len(t, f.sent, 3)
+}
+
+// A worker that stops leaves the rest to another one.
+func TestActOnSagasStopsWithItsWorker(t *testing.T) {
+	t.Parallel()
+	f := &fakeTemporal{}
+	stop := make(chan struct{})
+	env := newActEnv(f)
+	env.SetWorkerStopChannel(stop)
+	f.accept = func(client.UpdateWorkflowOptions) error { close(stop); return nil }
+
+	acted, err := act(env, ActOnSagas{IDs: make([]string, 1000), Name: compensation.UpdateSkip, Act: skipIt})
+
+	require.NoError(t, err)
+	require.Equal(t, 1, acted.Done)
+}

@@ -1,0 +1,154 @@
+package api_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+
+	"github.com/amends-dev/amends/activities"
+	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/workflows"
+)
+
+const exampleBatch = `{"act":"retry","filter":{"step":"ReserveStock","parked_before":"2026-05-04T10:00:00Z"},"step":"ReserveStock",` +
+	`"by":"grace","reason":"the service is mended"}`
+
+const batchKey = "b1"
+
+// withBatch is an API that has started the example, which matched three sagas, under that ID.
+func withBatch(t *testing.T) (b *bundle, a answer, id string) {
+	t.Helper()
+	b = setup(t)
+	b.temporal.count = func(string) int64 { return 3 }
+	a = b.ask(t, http.MethodPost, "/v1/batches", exampleBatch, "Idempotency-Key", batchKey)
+	require.Equal(t, 202, a.status, a.body)
+	id, ok := a.json(t, "id").(string)
+	require.True(t, ok)
+	return b, a, id
+}
+
+func TestStartBatch(t *testing.T) {
+	t.Parallel()
+	before := time.Now()
+	b, a, id := withBatch(t)
+
+	require.Equal(t, "/v1/batches/"+id, a.header.Get("Location"))
+	started := b.temporal.sagas["batch-"+id]
+	require.Equal(t, "ActOnSagas", started.kind)
+	require.Equal(t, "retry of 3 sagas, by grace", started.options.StaticSummary)
+	in, ok := started.input.(workflows.BatchInput)
+	require.True(t, ok)
+	query, until, _ := strings.Cut(in.Query, " AND StartTime <= ")
+	require.Equal(t, sagasOf(" AND SagaStep = 'ReserveStock' AND ExecutionStatus = 'Running' AND SagaState = 'parked'"+
+		" AND ParkedSince < '2026-05-04T10:00:00Z' AND ExecutionStatus = 'Running'"), query)
+	at, err := time.Parse(time.RFC3339, strings.Trim(until, "'"))
+	require.NoError(t, err)
+	require.WithinRange(t, at, before, time.Now(), "later ones are not meant")
+	require.Equal(t, []string{in.Query}, b.temporal.counted)
+	require.Equal(t, 10, in.PerSecond)
+	require.Equal(t, "retry", in.Batch.Name)
+	require.Equal(t, compensation.Act{Step: "ReserveStock", By: "grace", Reason: "the service is mended"}, in.Batch.Act)
+	require.EqualValues(t, 3, in.Batch.Matched)
+
+	require.JSONEq(t, a.body, b.get(t, "/v1/batches/"+id).body)
+	again := b.ask(t, http.MethodPost, "/v1/batches", exampleBatch, "Idempotency-Key", batchKey)
+	require.Equal(t, 202, again.status, again.body)
+	require.Equal(t, a.body, again.body)
+	require.Equal(t, "true", again.header.Get("Idempotent-Replayed"))
+	other := strings.Replace(exampleBatch, "mended", "well", 1)
+	requireProblem(t, b.ask(t, http.MethodPost, "/v1/batches", other, "Idempotency-Key", batchKey), 422, "idempotency_key_reused")
+	require.Equal(t, "running", a.json(t, "state"))
+	require.JSONEq(t, `{"step":"ReserveStock","parked_before":"2026-05-04T10:00:00Z"}`, string(encode(t, a.json(t, "filter"))))
+	require.Equal(t, "/v1/batches/"+id+"/cancel", a.json(t, "links", "cancel"))
+}
+
+// A batch is shown from its memo, so also while no worker runs.
+func TestShowBatch(t *testing.T) {
+	t.Parallel()
+	b, _, id := withBatch(t)
+	started := b.temporal.sagas["batch-"+id]
+	progress := started.options.Memo[workflows.MemoBatch].(workflows.Batch)
+	progress.Done, progress.Failed = 1, 2
+	progress.Failures = []activities.ActFailure{{Saga: "order-7", Reason: "it has ended"}, {Saga: "order-8", Reason: "no step is parked"}}
+	started.info.Memo.Fields = payloads(map[string]any{workflows.MemoBatch: progress})
+
+	a := b.get(t, "/v1/batches/"+id)
+
+	require.InDelta(t, 1, a.json(t, "done"), 0)
+	require.InDelta(t, 2, a.json(t, "failed"), 0)
+	require.JSONEq(t, `[{"saga":"order-7","reason":"it has ended","link":"/v1/sagas/order-7"},
+		{"saga":"order-8","reason":"no step is parked","link":"/v1/sagas/order-8"}]`, string(encode(t, a.json(t, "failures"))))
+	for status, state := range map[enumspb.WorkflowExecutionStatus]string{
+		enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED:  "completed",
+		enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED: "failed",
+		enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED:   "canceled",
+	} {
+		b.temporal.end("batch-"+id, status, "", nil)
+		ended := b.get(t, "/v1/batches/"+id)
+		require.Equal(t, state, ended.json(t, "state"))
+		require.Equal(t, "2026-05-04T10:01:00Z", ended.json(t, "ended_at"))
+		require.Nil(t, ended.json(t, "links", "cancel"))
+	}
+}
+
+func TestCancelBatch(t *testing.T) {
+	t.Parallel()
+	b, _, id := withBatch(t)
+
+	for range 2 {
+		a := b.post(t, "/v1/batches/"+id+"/cancel", "")
+		require.Equal(t, 202, a.status, a.body)
+		require.Equal(t, "canceled", a.json(t, "state"))
+	}
+
+	for _, unknown := range []string{"43", "order-" + orderID, "a%20b"} {
+		requireProblem(t, b.get(t, "/v1/batches/"+unknown), 404, "not_found")
+		requireProblem(t, b.post(t, "/v1/batches/"+unknown+"/cancel", ""), 404, "not_found")
+	}
+}
+
+func TestDryRun(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.temporal.count = func(string) int64 { return 7 }
+
+	a := b.post(t, "/v1/batches", strings.Replace(exampleBatch, `"act"`, `"dry_run":true,"act"`, 1))
+
+	require.Equal(t, 200, a.status, a.body)
+	require.JSONEq(t, `{"matched":7}`, a.body)
+	require.Empty(t, b.temporal.sagas)
+}
+
+func TestBatchIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, body, fault string }{
+		{"everything", `{"act":"cancel","filter":{},"by":"grace","reason":"why"}`, "/filter: chooses every saga there is"},
+		{"no filter", `{"act":"cancel","by":"grace","reason":"why"}`, "/filter: is missing"},
+		{"filter", `{"act":"cancel","filter":{"step":"BakeCake"},"by":"grace","reason":"why"}`, "/filter/step: is no step of these sagas"},
+		{"time", `{"act":"cancel","filter":{"started_after":"1900-01-01T00:00:00Z"},"by":"grace","reason":"why"}`,
+			"/filter/started_after: must be a time of RFC 3339 from 1970 to 2199"},
+		{"customer", `{"act":"cancel","filter":{"customer":"o'hara"},"by":"grace","reason":"why"}`,
+			"/filter/customer: expected string to be a customer's ID: 1 to 64 letters, digits, - _ and ., the first a letter or a digit"},
+		{"step of a cancel", `{"act":"cancel","filter":{"state":"parked"},"step":"BookShipment","by":"grace","reason":"why"}`,
+			"/step: cancel is about the saga and not about a step"},
+		{"unknown step", `{"act":"skip","filter":{"state":"parked"},"step":"BakeCake","by":"grace","reason":"why"}`, "/step: is no step of any saga"},
+		{"no reference", `{"act":"mark-done","filter":{"state":"parked"},"by":"grace","reason":"why"}`, "/reference: is missing"},
+		{"no deadline", `{"act":"extend-deadline","filter":{"state":"parked"},"by":"grace","reason":"why"}`, "/deadline: must be in the future"},
+		{"deadline", `{"act":"extend-deadline","filter":{"state":"parked"},"deadline":"2020-01-01T00:00:00Z","by":"grace","reason":"why"}`,
+			"/deadline: must be in the future"},
+		{"too fast", `{"act":"cancel","filter":{"state":"parked"},"per_second":101,"by":"grace","reason":"why"}`,
+			"/per_second: expected number <= 100"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+
+			requireProblem(t, b.post(t, "/v1/batches", tt.body), 422, "invalid", tt.fault)
+			require.Empty(t, b.temporal.sagas)
+		})
+	}
+}
