@@ -1,0 +1,171 @@
+package api_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/amends-dev/amends/api"
+)
+
+// slowKind is a way to take long, and what becomes of it.
+type slowKind struct {
+	name, sends string
+	// cut asserts what the connection got in the end.
+	cut func(t *testing.T, got string)
+}
+
+var slowKinds = []slowKind{
+	{"headers", "GET /v1/orders HTTP/1.1\r\nHost: api\r\nX-Slow: ", func(t *testing.T, got string) {
+		t.Helper()
+		require.Empty(t, got, "it is closed")
+	}},
+	{"body", "POST /v1/orders HTTP/1.1\r\nHost: api\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{", func(t *testing.T, got string) {
+		t.Helper()
+		require.Contains(t, got, "408 Request Timeout")
+	}},
+	{"answer", "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: api\r\n\r\n", func(t *testing.T, got string) {
+		t.Helper()
+		require.Contains(t, got, "200 OK")
+		require.NotContains(t, got, "\r\n0\r\n\r\n", "the answer is complete")
+	}},
+}
+
+// slowClients is how many there are at once.
+const slowClients = 500
+
+// narrow is a listener whose connections do not take a whole answer that nobody reads.
+type narrow struct{ net.Listener }
+
+func (l narrow) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return conn, conn.(*net.TCPConn).SetWriteBuffer(16 << 10)
+}
+
+// realServer serves an API with one order on real connections, until the test ends. closed counts those that it closed.
+func realServer(tb testing.TB) (addr string, closed *atomic.Int64) {
+	tb.Helper()
+	handler := api.New(newFakeTemporal(), api.Options{Logger: quiet})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(tb, err)
+	server := api.NewServer("", handler)
+	closed = &atomic.Int64{}
+	server.ConnState = func(_ net.Conn, to http.ConnState) {
+		if to == http.StateClosed {
+			closed.Add(1)
+		}
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(narrow{listener}) }()
+	tb.Cleanup(func() {
+		require.NoError(tb, server.Close())
+		require.ErrorIs(tb, <-served, http.ErrServerClosed)
+	})
+	status, err := exchange(tb.Context(), "http://"+listener.Addr().String(), exampleOrder)
+	require.NoError(tb, err)
+	require.Equal(tb, 202, status)
+	return listener.Addr().String(), closed
+}
+
+// exchange places the order, and returns the answer's status.
+func exchange(ctx context.Context, url, order string) (int, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/v1/orders", strings.NewReader(order))
+	if err != nil {
+		return 0, err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, err
+	}
+	defer answer.Body.Close()
+	_, err = io.Copy(io.Discard, answer.Body)
+	return answer.StatusCode, err
+}
+
+// connectSlowly opens that many connections, of every kind in turn, each of which stops in the middle.
+func connectSlowly(tb testing.TB, addr string, n int) []net.Conn {
+	tb.Helper()
+	conns := make([]net.Conn, n)
+	for i := range conns {
+		conn, err := net.Dial("tcp", addr) //nolint:noctx // it is local
+		require.NoError(tb, err)
+		tb.Cleanup(func() { conn.Close() })
+		tcp := conn.(*net.TCPConn)
+		require.NoError(tb, tcp.SetReadBuffer(4096))
+		_, err = io.WriteString(conn, slowKinds[i%len(slowKinds)].sends)
+		require.NoError(tb, err)
+		conns[i] = conn
+	}
+	return conns
+}
+
+// Hundreds of clients who send slowly, or never read, keep nobody from being answered, and are cut off in the end.
+func TestSlowClients(t *testing.T) {
+	t.Parallel()
+	addr, closed := realServer(t)
+	begin := time.Now()
+	conns := connectSlowly(t, addr, slowClients)
+
+	for range 200 {
+		status, err := exchange(t.Context(), "http://"+addr, exampleOrder)
+		require.NoError(t, err)
+		require.Equal(t, 202, status)
+	}
+
+	require.Eventually(t, func() bool { return closed.Load() == slowClients }, 2*time.Minute, 50*time.Millisecond, "some are not cut off")
+	require.Greater(t, time.Since(begin), 30*time.Second, "an answer has that long to be read")
+	var readers sync.WaitGroup
+	got := make([]string, len(conns))
+	for i, conn := range conns {
+		readers.Go(func() {
+			text, _ := io.ReadAll(bufio.NewReader(conn)) // a reset is an end, too
+			got[i] = string(text)
+		})
+	}
+	readers.Wait()
+	for i, text := range got {
+		slowKinds[i%len(slowKinds)].cut(t, text)
+	}
+}
+
+// How long a normal request takes, alone and beside slow clients; go test ./api -run '^$' -bench SlowClients
+func BenchmarkSlowClients(b *testing.B) {
+	for _, n := range []int{0, slowClients} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			addr, _ := realServer(b)
+			var took []time.Duration
+			connected := time.Time{}
+			for b.Loop() {
+				if n > 0 && time.Since(connected) > 4*time.Second { // before the first of them are cut off
+					b.StopTimer()
+					connectSlowly(b, addr, n)
+					connected = time.Now()
+					b.StartTimer()
+				}
+				begin := time.Now()
+				status, err := exchange(b.Context(), "http://"+addr, exampleOrder)
+				took = append(took, time.Since(begin))
+				require.NoError(b, err)
+				require.Equal(b, 202, status)
+			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs")
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
+		})
+	}
+}
