@@ -29,7 +29,7 @@ const (
 	generatedShards   = 10
 	generatedRequests = 1000 // of each shard
 	// generatedHeap is how much all handlers together may still hold after all requests.
-	generatedHeap = 8 << 20
+	generatedHeap = 2 << 20
 	// generatedPatience is how long a saga is followed, which has no end of its own.
 	generatedPatience = 2 * time.Second
 )

@@ -3,6 +3,7 @@ package api_test
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"net"
@@ -31,7 +32,7 @@ var slowKinds = []slowKind{
 		t.Helper()
 		require.Empty(t, got, "it is closed")
 	}},
-	{"body", "POST /v1/orders HTTP/1.1\r\nHost: api\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{", func(t *testing.T, got string) {
+	{"body", "POST /v1/orders HTTP/1.1\r\nHost: api\r\nIdempotency-Key: k\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{", func(t *testing.T, got string) {
 		t.Helper()
 		require.Contains(t, got, "408 Request Timeout")
 	}},
@@ -88,6 +89,7 @@ func exchange(ctx context.Context, url, order string) (int, error) {
 		return 0, err
 	}
 	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Idempotency-Key", rand.Text())
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
 		return 0, err
