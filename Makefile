@@ -64,7 +64,7 @@ bench: ## Measure sagas against plain Temporal and DBOS; ARGS="--quick", ARGS="-
 
 .PHONY: histories
 histories: ## Record the histories that the replay tests read, from a real server
-	$(GO) test ./e2e -run 'TestEndings|TestUncertain' -count=1 -timeout 20m -record
+	$(GO) test ./e2e -run 'TestEndings|TestUncertain|TestBatches' -count=1 -timeout 20m -record
 
 .PHONY: lint
 lint: lint-format lint-build lint-vet lint-golangci lint-workflows lint-modules ## Check formatting, code, the map's import rules, determinism and modules

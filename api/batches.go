@@ -243,7 +243,7 @@ func (s *server) showBatch(ctx context.Context, id string) (batch, error) {
 }
 
 func batchState(status enumspb.WorkflowExecutionStatus) string {
-	switch status { //nolint:exhaustive // any other has ended without a result
+	switch status {
 	case enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW, enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED:
 		return batchRunning
 	case enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED:

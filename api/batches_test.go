@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 
-	"github.com/amends-dev/amends/activities"
 	"github.com/amends-dev/amends/compensation"
 	"github.com/amends-dev/amends/workflows"
 )
@@ -73,7 +72,7 @@ func TestShowBatch(t *testing.T) {
 	started := b.temporal.sagas["batch-"+id]
 	progress := started.options.Memo[workflows.MemoBatch].(workflows.Batch)
 	progress.Done, progress.Failed = 1, 2
-	progress.Failures = []activities.ActFailure{{Saga: "order-7", Reason: "it has ended"}, {Saga: "order-8", Reason: "no step is parked"}}
+	progress.Failures = []workflows.BatchFailure{{Saga: "order-7", Reason: "it has ended"}, {Saga: "order-8", Reason: "no step is parked"}}
 	started.info.Memo.Fields = payloads(map[string]any{workflows.MemoBatch: progress})
 
 	a := b.get(t, "/v1/batches/"+id)
@@ -129,19 +128,29 @@ func TestBatchIsRefused(t *testing.T) {
 		{"everything", `{"act":"cancel","filter":{},"by":"grace","reason":"why"}`, "/filter: chooses every saga there is"},
 		{"no filter", `{"act":"cancel","by":"grace","reason":"why"}`, "/filter: is missing"},
 		{"filter", `{"act":"cancel","filter":{"step":"BakeCake"},"by":"grace","reason":"why"}`, "/filter/step: is no step of these sagas"},
-		{"time", `{"act":"cancel","filter":{"started_after":"1900-01-01T00:00:00Z"},"by":"grace","reason":"why"}`,
-			"/filter/started_after: must be a time of RFC 3339 from 1970 to 2199"},
-		{"customer", `{"act":"cancel","filter":{"customer":"o'hara"},"by":"grace","reason":"why"}`,
-			"/filter/customer: expected string to be a customer's ID: 1 to 64 letters, digits, - _ and ., the first a letter or a digit"},
-		{"step of a cancel", `{"act":"cancel","filter":{"state":"parked"},"step":"BookShipment","by":"grace","reason":"why"}`,
-			"/step: cancel is about the saga and not about a step"},
+		{
+			"time", `{"act":"cancel","filter":{"started_after":"1900-01-01T00:00:00Z"},"by":"grace","reason":"why"}`,
+			"/filter/started_after: must be a time of RFC 3339 from 1970 to 2199",
+		},
+		{
+			"customer", `{"act":"cancel","filter":{"customer":"o'hara"},"by":"grace","reason":"why"}`,
+			"/filter/customer: expected string to be a customer's ID: 1 to 64 letters, digits, - _ and ., the first a letter or a digit",
+		},
+		{
+			"step of a cancel", `{"act":"cancel","filter":{"state":"parked"},"step":"BookShipment","by":"grace","reason":"why"}`,
+			"/step: cancel is about the saga and not about a step",
+		},
 		{"unknown step", `{"act":"skip","filter":{"state":"parked"},"step":"BakeCake","by":"grace","reason":"why"}`, "/step: is no step of any saga"},
 		{"no reference", `{"act":"mark-done","filter":{"state":"parked"},"by":"grace","reason":"why"}`, "/reference: is missing"},
 		{"no deadline", `{"act":"extend-deadline","filter":{"state":"parked"},"by":"grace","reason":"why"}`, "/deadline: must be in the future"},
-		{"deadline", `{"act":"extend-deadline","filter":{"state":"parked"},"deadline":"2020-01-01T00:00:00Z","by":"grace","reason":"why"}`,
-			"/deadline: must be in the future"},
-		{"too fast", `{"act":"cancel","filter":{"state":"parked"},"per_second":101,"by":"grace","reason":"why"}`,
-			"/per_second: expected number <= 100"},
+		{
+			"deadline", `{"act":"extend-deadline","filter":{"state":"parked"},"deadline":"2020-01-01T00:00:00Z","by":"grace","reason":"why"}`,
+			"/deadline: must be in the future",
+		},
+		{
+			"too fast", `{"act":"cancel","filter":{"state":"parked"},"per_second":101,"by":"grace","reason":"why"}`,
+			"/per_second: expected number <= 100",
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -38,8 +38,11 @@ type Batch struct {
 	Done   int `json:"done"`
 	Failed int `json:"failed"`
 	// Failures are the first [MaxFailures] of those.
-	Failures []activities.ActFailure `json:"failures,omitempty"`
+	Failures []BatchFailure `json:"failures,omitempty"`
 }
+
+// BatchFailure is a saga that did not take the act.
+type BatchFailure = activities.ActFailure
 
 // MaxFailures bounds how many failures a batch tells one by one: all of them stand in its history after each page.
 const MaxFailures = 1000
@@ -57,22 +60,22 @@ func ActOnSagas(ctx workflow.Context, in BatchInput) (Batch, error) {
 	b := in.Batch
 	for {
 		if err := publishBatch(ctx, b); err != nil {
-			return b, err
+			return Batch{}, err
 		}
 		var page activities.SagaPage
 		find := activities.FindSagas{Query: in.Query, PageToken: in.PageToken}
 		if err := workflow.ExecuteActivity(ctx, sagas.FindSagas, find).Get(ctx, &page); err != nil {
-			return b, b.failure(ctx, err)
+			return Batch{}, b.failure(ctx, err)
 		}
 		if err := b.actOn(ctx, page.IDs, in.PerSecond); err != nil {
-			return b, b.failure(ctx, err)
+			return Batch{}, b.failure(ctx, err)
 		}
 		in.PageToken, in.Batch = page.PageToken, b
 		switch {
 		case len(in.PageToken) == 0:
 			return b, publishBatch(ctx, b)
 		case workflow.GetInfo(ctx).GetContinueAsNewSuggested():
-			return b, workflow.NewContinueAsNewError(ctx, TypeActOnSagas, in)
+			return Batch{}, workflow.NewContinueAsNewError(ctx, TypeActOnSagas, in)
 		}
 	}
 }

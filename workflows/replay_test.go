@@ -17,7 +17,8 @@ import (
 func TestRecordedHistoriesReplay(t *testing.T) {
 	t.Parallel()
 
-	files := recorded(t, "revision-*/"+workflows.TypePlaceOrder, "revision-*/"+workflows.TypeReturnOrder)
+	files := recorded(t, "revision-*/"+workflows.TypePlaceOrder, "revision-*/"+workflows.TypeReturnOrder,
+		"revision-*/"+workflows.TypeActOnSagas)
 	for _, file := range files {
 		t.Run(file, func(t *testing.T) {
 			t.Parallel()
