@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -17,12 +18,18 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
 	"go.temporal.io/sdk/client"
+
+	"github.com/amends-dev/amends/internal/access"
 )
 
 //go:generate go test -run ^TestOpenAPIDocument$ -update .
 
 // Options of the API. The zero value is what each field says.
 type Options struct {
+	// Access tells who calls. Default: nobody is known, and only what is open to everyone is answered.
+	Access access.Authenticator
+	// TrustedProxies are the proxies whose X-Forwarded-For tells where a request comes from. Default: none.
+	TrustedProxies []netip.Prefix
 	// WebUI is the base URL of the Temporal Web UI, for links to it. Default: no such links.
 	WebUI string
 	// Namespace is the client's namespace, for links. Default "default".
@@ -88,18 +95,21 @@ type server struct {
 	streams  *streams
 	// overviews is the last overview that was made.
 	overviews overviews
+	// rules are those of the routes, by method and pattern.
+	rules map[string]rule
 }
 
 // New returns the API's handler. It uses c until the last request is answered, and does not close it.
 func New(c client.Client, o Options) http.Handler {
 	o = o.withDefaults()
-	s := &server{temporal: c, options: o, log: o.Logger, streams: &streams{most: o.StreamsPerCaller, open: map[string]int{}}}
+	s := &server{temporal: c, options: o, log: o.Logger, rules: map[string]rule{}, streams: &streams{most: o.StreamsPerCaller, open: map[string]int{}}}
 
 	router := chi.NewRouter()
-	router.Use(s.identify, s.logRequest, secure)
+	router.Use(s.identify, s.clientIP(), s.logRequest, secure)
 	if allow := crossOrigin(o.Origins); allow != nil {
 		router.Use(allow)
 	}
+	router.Use(s.recognize)
 	if o.Rate > 0 {
 		router.Use(s.limitRate(newLimiter(o.Rate, o.Burst)))
 	}
@@ -107,7 +117,7 @@ func New(c client.Client, o Options) http.Handler {
 	router.NotFound(s.notFound)
 	router.MethodNotAllowed(s.methodNotAllowed(router))
 
-	api := humachi.New(router.With(s.checkQuery, s.allowWait, s.readKey, s.readBody), config(o.Version))
+	api := humachi.New(router.With(s.authorize, s.checkQuery, s.allowWait, s.readKey, s.readBody), config(o.Version))
 	s.routeOrders(api)
 	s.routeReturns(api)
 	s.routeSagas(api)
@@ -115,6 +125,7 @@ func New(c client.Client, o Options) http.Handler {
 	s.routeBatches(api)
 	s.routeOverview(api)
 	s.routePlans(api)
+	s.routeCaller(api)
 	s.routeHealth(api)
 	router.Get("/openapi.json", document(api))
 	s.routePage(router)
@@ -152,6 +163,10 @@ func config(version string) huma.Config {
 		{Name: "saga-types", Description: "What sagas do."},
 		{Name: "service", Description: "The API itself."},
 	}
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{bearer: {
+		Type: "http", Scheme: "bearer",
+		Description: "An API key (`amends_…`, see `amends keys`), or a JWT of the OpenID Connect issuer that this system trusts.",
+	}}
 	c.RejectUnknownQueryParameters = true
 	// document serves the description; schemas in answers and pages from elsewhere are not wanted.
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath, c.CreateHooks = "", "", "", nil
@@ -187,7 +202,7 @@ func document(api huma.API) http.HandlerFunc {
 // register adds an operation. Its handler's errors become problems here, and nowhere else; codes are those that it may
 // answer besides the ones that any operation may.
 func register[I, O any](s *server, api huma.API, op huma.Operation, codes []Code, handle func(context.Context, *I) (*O, error)) {
-	codes = append(codes, codeInternal, codeBadParameter)
+	codes = s.guard(&op, append(codes, codeInternal, codeBadParameter))
 	if strings.HasPrefix(op.Path, limitedPath) {
 		codes = append(codes, codeTooManyRequests)
 	}

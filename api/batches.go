@@ -15,6 +15,7 @@ import (
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/amends-dev/amends/compensation"
 	"github.com/amends-dev/amends/internal/order"
@@ -66,7 +67,7 @@ type batchRequest struct {
 	Filter    Filter     `json:"filter" doc:"To which sagas. It must choose: one that leaves nothing out is refused."`
 	Step      string     `json:"step,omitempty" maxLength:"200" doc:"The parked step that the act is about. Default: whichever is parked, in sagas where only one is." example:"ReserveStock"`
 	Item      string     `json:"item,omitempty" maxLength:"64" doc:"Which of the step's repeats."`
-	By        string     `json:"by" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Who decides." example:"grace"`
+	By        string     `json:"by,omitempty" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Who decides. Default: the caller, who is named in any case." example:"grace"`
 	Reason    string     `json:"reason" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Why." example:"the service is mended"`
 	Reference string     `json:"reference,omitempty" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Where it is written down. Required for mark-done." example:"T-17"`
 	Deadline  *time.Time `json:"deadline,omitempty" doc:"The new deadline. Required for extend-deadline." example:"2027-01-31T12:00:00Z"`
@@ -146,7 +147,7 @@ type batchOutput struct {
 func (s *server) createBatch(ctx context.Context, in *batchInput) (*batchOutput, error) {
 	now := time.Now().UTC()
 	faults := in.Body.check(now)
-	query, inFilter := in.Body.Filter.visibility()
+	query, inFilter := in.Body.Filter.visibility(callerOf(ctx))
 	for _, f := range inFilter {
 		faults = append(faults, Fault{Pointer: "/filter/" + f.Parameter, Detail: f.Detail})
 	}
@@ -167,7 +168,7 @@ func (s *server) createBatch(ctx context.Context, in *batchInput) (*batchOutput,
 		return nil, fmt.Errorf("filter of a batch: %w", err)
 	}
 	act := compensation.Act{
-		Step: in.Body.Step, Item: in.Body.Item, By: in.Body.By, Reason: in.Body.Reason, Reference: in.Body.Reference,
+		Step: in.Body.Step, Item: in.Body.Item, By: actor(ctx, in.Body.By), Reason: in.Body.Reason, Reference: in.Body.Reference,
 	}
 	if in.Body.Deadline != nil {
 		act.Deadline = in.Body.Deadline.UTC()
@@ -175,10 +176,13 @@ func (s *server) createBatch(ctx context.Context, in *batchInput) (*batchOutput,
 	b := workflows.Batch{Name: in.Body.Act, Act: act, Filter: filter, StartedAt: now, Matched: matched}
 	id := commandOf(ctx).id()
 	_, before, err := s.once(ctx, client.StartWorkflowOptions{
-		ID:            workflows.BatchWorkflowID(id),
+		ID: workflows.BatchWorkflowID(id),
+		TypedSearchAttributes: temporal.NewSearchAttributes(
+			workflows.SearchAttributeTenant.ValueSet(callerOf(ctx).Tenant), workflows.SearchAttributeStarter.ValueSet(callerOf(ctx).ID())),
 		Memo:          map[string]any{workflows.MemoBatch: b},
 		StaticSummary: fmt.Sprintf("%s of %s, by %s", b.Name, count(int(matched), "saga"), compensation.EscapeMarkdown(b.Act.By)),
 	}, in.Body, workflows.TypeActOnSagas, workflows.BatchInput{Query: query, PerSecond: in.Body.PerSecond, Batch: b})
+	s.audit(ctx, deed{act: "batch of " + b.Name, saga: workflows.BatchWorkflowID(id), step: act.Step, by: act.By, reason: act.Reason}, err)
 	if err != nil {
 		return nil, err
 	}
@@ -263,6 +267,9 @@ func (s *server) describeBatch(ctx context.Context, id string) (*workflowpb.Work
 	if err != nil {
 		return nil, fmt.Errorf("describe batch %s: %w", id, err)
 	}
+	if !sees(callerOf(ctx), d.GetWorkflowExecutionInfo()) {
+		return nil, errNoSuchID
+	}
 	return d.GetWorkflowExecutionInfo(), nil
 }
 
@@ -273,6 +280,7 @@ func (s *server) cancelBatch(ctx context.Context, in *batchIDInput) (*batchView,
 	}
 	if info.GetCloseTime() == nil {
 		err := s.temporal.CancelWorkflow(ctx, workflows.BatchWorkflowID(in.ID), "")
+		s.audit(ctx, deed{act: "cancel", saga: workflows.BatchWorkflowID(in.ID), by: callerOf(ctx).Name}, err)
 		if err != nil && !errors.As(err, new(*serviceerror.NotFound)) { // it ended between the two calls
 			return nil, fmt.Errorf("cancel batch %s: %w", in.ID, err)
 		}

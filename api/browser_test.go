@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/amends-dev/amends/api"
+	"github.com/amends-dev/amends/internal/access"
 )
 
 // Whatever is answered, browsers are told what they must not do with it.
@@ -45,7 +46,7 @@ func TestCrossOrigin(t *testing.T) {
 	t.Parallel()
 	const ours, theirs = "https://console.example", "https://evil.example"
 	listed := setup(t)
-	listed.handler = api.New(listed.temporal, api.Options{Logger: listed.logger(), Origins: []string{ours}})
+	listed.handler = api.New(listed.temporal, api.Options{Access: access.Open(), Logger: listed.logger(), Origins: []string{ours}})
 	none := setup(t)
 	ask := func(b *bundle, method, origin string, headers ...string) answer {
 		r := httptest.NewRequest(method, "/v1/orders", nil)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/stretchr/testify/require"
 )
 
@@ -30,4 +31,19 @@ func TestProblemsAreDocumented(t *testing.T) {
 		cells, _, _ := strings.Cut(string(page)[at+1:], "\n")
 		require.Contains(t, cells, fmt.Sprintf("[%s](#%s)", code, code))
 	}
+}
+
+// An operation of which nothing says who may do it is found when the API is made, and a rule is about an operation.
+func TestEveryOperationHasARule(t *testing.T) {
+	t.Parallel()
+
+	text, err := os.ReadFile("../docs/openapi.json")
+	require.NoError(t, err)
+	for id := range rules {
+		require.Contains(t, string(text), `"operationId": "`+id+`"`)
+	}
+	s := &server{rules: map[string]rule{}}
+	require.PanicsWithValue(t, "api: nothing says who may do dance", func() {
+		s.guard(&huma.Operation{OperationID: "dance"}, nil)
+	})
 }

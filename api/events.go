@@ -87,6 +87,9 @@ func (s *server) followSaga(ctx context.Context, in *eventsInput) (*huma.StreamR
 	look := func(ctx context.Context) (snapshot, error) {
 		ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 		defer cancel()
+		if err := s.stillProved(ctx); err != nil {
+			return snapshot{}, refusedCaller(err)
+		}
 		v, tag, err := s.tagged(ctx, c, id)
 		return snapshot{view: v, id: strings.Trim(tag, `"`)}, err
 	}
@@ -238,7 +241,7 @@ func (s *streams) leave(caller string) {
 // limitStreams refuses a stream to a caller who has too many.
 func (s *server) limitStreams(answer huma.Context, next func(huma.Context)) {
 	r, w := humachi.Unwrap(answer)
-	caller := callerOf(r)
+	caller := accountOf(r.Context())
 	if !s.streams.enter(caller) {
 		writeProblem(w, s.problem(r.Context(), &failure{
 			code:   codeTooManyStreams,

@@ -25,6 +25,7 @@ import (
 
 	"github.com/amends-dev/amends/api"
 	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/internal/access"
 )
 
 const eventsOf42 = "/v1/sagas/order-" + orderID + "/events"
@@ -266,7 +267,7 @@ func TestFollowWhileTemporalIsStuck(t *testing.T) {
 
 	synctest.Test(t, func(t *testing.T) {
 		temporal := stuckTemporal{b.temporal, make(chan struct{}), make(chan struct{}, 1)}
-		b.handler = api.New(temporal, api.Options{Logger: b.logger()})
+		b.handler = api.New(temporal, api.Options{Access: access.Open(), Logger: b.logger()})
 		after(13*time.Second, func() { close(temporal.stuck) })
 		w := b.stream(t.Context())
 
@@ -304,7 +305,7 @@ func TestFollowThroughAnOutage(t *testing.T) {
 func TestTooManyStreams(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.handler = api.New(b.temporal, api.Options{Logger: b.logger(), StreamsPerCaller: 2})
+	b.handler = api.New(b.temporal, api.Options{Access: access.Open(), Logger: b.logger(), StreamsPerCaller: 2})
 	b.started(t, "/v1/orders", exampleOrder)
 	description(t) // outside the bubble: others use it, too
 
@@ -360,7 +361,7 @@ func TestStreamsEndWithTheServer(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	temporal := stuckTemporal{b.temporal, make(chan struct{}), make(chan struct{}, 1)}
-	b.handler = api.New(temporal, api.Options{Logger: b.logger()})
+	b.handler = api.New(temporal, api.Options{Access: access.Open(), Logger: b.logger()})
 	b.started(t, "/v1/orders", exampleOrder)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -78,12 +79,20 @@ func (f *fakeTemporal) end(id string, status enumspb.WorkflowExecutionStatus, st
 	s.result = result
 	s.info.Status = status
 	s.info.CloseTime = timestamppb.New(startTime.Add(time.Minute))
-	s.info.SearchAttributes = attributes(state)
+	maps.Copy(s.info.GetSearchAttributes().GetIndexedFields(), attributes(state).GetIndexedFields())
 	return s
 }
 
 func attributes(state compensation.State) *commonpb.SearchAttributes {
 	return &commonpb.SearchAttributes{IndexedFields: payloads(map[string]any{"SagaState": string(state)})}
+}
+
+func indexed(attributes temporal.SearchAttributes) map[string]*commonpb.Payload {
+	values := map[string]any{}
+	for key, v := range attributes.GetUntypedValues() {
+		values[key.GetName()] = v
+	}
+	return payloads(values)
 }
 
 func payloads(values map[string]any) map[string]*commonpb.Payload {
@@ -107,10 +116,6 @@ func (f *fakeTemporal) ExecuteWorkflow(_ context.Context, o client.StartWorkflow
 	if _, ok := f.sagas[o.ID]; ok {
 		return nil, serviceerror.NewWorkflowExecutionAlreadyStarted("started", "request", "run-"+o.ID)
 	}
-	attributes := map[string]any{}
-	for key, value := range o.TypedSearchAttributes.GetUntypedValues() {
-		attributes[key.GetName()] = value
-	}
 	f.sagas[o.ID] = &saga{
 		options: o, kind: kind, input: args[0],
 		info: &workflowpb.WorkflowExecutionInfo{
@@ -119,7 +124,7 @@ func (f *fakeTemporal) ExecuteWorkflow(_ context.Context, o client.StartWorkflow
 			Status:           enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING,
 			StartTime:        timestamppb.New(startTime),
 			Memo:             &commonpb.Memo{Fields: payloads(o.Memo)},
-			SearchAttributes: &commonpb.SearchAttributes{IndexedFields: payloads(attributes)},
+			SearchAttributes: &commonpb.SearchAttributes{IndexedFields: indexed(o.TypedSearchAttributes)},
 		},
 	}
 	return fakeRun{id: o.ID}, nil

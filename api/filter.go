@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/internal/access"
 	"github.com/amends-dev/amends/workflows"
 )
 
@@ -23,11 +24,11 @@ type Filter struct {
 	ParkedBefore  string `query:"parked_before" json:"parked_before,omitempty" format:"date-time" doc:"Only sagas that are parked since before then."`
 }
 
-// visibility is the filter as a query of Temporal's visibility store. The faults are of its fields, by parameter.
+// visibility is the filter, among what the caller sees, as a query of Temporal's visibility store. The faults are of its fields, by parameter.
 //
 // Nothing that a caller sent gets into the query but what needs no quoting: types, states and steps are of closed sets,
 // customers match their pattern, times are written anew.
-func (f Filter) visibility() (string, []Fault) {
+func (f Filter) visibility(c access.Caller) (string, []Fault) {
 	var faults []Fault
 	types := []string{f.Type}
 	if f.Type == "" {
@@ -68,7 +69,7 @@ func (f Filter) visibility() (string, []Fault) {
 		}
 		conditions = append(conditions, bound.comparison+timeLiteral(at))
 	}
-	return strings.Join(conditions, " AND "), faults
+	return strings.Join(append(conditions, seenBy(c)...), " AND "), faults
 }
 
 // What Temporal's stores take for a time is narrower than RFC 3339.

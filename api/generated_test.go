@@ -21,6 +21,7 @@ import (
 
 	"github.com/amends-dev/amends/api"
 	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/internal/access"
 	"github.com/amends-dev/amends/internal/order"
 	"github.com/amends-dev/amends/workflows"
 )
@@ -43,7 +44,7 @@ func TestGeneratedRequests(t *testing.T) {
 	statuses := make([]map[string]int, generatedShards)
 	for i := range bundles {
 		b := setup(t)
-		b.handler = api.New(b.temporal, api.Options{Rate: 20, Burst: 20, Logger: quiet})
+		b.handler = api.New(b.temporal, api.Options{Access: access.Open(), Rate: 20, Burst: 20, Logger: quiet})
 		b.temporal.count = func(string) int64 { return 7 }
 		bundles[i], statuses[i] = b, map[string]int{}
 	}

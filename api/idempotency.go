@@ -23,9 +23,6 @@ const keyHeader = "Idempotency-Key"
 // usableKey is what a key is made of: up to 255 visible ASCII characters, in the draft's quotes or without.
 var usableKey = regexp.MustCompile(`^(?:"([\x21\x23-\x5b\x5d-\x7e]{1,255})"|([\x21\x23-\x5b\x5d-\x7e]{1,255}))$`)
 
-// Anonymous is the caller of an API that asks nobody who they are.
-const Anonymous = "anonymous"
-
 // command is a request that has an effect. Its key means nothing beyond its caller and its route.
 type command struct {
 	caller string
@@ -34,7 +31,7 @@ type command struct {
 	key   string
 }
 
-// IDOf is the ID of what the caller starts with that Idempotency-Key and a POST to the path, such as /v1/orders. There is
+// IDOf is the ID of what the caller, by the ID that GET /v1/caller tells, starts with that Idempotency-Key and a POST to the path, such as /v1/orders. There is
 // no table of keys: since the ID follows from the key, Temporal itself sees to it that a key starts one saga.
 func IDOf(caller, path, key string) string {
 	return command{caller: caller, route: http.MethodPost + " " + path, key: key}.id()
@@ -99,7 +96,7 @@ func (s *server) readKey(next http.Handler) http.Handler {
 			writeProblem(w, s.problem(r.Context(), f))
 			return
 		}
-		c := command{caller: Anonymous, route: r.Method + " " + r.URL.EscapedPath(), key: parts[1] + parts[2]}
+		c := command{caller: idOf(callerOf(r.Context())), route: r.Method + " " + r.URL.EscapedPath(), key: parts[1] + parts[2]}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), commandKey{}, c)))
 	})
 }

@@ -61,7 +61,7 @@ func (s *server) list(ctx context.Context, c collection, in *listInput) (*listOu
 
 // page answers with the sagas that match, in the store's order.
 func (s *server) page(ctx context.Context, f Filter, p Paging, show func(collection, *workflowpb.WorkflowExecutionInfo) item) (*listOutput, error) {
-	query, faults := f.visibility()
+	query, faults := f.visibility(callerOf(ctx))
 	if len(faults) > 0 {
 		return nil, badQuery(faults...)
 	}
@@ -95,7 +95,7 @@ const maxSorted = 500
 // longestParked answers with the parked sagas that match, those that wait longest first. Temporal's SQL stores sort by
 // nothing that one could ask for, so all of them are read.
 func (s *server) longestParked(ctx context.Context, in *sagasInput) (*listOutput, error) {
-	query, faults := in.visibility()
+	query, faults := in.visibility(callerOf(ctx))
 	if in.State != state(compensation.Parked) {
 		faults = append(faults, Fault{Parameter: "sort", Detail: "parked_since is for state=parked"})
 	}

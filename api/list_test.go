@@ -38,7 +38,7 @@ func TestList(t *testing.T) {
 	require.JSONEq(t, `[
 		{"id":"b4525638-64ca-8852-91fe-fdf9e706de90","type":"PlaceOrder","state":"running","customer":"c_1001","started_at":"2026-05-04T10:00:00Z","links":{"self":"/v1/orders/b4525638-64ca-8852-91fe-fdf9e706de90","saga":"/v1/sagas/order-b4525638-64ca-8852-91fe-fdf9e706de90","events":"/v1/sagas/order-b4525638-64ca-8852-91fe-fdf9e706de90/events",
 			"web_ui":"http://127.0.0.1:8233/namespaces/default/workflows/order-b4525638-64ca-8852-91fe-fdf9e706de90/run-order-b4525638-64ca-8852-91fe-fdf9e706de90/timeline"}},
-		{"id":"09156841-55b5-8408-82c4-cb551a8fa6eb","type":"PlaceOrder","state":"compensated","cause":"canceled by ada","step":"BookShipment",
+		{"id":"09156841-55b5-8408-82c4-cb551a8fa6eb","type":"PlaceOrder","state":"compensated","cause":"canceled by ada","customer":"c_1001","step":"BookShipment",
 			"started_at":"2026-05-04T10:00:00Z","ended_at":"2026-05-04T10:01:00Z","links":{"self":"/v1/orders/09156841-55b5-8408-82c4-cb551a8fa6eb","saga":"/v1/sagas/order-09156841-55b5-8408-82c4-cb551a8fa6eb","events":"/v1/sagas/order-09156841-55b5-8408-82c4-cb551a8fa6eb/events",
 			"web_ui":"http://127.0.0.1:8233/namespaces/default/workflows/order-09156841-55b5-8408-82c4-cb551a8fa6eb/run-order-09156841-55b5-8408-82c4-cb551a8fa6eb/timeline"}}
 	]`, string(encode(t, a.json(t, "items"))))

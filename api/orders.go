@@ -132,6 +132,7 @@ func (s *server) placeOrder(ctx context.Context, in *placeOrderInput) (*startedO
 	}
 	t, err := s.start(ctx, orders, start{
 		id:      id,
+		tenant:  callerOf(ctx).Tenant,
 		request: o,
 		input: workflows.PlaceOrderInput{
 			Order: o, ApprovalWithin: s.options.ApprovalWithin, Deadline: s.options.OrderDeadline, Revision: workflows.Revision,
@@ -178,7 +179,7 @@ type cancelInput struct {
 }
 
 type cancelRequest struct {
-	By     string `json:"by,omitempty" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Who cancels." example:"ada"`
+	By     string `json:"by,omitempty" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Who cancels. Default: the caller, who is named in any case." example:"ada"`
 	Reason string `json:"reason,omitempty" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Why." example:"ordered twice"`
 }
 
@@ -197,11 +198,17 @@ type approvalInput struct {
 	ID   string `path:"id" doc:"The ID that it was started with."`
 	Body struct {
 		Approved bool   `json:"approved" doc:"true lets the order go on; false undoes it."`
-		By       string `json:"by" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Who decides." example:"grace"`
+		By       string `json:"by,omitempty" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Who decides. Default: the caller, who is named in any case." example:"grace"`
 		Reason   string `json:"reason,omitempty" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Why." example:"knows the customer"`
 	} `nameHint:"ApprovalRequest"`
 }
 
 func (s *server) decideOrder(ctx context.Context, in *approvalInput) (*acceptedOutput, error) {
-	return s.tell(ctx, orders, in.ID, workflows.UpdateApproval, workflows.Approval(in.Body))
+	decision := workflows.Approval(in.Body)
+	decision.By = actor(ctx, decision.By)
+	act := "reject"
+	if decision.Approved {
+		act = "approve"
+	}
+	return s.tell(ctx, orders, in.ID, workflows.UpdateApproval, decision, deed{act: act, by: decision.By, reason: decision.Reason})
 }

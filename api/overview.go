@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"sync/atomic"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -35,7 +36,7 @@ func (s *server) routeOverview(api huma.API) {
 		Description: fmt.Sprintf("As Temporal's lists know them, so a moment late, and at most %s old. "+
 			"Whether books balance only the step services know, at their own `/audit`; the API does not ask them.", overviewFor),
 	}, []Code{codeUnavailable}, func(ctx context.Context, _ *struct{}) (*overviewOutput, error) {
-		o, err := s.overviews.latest(ctx, s.overview)
+		o, err := s.overviews.latest(ctx, strings.Join(seenBy(callerOf(ctx)), " AND "), s.overview)
 		if err != nil {
 			return nil, err
 		}
@@ -78,24 +79,27 @@ type typeDuration struct {
 	P95    int64  `json:"p95_ms" doc:"95 of 100 took no longer, in milliseconds."`
 }
 
-// overviews keeps the last overview.
+// overviews keeps the last overview of each scope: what callers see who see the same.
 type overviews struct {
 	making singleflight.Group
-	last   atomic.Pointer[overview]
+	last   sync.Map
 }
 
-// latest is the last overview, or a new one if that is too old. Only one is made at a time, for all who ask meanwhile.
-func (c *overviews) latest(ctx context.Context, ask func(context.Context, time.Time) (*overview, error)) (*overview, error) {
-	if last := c.last.Load(); last != nil && time.Since(last.At) < overviewFor {
-		return last, nil
+// latest is the last overview of the scope, or a new one if that is too old. Only one is made at a time, for all who ask
+// meanwhile.
+func (c *overviews) latest(ctx context.Context, scope string, ask func(context.Context, time.Time) (*overview, error)) (*overview, error) {
+	if kept, ok := c.last.Load(scope); ok {
+		if last, _ := kept.(*overview); time.Since(last.At) < overviewFor {
+			return last, nil
+		}
 	}
-	made := c.making.DoChan("", func() (any, error) {
+	made := c.making.DoChan(scope, func() (any, error) {
 		// The one who asked first may go, and the others stay.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
 		defer cancel()
 		o, err := ask(ctx, time.Now().UTC())
 		if err == nil {
-			c.last.Store(o)
+			c.last.Store(scope, o)
 		}
 		return o, err
 	})
@@ -162,7 +166,7 @@ func (s *server) overview(ctx context.Context, now time.Time) (*overview, error)
 
 // count is how many sagas match.
 func (s *server) count(ctx context.Context, f Filter) (int64, error) {
-	query, faults := f.visibility()
+	query, faults := f.visibility(callerOf(ctx))
 	if len(faults) > 0 {
 		return 0, badQuery(faults...)
 	}
@@ -181,7 +185,7 @@ func (s *server) countMatching(ctx context.Context, query string) (int64, error)
 //
 // How long each of their steps took is in no history: that of an express step says when it was done, and not when it began.
 func (s *server) durations(ctx context.Context, c collection) (typeDuration, error) {
-	query, _ := Filter{Type: c.workflowType, State: state(compensation.Completed)}.visibility()
+	query, _ := Filter{Type: c.workflowType, State: state(compensation.Completed)}.visibility(callerOf(ctx))
 	found, err := s.find(ctx, query, sampled, nil)
 	if err != nil {
 		return typeDuration{}, err
@@ -211,7 +215,7 @@ func (s *server) oldestParked(ctx context.Context, now time.Time) (oldest *workf
 		if !at.Equal(now) {
 			f.ParkedBefore = at.Format(time.RFC3339Nano)
 		}
-		query, _ := f.visibility()
+		query, _ := f.visibility(callerOf(ctx))
 		found, err := s.find(ctx, query, maxSorted, nil)
 		if err != nil {
 			return nil, err

@@ -25,6 +25,8 @@ const (
 	codeMalformed            Code = "malformed"
 	codeKeyRequired          Code = "idempotency_key_required"
 	codeBadParameter         Code = "bad_parameter"
+	codeUnauthenticated      Code = "unauthenticated"
+	codeForbidden            Code = "forbidden"
 	codeNotFound             Code = "not_found"
 	codeMethodNotAllowed     Code = "method_not_allowed"
 	codeBodyTimeout          Code = "body_timeout"
@@ -45,6 +47,7 @@ const (
 	codeTooManyRequests      Code = "too_many_requests"
 	codeInternal             Code = "internal"
 	codeNamespaceIncomplete  Code = "namespace_incomplete"
+	codeUnchecked            Code = "credentials_unchecked"
 	codeNoWorker             Code = "no_worker"
 	codeUnavailable          Code = "temporal_unavailable"
 )
@@ -61,6 +64,8 @@ type kind struct {
 var problems = map[Code]kind{
 	codeMalformed:            {status: http.StatusBadRequest, title: "The body is not what this resource reads."},
 	codeBadParameter:         {status: http.StatusBadRequest, title: "A parameter is wrong."},
+	codeUnauthenticated:      {status: http.StatusUnauthorized, title: "Nobody knows who asks."},
+	codeForbidden:            {status: http.StatusForbidden, title: "Your role may not do this."},
 	codeNotFound:             {status: http.StatusNotFound, title: "There is no such resource."},
 	codeMethodNotAllowed:     {status: http.StatusMethodNotAllowed, title: "The resource does not take this method."},
 	codeKeyRequired:          {status: http.StatusBadRequest, title: "There is no usable Idempotency-Key."},
@@ -82,6 +87,7 @@ var problems = map[Code]kind{
 	codeTooManyRequests:      {status: http.StatusTooManyRequests, title: "The caller asks too often."},
 	codeInternal:             {status: http.StatusInternalServerError, title: "Something went wrong here."},
 	codeNamespaceIncomplete:  {status: http.StatusServiceUnavailable, title: "The namespace lacks search attributes.", retryAfter: 5},
+	codeUnchecked:            {status: http.StatusServiceUnavailable, title: "The credentials cannot be checked now.", retryAfter: 5},
 	codeNoWorker:             {status: http.StatusServiceUnavailable, title: "No worker answers.", retryAfter: 5},
 	codeUnavailable:          {status: http.StatusServiceUnavailable, title: "Temporal is not available.", retryAfter: 5},
 }
@@ -114,6 +120,7 @@ type Problem struct {
 	TraceID string  `json:"trace_id,omitempty" doc:"Finds this request in the logs."`
 
 	retryAfter int
+	challenge  string
 }
 
 // Fault is something wrong at one place of a request.
@@ -135,6 +142,9 @@ func (p *Problem) GetHeaders() http.Header {
 	if p.retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(p.retryAfter))
 	}
+	if p.challenge != "" {
+		h.Set("WWW-Authenticate", "Bearer "+p.challenge)
+	}
 	return h
 }
 
@@ -150,6 +160,8 @@ type failure struct {
 	detail string
 	state  compensation.State
 	faults []Fault
+	// challenge is what WWW-Authenticate says of it (RFC 6750).
+	challenge string
 }
 
 func (f *failure) Error() string { return string(f.code) + ": " + f.detail }
@@ -159,6 +171,7 @@ func newProblem(traceID string, f *failure) *Problem {
 	return &Problem{
 		Type: typeBase + string(f.code), Title: k.title, Status: k.status, Detail: f.detail, Code: f.code,
 		State: state(f.state), Errors: f.faults[:min(len(f.faults), maxFaults)], TraceID: traceID, retryAfter: k.retryAfter,
+		challenge: f.challenge,
 	}
 }
 
@@ -227,6 +240,11 @@ func problemResponses(api huma.API, codes []Code) map[string]*huma.Response {
 		r := &huma.Response{
 			Description: strings.Join(texts, " "),
 			Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: schema}},
+		}
+		if status == http.StatusUnauthorized || status == http.StatusForbidden {
+			r.Headers = map[string]*huma.Param{"WWW-Authenticate": {
+				Description: "How callers prove who they are (RFC 6750).", Schema: &huma.Schema{Type: huma.TypeString},
+			}}
 		}
 		if status == http.StatusTooManyRequests ||
 			slices.ContainsFunc(codes, func(c Code) bool { return problems[c].status == status && problems[c].retryAfter > 0 }) {

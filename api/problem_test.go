@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/amends-dev/amends/api"
+	"github.com/amends-dev/amends/internal/access"
 )
 
 func TestRoutesThatAreNot(t *testing.T) {
@@ -119,7 +120,7 @@ func TestTemporalFails(t *testing.T) {
 func TestPanicIsAnswered(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.handler = api.New(struct{ client.Client }{}, api.Options{Logger: b.logger()})
+	b.handler = api.New(struct{ client.Client }{}, api.Options{Access: access.Open(), Logger: b.logger()})
 
 	a := b.get(t, "/v1/orders")
 

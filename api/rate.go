@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -72,19 +71,6 @@ func (l *limiter) take(caller string, now time.Time) (left float64, ok bool) {
 	return b.tokens.TokensAt(now), ok
 }
 
-// callerOf is whom a request counts for: its address; of IPv6 the network, since one host has all of it.
-func callerOf(r *http.Request) string {
-	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	addr := from.Addr().Unmap()
-	if addr.Is6() {
-		return netip.PrefixFrom(addr, 64).Masked().String()
-	}
-	return addr.String()
-}
-
 // limitRate refuses requests of a caller who asks too often, and tells every caller how much is left: RateLimit and
 // RateLimit-Policy are those of draft-ietf-httpapi-ratelimit-headers-10.
 func (s *server) limitRate(l *limiter) func(http.Handler) http.Handler {
@@ -94,7 +80,7 @@ func (s *server) limitRate(l *limiter) func(http.Handler) http.Handler {
 				next.ServeHTTP(w, r)
 				return
 			}
-			left, ok := l.take(callerOf(r), time.Now())
+			left, ok := l.take(accountOf(r.Context()), time.Now())
 			w.Header().Set("RateLimit-Policy", l.policy)
 			w.Header().Set("RateLimit", fmt.Sprintf(`"caller";r=%d;t=%d`, max(int(left), 0), l.seconds(float64(l.burst)-left)))
 			if !ok {

@@ -10,13 +10,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/amends-dev/amends/api"
+	"github.com/amends-dev/amends/internal/access"
 )
 
 // rated is an API that allows ten requests a second, and three at once.
 func rated(t *testing.T) *bundle {
 	t.Helper()
 	b := setup(t)
-	b.handler = api.New(b.temporal, api.Options{Logger: b.logger(), Rate: 10, Burst: 3})
+	b.handler = api.New(b.temporal, api.Options{Access: access.Open(), Logger: b.logger(), Rate: 10, Burst: 3})
 	return b
 }
 
@@ -68,7 +69,7 @@ func TestRateIsLow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t)
-		b.handler = api.New(b.temporal, api.Options{Logger: b.logger(), Rate: 0.1})
+		b.handler = api.New(b.temporal, api.Options{Access: access.Open(), Logger: b.logger(), Rate: 0.1})
 
 		require.Equal(t, `"caller";q=1;w=10`, b.get(t, "/v1/orders").header.Get("RateLimit-Policy"))
 		<-time.After(2500 * time.Millisecond)
@@ -99,7 +100,7 @@ func TestCallers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			b.handler = api.New(b.temporal, api.Options{Logger: b.logger(), Rate: 0.001})
+			b.handler = api.New(b.temporal, api.Options{Access: access.Open(), Logger: b.logger(), Rate: 0.001})
 			require.Equal(t, 200, b.from(t, tt.one, "/v1/orders").status)
 
 			require.Equal(t, tt.same, b.from(t, tt.other, "/v1/orders").status == 429)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -90,7 +91,9 @@ func (s *server) returnOrder(ctx context.Context, in *returnOrderInput) (*starte
 		what = count(len(r.Lines), "article")
 	}
 	t, err := s.start(ctx, returns, start{
-		id:      id,
+		id: id,
+		// The order's, whoever asks. Older orders have none.
+		tenant:  cmp.Or(attribute(returned, workflows.SearchAttributeTenant), callerOf(ctx).Tenant),
 		request: r,
 		input: workflows.ReturnOrderInput{
 			Return: r, GoodsWithin: s.options.GoodsWithin, Deadline: s.options.ReturnDeadline, Revision: workflows.Revision,
@@ -155,10 +158,12 @@ type arrivalInput struct {
 	ID   string `path:"id" doc:"The ID that it was started with."`
 	Body struct {
 		Condition order.Condition `json:"condition" enum:"resalable,damaged" doc:"The state in which they arrived."`
-		By        string          `json:"by" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Who reports it." example:"dock 4"`
+		By        string          `json:"by,omitempty" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Who reports it. Default: the caller, who is named in any case." example:"dock 4"`
 	} `nameHint:"ArrivalRequest"`
 }
 
 func (s *server) reportArrival(ctx context.Context, in *arrivalInput) (*acceptedOutput, error) {
-	return s.tell(ctx, returns, in.ID, workflows.UpdateGoodsArrived, workflows.Arrival(in.Body))
+	arrival := workflows.Arrival(in.Body)
+	arrival.By = actor(ctx, arrival.By)
+	return s.tell(ctx, returns, in.ID, workflows.UpdateGoodsArrived, arrival, deed{act: "arrival", by: arrival.By})
 }

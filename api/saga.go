@@ -12,6 +12,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
@@ -60,6 +61,8 @@ type start struct {
 	input   any
 	// customer is the ID of the customer whom it is about; empty if it is not known.
 	customer string
+	// tenant is whose saga it is.
+	tenant string
 	// summary is one line of Markdown for the Web UI.
 	summary string
 }
@@ -73,7 +76,11 @@ type taken struct {
 
 // start starts the saga, or finds it started by an equal request before.
 func (s *server) start(ctx context.Context, c collection, st start) (taken, error) {
-	attributes := []temporal.SearchAttributeUpdate{compensation.SearchAttributeState.ValueSet(string(compensation.Running))}
+	attributes := []temporal.SearchAttributeUpdate{
+		compensation.SearchAttributeState.ValueSet(string(compensation.Running)),
+		workflows.SearchAttributeTenant.ValueSet(st.tenant),
+		workflows.SearchAttributeStarter.ValueSet(callerOf(ctx).ID()),
+	}
 	if st.customer != "" {
 		attributes = append(attributes, workflows.SearchAttributeCustomer.ValueSet(st.customer))
 	}
@@ -134,8 +141,9 @@ func (s *server) once(ctx context.Context, o client.StartWorkflowOptions, reques
 	return d.GetWorkflowExecutionInfo().GetExecution().GetRunId(), true, nil
 }
 
-// describe is what Temporal says of the saga. The error for an unknown ID is a [*serviceerror.NotFound].
-func (s *server) describe(ctx context.Context, c collection, id string) (*workflowpb.WorkflowExecutionInfo, error) {
+// look asks Temporal for the saga. The error for an unknown ID is a [*serviceerror.NotFound]; so it is for a saga that the
+// caller does not see.
+func (s *server) look(ctx context.Context, c collection, id string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
 	workflowID, err := c.find(id)
 	if err != nil {
 		return nil, err
@@ -144,7 +152,25 @@ func (s *server) describe(ctx context.Context, c collection, id string) (*workfl
 	if err != nil {
 		return nil, fmt.Errorf("describe %s %s: %w", c.noun, id, err)
 	}
-	return d.GetWorkflowExecutionInfo(), nil
+	if !sees(callerOf(ctx), d.GetWorkflowExecutionInfo()) {
+		return nil, serviceerror.NewNotFound(c.noun + " " + id + " is somebody else's")
+	}
+	return d, nil
+}
+
+// describe is what Temporal says of the saga; its errors are those of look.
+func (s *server) describe(ctx context.Context, c collection, id string) (*workflowpb.WorkflowExecutionInfo, error) {
+	d, err := s.look(ctx, c, id)
+	return d.GetWorkflowExecutionInfo(), err
+}
+
+// status is how the saga stands; its errors are those of look.
+func (s *server) status(ctx context.Context, c collection, id string) (compensation.Status, error) {
+	d, err := s.look(ctx, c, id)
+	if err != nil {
+		return compensation.Status{}, err
+	}
+	return compensation.ReadDescribed(ctx, s.temporal, c.plan, d)
 }
 
 // update is a message to a saga that a worker answers.
@@ -188,13 +214,9 @@ func (s *server) update(ctx context.Context, c collection, id string, u update, 
 		return outcome{}, err
 	}
 	defer leave()
-	workflowID, err := c.find(id)
+	status, err := s.status(ctx, c, id)
 	if err != nil {
 		return outcome{}, err
-	}
-	status, err := compensation.ReadStatus(ctx, s.temporal, c.plan, workflowID)
-	if err != nil {
-		return outcome{}, fmt.Errorf("%s %s: %w", c.noun, id, err)
 	}
 	name := u.name + "-" + request.id() + "-"
 	updateID := name + fingerprint
@@ -216,12 +238,12 @@ func (s *server) update(ctx context.Context, c collection, id string, u update, 
 	var handle client.WorkflowUpdateHandle
 	if before {
 		handle = s.temporal.GetWorkflowUpdateHandle(client.GetWorkflowUpdateHandleOptions{
-			WorkflowID: workflowID, RunID: status.RunID, UpdateID: updateID,
+			WorkflowID: status.SagaID, RunID: status.RunID, UpdateID: updateID,
 		})
 	} else {
 		handle, err = s.temporal.UpdateWorkflow(sendCtx, client.UpdateWorkflowOptions{
 			UpdateID:     updateID,
-			WorkflowID:   workflowID,
+			WorkflowID:   status.SagaID,
 			RunID:        status.RunID,
 			UpdateName:   u.name,
 			Args:         []any{u.arg},
@@ -281,7 +303,9 @@ const errTypeEnded = "AcceptedUpdateCompletedWorkflow"
 
 // cancel asks the saga to turn back, and returns its state then. A saga that lost a record first has to find out
 // whether its pivot happened; if that takes long, its state is the one from before.
-func (s *server) cancel(ctx context.Context, c collection, id string, r compensation.CancelRequest) (*acceptedOutput, error) {
+func (s *server) cancel(ctx context.Context, c collection, id string, r compensation.CancelRequest) (_ *acceptedOutput, err error) {
+	r.By = actor(ctx, r.By)
+	defer func() { s.audit(ctx, deed{act: "cancel", saga: c.workflowID(id), by: r.By, reason: r.Reason}, err) }()
 	var state compensation.State
 	o, err := s.update(ctx, c, id, update{name: compensation.UpdateCancel, arg: r, refused: c.tooLateToCancel}, &state)
 	if err != nil {
@@ -293,8 +317,12 @@ func (s *server) cancel(ctx context.Context, c collection, id string, r compensa
 	return acceptedBy(s.accepted(c, id, "", state), o), nil
 }
 
-// tell gives the saga something that it waits for, and returns its state afterwards.
-func (s *server) tell(ctx context.Context, c collection, id, name string, message any) (*acceptedOutput, error) {
+// tell gives the saga something that it waits for, which the deed is about, and returns its state afterwards.
+func (s *server) tell(ctx context.Context, c collection, id, name string, message any, d deed) (_ *acceptedOutput, err error) {
+	defer func() {
+		d.saga = c.workflowID(id)
+		s.audit(ctx, d, err)
+	}()
 	o, err := s.update(ctx, c, id, update{name: name, arg: message, refused: notAwaited}, nil)
 	if err != nil {
 		return nil, err

@@ -109,18 +109,18 @@ type stepActInput[B any] struct {
 }
 
 type retryRequest struct {
-	By     string          `json:"by" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Who decides." example:"grace"`
+	By     string          `json:"by,omitempty" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Who decides. Default: the caller, who is named in any case." example:"grace"`
 	Reason string          `json:"reason,omitempty" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Why. Required with an input." example:"the service is mended"`
 	Input  json.RawMessage `json:"input,omitempty" doc:"What to ask the step for instead. It is checked as the step's own input is."`
 }
 
 type skipRequest struct {
-	By     string `json:"by" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Who decides." example:"grace"`
+	By     string `json:"by,omitempty" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Who decides. Default: the caller, who is named in any case." example:"grace"`
 	Reason string `json:"reason" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Why." example:"the goods are lost"`
 }
 
 type markDoneRequest struct {
-	By        string          `json:"by" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Who decides." example:"grace"`
+	By        string          `json:"by,omitempty" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Who decides. Default: the caller, who is named in any case." example:"grace"`
 	Reason    string          `json:"reason" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Why." example:"released at the desk"`
 	Reference string          `json:"reference" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Where it is written down." example:"T-17"`
 	Result    json.RawMessage `json:"result,omitempty" doc:"The step's result, if later steps use it. Default: the empty one."`
@@ -152,7 +152,7 @@ type extendInput struct {
 	ID      string `path:"id" doc:"The saga." example:"order-42"`
 	IfMatch string `header:"If-Match" maxLength:"1000" doc:"The ETag of the saga as you saw it." example:"\"0Kc9bRkDVnhdWvyh\""`
 	Body    struct {
-		By       string    `json:"by" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Who decides." example:"grace"`
+		By       string    `json:"by,omitempty" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Who decides. Default: the caller, who is named in any case." example:"grace"`
 		Reason   string    `json:"reason" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Why." example:"the service is being mended"`
 		Deadline time.Time `json:"deadline" doc:"The new deadline." example:"2027-01-31T12:00:00Z"`
 	} `nameHint:"ExtendDeadlineRequest"`
@@ -172,7 +172,9 @@ type actOutput struct {
 }
 
 // act carries out an operator's act on the saga, if it is still the one that the operator saw.
-func (s *server) act(ctx context.Context, workflowID, ifMatch, name string, a compensation.Act) (*actOutput, error) {
+func (s *server) act(ctx context.Context, workflowID, ifMatch, name string, a compensation.Act) (_ *actOutput, err error) {
+	a.By = actor(ctx, a.By)
+	defer func() { s.audit(ctx, deed{act: name, saga: workflowID, step: a.Step, by: a.By, reason: a.Reason}, err) }()
 	c, id, err := findSaga(workflowID)
 	if err != nil {
 		return nil, err

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/amends-dev/amends/api"
+	"github.com/amends-dev/amends/internal/access"
 )
 
 // slowKind is a way to take long, and what becomes of it.
@@ -60,7 +61,7 @@ func (l narrow) Accept() (net.Conn, error) {
 // realServer serves an API with one order on real connections, until the test ends. closed counts those that it closed.
 func realServer(tb testing.TB) (addr string, closed *atomic.Int64) {
 	tb.Helper()
-	handler := api.New(newFakeTemporal(), api.Options{Logger: quiet})
+	handler := api.New(newFakeTemporal(), api.Options{Access: access.Open(), Logger: quiet})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(tb, err)
 	server := api.NewServer("", handler)

@@ -152,11 +152,7 @@ type act struct {
 
 // show reads the saga.
 func show[R any](ctx context.Context, s *server, c collection, id string) (view[R], error) {
-	workflowID, err := c.find(id)
-	if err != nil {
-		return view[R]{}, err
-	}
-	status, err := compensation.ReadStatus(ctx, s.temporal, c.plan, workflowID)
+	status, err := s.status(ctx, c, id)
 	if err != nil {
 		return view[R]{}, err
 	}
@@ -180,7 +176,7 @@ func show[R any](ctx context.Context, s *server, c collection, id string) (view[
 		v.Links.Cancel = v.Links.Self + "/cancel"
 	}
 	if status.State == compensation.Terminated {
-		v.Links.Recovery = s.webUI(workflows.RecoveryWorkflowID(workflowID))
+		v.Links.Recovery = s.webUI(workflows.RecoveryWorkflowID(status.SagaID))
 	}
 	if status.State == compensation.Completed {
 		v.Result = new(R)

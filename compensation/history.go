@@ -10,6 +10,7 @@ import (
 	failurepb "go.temporal.io/api/failure/v1"
 	historypb "go.temporal.io/api/history/v1"
 	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
@@ -24,13 +25,19 @@ func ReadStatus(ctx context.Context, c client.Client, plan *Plan, workflowID str
 	if err != nil {
 		return Status{}, fmt.Errorf("describe saga %s: %w", workflowID, err)
 	}
+	return ReadDescribed(ctx, c, plan, desc)
+}
+
+// ReadDescribed is ReadStatus for who has asked for the workflow's description already.
+func ReadDescribed(ctx context.Context, c client.Client, plan *Plan, desc *workflowservice.DescribeWorkflowExecutionResponse) (Status, error) {
+	workflow := desc.GetWorkflowExecutionInfo().GetExecution()
 	var events []*historypb.HistoryEvent
-	it := c.GetWorkflowHistory(ctx, workflowID, desc.GetWorkflowExecutionInfo().GetExecution().GetRunId(), false,
+	it := c.GetWorkflowHistory(ctx, workflow.GetWorkflowId(), workflow.GetRunId(), false,
 		enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for it.HasNext() {
 		event, err := it.Next()
 		if err != nil {
-			return Status{}, fmt.Errorf("read history of saga %s: %w", workflowID, err)
+			return Status{}, fmt.Errorf("read history of saga %s: %w", workflow.GetWorkflowId(), err)
 		}
 		events = append(events, event)
 	}

@@ -2,7 +2,9 @@ package e2e_test
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -81,6 +83,9 @@ func TestRunStoppedInFlight(t *testing.T) {
 		return p
 	}
 	run := start()
+	key, err := os.ReadFile(filepath.Join(s.dir, "data", "api-key"))
+	require.NoError(t, err)
+	s.apiKey, s.caller = strings.TrimSpace(string(key)), "default/key:local"
 	s.setFault("shipping", "BookShipment", settings{"latency_ms": 60_000})
 	inFlight, waiting := place("good.json")(s), place("fraud-review.json")(s)
 	s.awaitStep(inFlight, "BookShipment", "running")

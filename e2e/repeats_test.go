@@ -188,7 +188,7 @@ func (r *repeats) killAPIs(ctx context.Context) error {
 		a := r.apis[i%len(r.apis)]
 		a.process.kill()
 		var err error
-		a.process, err = launch(r.s.t, "api", binaries.amends, r.s.temporalEnv(), apiArgs(strings.TrimPrefix(a.url, "http://"), time.Hour)...)
+		a.process, err = launch(r.s.t, "api", binaries.amends, r.s.temporalEnv(), append(apiArgs(strings.TrimPrefix(a.url, "http://"), time.Hour), "--no-auth")...)
 		if err != nil {
 			return err
 		}

@@ -45,7 +45,7 @@ func TestServe(t *testing.T) {
 func (s *system) serve(args ...string) *process {
 	s.t.Helper()
 	return spawn(s.t, "serve", binaries.amends, s.temporalEnv(), append([]string{
-		"serve", "--addr", strings.TrimPrefix(s.apiURL, "http://"), "--services-url", s.servicesURL,
+		"serve", "--no-auth", "--addr", strings.TrimPrefix(s.apiURL, "http://"), "--services-url", s.servicesURL,
 	}, args...)...)
 }
 

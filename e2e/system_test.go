@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -32,6 +33,8 @@ type system struct {
 	api                        *process
 	temporalPort               int
 	apiURL, servicesURL        string
+	// apiKey is the key for an API that wants to know who calls, and caller the ID that it has by it.
+	apiKey, caller string
 	// The PostgreSQL databases of Temporal and of the services; empty for files in dir.
 	temporalDSN, servicesDSN string
 	// hastyURL is an API that gives people two seconds.
@@ -106,8 +109,15 @@ func (s *system) startWorker() {
 
 func (s *system) workerArgs() []string { return []string{"worker", "--services-url", s.servicesURL} }
 
-// startAPI starts an API that gives people so much time, and waits until it is ready, which includes that a worker polls.
+// startAPI is startGuardedAPI for one that asks nobody who they are.
 func (s *system) startAPI(within time.Duration, flags ...string) (string, *process) {
+	s.t.Helper()
+	return s.startGuardedAPI(within, append(flags, "--no-auth")...)
+}
+
+// startGuardedAPI starts an API that gives people so much time, and waits until it is ready, which includes that a worker
+// polls. The flags say who may call.
+func (s *system) startGuardedAPI(within time.Duration, flags ...string) (string, *process) {
 	s.t.Helper()
 	addr := fmt.Sprintf("127.0.0.1:%d", freePort(s.t))
 	p := spawn(s.t, "api", binaries.amends, s.temporalEnv(), append(apiArgs(addr, within), flags...)...)
@@ -243,7 +253,7 @@ func (s *system) post(url string, body any) (int, []byte) {
 	s.t.Helper()
 	encoded, err := json.Marshal(body)
 	require.NoError(s.t, err)
-	status, answer, err := exchange(s.t.Context(), http.DefaultClient, http.MethodPost, url, keyOf(body), encoded)
+	status, answer, err := exchange(s.t.Context(), s.http(), http.MethodPost, url, keyOf(body), encoded)
 	require.NoError(s.t, err)
 	return status, answer
 }
@@ -258,7 +268,7 @@ func keyOf(body any) string {
 
 func (s *system) send(method, url string, body []byte) (int, []byte) {
 	s.t.Helper()
-	status, answer, err := exchange(s.t.Context(), http.DefaultClient, method, url, "", body)
+	status, answer, err := exchange(s.t.Context(), s.http(), method, url, "", body)
 	require.NoError(s.t, err)
 	return status, answer
 }
@@ -315,7 +325,7 @@ func (s *system) place(collection string, d document) string {
 	s.t.Helper()
 	status, body := s.post(s.apiURL+"/v1/"+collection, d)
 	require.Equal(s.t, http.StatusAccepted, status, "%s", body)
-	return "/v1/" + collection + "/" + d.id()
+	return "/v1/" + collection + "/" + api.IDOf(cmp.Or(s.caller, api.Anonymous), "/v1/"+collection, d.key)
 }
 
 func (s *system) get(path string) saga {

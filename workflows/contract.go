@@ -47,9 +47,16 @@ const (
 // stores do not find a value with a quote at its end, a double quote or a backslash, and fail on a question mark.
 var SearchAttributeCustomer = temporal.NewSearchAttributeKeyKeyword("SagaCustomer")
 
+// Search attributes, of type Keyword, that whoever starts a saga sets, and that never change.
+var (
+	// SearchAttributeTenant tells whose saga it is, SearchAttributeStarter which caller of theirs started it.
+	SearchAttributeTenant  = temporal.NewSearchAttributeKeyKeyword("SagaTenant")
+	SearchAttributeStarter = temporal.NewSearchAttributeKeyKeyword("SagaStarter")
+)
+
 // SearchAttributes are those that a namespace must have for the sagas.
 func SearchAttributes() []temporal.SearchAttributeKey {
-	return append(compensation.SearchAttributes(), SearchAttributeCustomer)
+	return append(compensation.SearchAttributes(), SearchAttributeCustomer, SearchAttributeTenant, SearchAttributeStarter)
 }
 
 // Failure types of the sagas' own decisions.

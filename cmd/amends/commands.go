@@ -30,9 +30,11 @@ type apiCommand struct {
 	OrderDeadline  time.Duration `help:"When an order that is not done turns back, or waits for an operator once its payment is captured; 0 is never. Leave room for --approval-within." default:"72h" env:"AMENDS_ORDER_DEADLINE"`
 	ReturnDeadline time.Duration `help:"The same of a return. Leave room for --goods-within." default:"720h" env:"AMENDS_RETURN_DEADLINE"`
 	CallerStreams  int           `help:"How many streams of events one caller may have open." name:"streams-per-caller" default:"20" env:"AMENDS_STREAMS_PER_CALLER"`
-	Rate           float64       `help:"How many requests a second each caller, by its address, may make below /v1 over time; 0 is any number." default:"1000" env:"AMENDS_RATE"`
+	Rate           float64       `help:"How many requests a second each caller may make below /v1 over time; 0 is any number." default:"1000" env:"AMENDS_RATE"`
 	Burst          int           `help:"How many of them at once; 0 is twice the rate." default:"0" env:"AMENDS_BURST"`
 	Origins        []string      `help:"Another site whose scripts may use the API, such as https://console.example; can be given more than once." name:"cors-origin" env:"AMENDS_CORS_ORIGINS"`
+
+	Access accessFlags `embed:""`
 }
 
 // maxRate is more than any process can do.
@@ -54,12 +56,16 @@ func (c *apiCommand) Validate() error {
 }
 
 func (c *apiCommand) Run(p *process) error {
+	callers, err := c.Access.authenticator(p, c.Addr)
+	if err != nil {
+		return fmt.Errorf("api: %w", err)
+	}
 	temporal, namespace, err := dial(p)
 	if err != nil {
 		return err
 	}
 	defer temporal.Close()
-	return serve(p, "api", c.server(p, temporal, api.Options{Namespace: namespace}), nil)
+	return serve(p, "api", c.server(p, temporal, api.Options{Access: callers, Namespace: namespace}), nil)
 }
 
 // server is the API as the flags say; options has what they don't.
@@ -68,6 +74,7 @@ func (c *apiCommand) server(p *process, temporal client.Client, options api.Opti
 	options.OrderDeadline, options.ReturnDeadline = c.OrderDeadline, c.ReturnDeadline
 	options.StreamsPerCaller, options.Origins = c.CallerStreams, c.Origins
 	options.Rate, options.Burst = c.Rate, c.Burst
+	options.TrustedProxies = c.Access.TrustedProxy
 	options.Logger, options.Version = p.logger, version()
 	return api.NewServer(c.Addr, api.New(temporal, options))
 }
@@ -106,6 +113,10 @@ type serveCommand struct {
 
 // Run starts the worker first and stops it last, so that whoever gets an answer from the API has a worker.
 func (c *serveCommand) Run(p *process) error {
+	callers, err := c.API.Access.authenticator(p, c.API.Addr)
+	if err != nil {
+		return fmt.Errorf("api: %w", err)
+	}
 	temporal, namespace, err := dial(p)
 	if err != nil {
 		return err
@@ -119,7 +130,7 @@ func (c *serveCommand) Run(p *process) error {
 		return err
 	}
 	defer w.Stop()
-	return serve(p, "api", c.API.server(p, temporal, api.Options{Namespace: namespace, EagerStart: true}), w.Failed())
+	return serve(p, "api", c.API.server(p, temporal, api.Options{Access: callers, Namespace: namespace, EagerStart: true}), w.Failed())
 }
 
 type servicesCommand struct {

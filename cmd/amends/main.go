@@ -29,6 +29,7 @@ type cli struct {
 	Serve    serveCommand    `cmd:"" help:"Serve the REST API and run the sagas in one process, which is faster than two."`
 	Services servicesCommand `cmd:"" help:"Host the reference step services."`
 	Demo     demoCommand     `cmd:"" help:"Place a mix of orders against a running system and show what became of them."`
+	Keys     keysCommand     `cmd:"" help:"Make, list and revoke the API keys that callers prove themselves with."`
 	Plan     planCommand     `cmd:"" help:"Show a saga's steps, and what it does when one of them is refused."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }

@@ -31,7 +31,7 @@ func TestFiguresAreThoseOfTheServices(t *testing.T) {
 		server.Close()
 		require.NoError(t, host.Close())
 	})
-	d := &demo{client: newClient("", server.URL)}
+	d := &demo{client: newClient("", server.URL, "")}
 
 	all, err := d.books(t.Context())
 

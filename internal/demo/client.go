@@ -23,7 +23,9 @@ import (
 // client talks to a running system as any client would: over HTTP.
 type client struct {
 	api, services string // base URLs, without a slash at the end
-	http          *http.Client
+	// key is what the API knows the demo by; empty for one that asks nobody.
+	key  string
+	http *http.Client
 	// slots bounds the requests at once, so that watching does not slow down what is watched.
 	slots chan struct{}
 }
@@ -34,9 +36,9 @@ const (
 	maxAnswer      = 4 << 20 // bytes
 )
 
-func newClient(api, services string) *client {
+func newClient(api, services, key string) *client {
 	return &client{
-		api: strings.TrimRight(api, "/"), services: strings.TrimRight(services, "/"),
+		api: strings.TrimRight(api, "/"), services: strings.TrimRight(services, "/"), key: key,
 		http:  &http.Client{Timeout: requestTimeout},
 		slots: make(chan struct{}, requestsAtOnce),
 	}
@@ -136,6 +138,17 @@ func (c *client) ready(ctx context.Context) error {
 	return nil
 }
 
+// caller is the ID under which the API knows the demo.
+func (c *client) caller(ctx context.Context) (string, error) {
+	var told struct{ ID string }
+	err := c.call(ctx, http.MethodGet, c.api+"/v1/caller", nil, &told)
+	var p *problem
+	if errors.As(err, &p) && p.status == http.StatusUnauthorized {
+		return "", fmt.Errorf("the API at %s does not know the demo: give it a key with --key, or run it in the folder of make run", c.api)
+	}
+	return told.ID, err
+}
+
 // faults tells whether the services take fault settings.
 func (c *client) faults(ctx context.Context) (bool, error) {
 	err := c.call(ctx, http.MethodGet, c.services+"/payment/faults", nil, nil)
@@ -181,6 +194,9 @@ func (c *client) send(ctx context.Context, method, target string, header http.He
 		return err
 	}
 	req.Header = header
+	if c.key != "" && strings.HasPrefix(target, c.api+"/") {
+		req.Header.Set("Authorization", "Bearer "+c.key)
+	}
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}

@@ -25,6 +25,8 @@ import (
 type Options struct {
 	// API and Services are base URLs.
 	API, Services string
+	// Key is the API key of an admin; empty for an API that asks nobody.
+	Key string
 	// Orders is how many to place.
 	Orders int
 	// Seed decides the mix and its order. IDs and vouchers are new in every run.
@@ -73,8 +75,12 @@ func Run(ctx context.Context, o Options) error {
 	if o.Poll == 0 {
 		o.Poll = 300 * time.Millisecond
 	}
-	d := &demo{Options: o, client: newClient(o.API, o.Services)}
+	d := &demo{Options: o, client: newClient(o.API, o.Services, o.Key)}
 	if err := d.client.ready(ctx); err != nil {
+		return err
+	}
+	caller, err := d.client.caller(ctx)
+	if err != nil {
 		return err
 	}
 	faults, err := d.client.faults(ctx)
@@ -85,7 +91,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if err := d.choose(faults); err != nil {
+	if err := d.choose(caller, faults); err != nil {
 		return err
 	}
 	fmt.Fprintf(o.Out, "%d orders to %s, seed %d\n", o.Orders, d.client.api, o.Seed)
@@ -103,7 +109,7 @@ func Run(ctx context.Context, o Options) error {
 }
 
 // choose makes the entries.
-func (d *demo) choose(faults bool) error {
+func (d *demo) choose(caller string, faults bool) error {
 	token := strings.ToLower(crand.Text()[:5])
 	for i, s := range mix(rand.New(rand.NewPCG(d.Seed, 0)), d.Orders, faults) { //nolint:gosec // a mix need not be unpredictable
 		o, err := examples.Order(s.example)
@@ -111,7 +117,7 @@ func (d *demo) choose(faults bool) error {
 			return err
 		}
 		key := fmt.Sprintf("demo-%s-%02d", token, i+1)
-		o.ID = order.ID(api.IDOf(api.Anonymous, ordersPath, key))
+		o.ID = order.ID(api.IDOf(caller, ordersPath, key))
 		if s.voucher {
 			o.Voucher = fmt.Sprintf("SPRING-%04d", 1+rand.IntN(9999)) //nolint:gosec // nor need a voucher
 		}

@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -77,6 +78,31 @@ func TestRunWithServicesThatForgetFaults(t *testing.T) {
 
 	require.Equal(t, 6, strings.Count(out.String(), ") met no fault at "), out.String())
 	require.Contains(t, out.String(), "\nAll 40 orders ended as they should.\n")
+}
+
+func TestRunWithoutAKey(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	var out strings.Builder
+	o := s.options(&out)
+	o.Key = ""
+
+	require.EqualError(t, Run(t.Context(), o),
+		"the API at "+s.URL+" does not know the demo: give it a key with --key, or run it in the folder of make run")
+	require.Empty(t, out.String())
+}
+
+// The key is for the API: services do not get it.
+func TestKeyIsForTheAPIOnly(t *testing.T) {
+	t.Parallel()
+	got := map[string]string{}
+	both := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		got[r.URL.Path] = r.Header.Get("Authorization")
+	}))
+	defer both.Close()
+
+	require.NoError(t, newClient(both.URL+"/api/", both.URL+"/api-services", "k").ready(t.Context()))
+	require.Equal(t, map[string]string{"/api/readyz": "Bearer k", "/api-services/readyz": ""}, got)
 }
 
 func TestRunFails(t *testing.T) {

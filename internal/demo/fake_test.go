@@ -51,6 +51,7 @@ func newSystem(t *testing.T) *system {
 	s := &system{t: t, orders: map[order.ID]*placed{}, faults: map[string]services.Fault{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /readyz", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("GET /v1/caller", s.caller)
 	mux.HandleFunc("POST /v1/orders", s.place)
 	mux.HandleFunc("GET /v1/orders/{id}", s.show)
 	mux.HandleFunc("POST /v1/orders/{id}/{act}", s.decide)
@@ -64,7 +65,7 @@ func newSystem(t *testing.T) *system {
 
 func (s *system) options(out *strings.Builder) Options {
 	return Options{
-		API: s.URL + "/", Services: s.URL, Orders: 40, Seed: 7, Timeout: time.Minute, Poll: time.Millisecond, Out: out,
+		API: s.URL + "/", Services: s.URL, Key: theKey, Orders: 40, Seed: 7, Timeout: time.Minute, Poll: time.Millisecond, Out: out,
 	}
 }
 
@@ -75,6 +76,17 @@ func (s *system) answer(w http.ResponseWriter, status int, body any) {
 	}
 }
 
+// theKey is the key of the demo, theCaller the ID that it has by it.
+const theKey, theCaller = "amends_demo_secret", "default/key:local"
+
+func (s *system) caller(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Authorization") != "Bearer "+theKey {
+		s.answer(w, http.StatusUnauthorized, nil)
+		return
+	}
+	s.answer(w, http.StatusOK, map[string]string{"id": theCaller})
+}
+
 func (s *system) place(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -82,7 +94,7 @@ func (s *system) place(w http.ResponseWriter, r *http.Request) {
 	if err := json.NewDecoder(r.Body).Decode(&p.order); err != nil || p.order.ID != "" {
 		s.t.Errorf("bad order %+v: %v", p.order, err)
 	}
-	p.order.ID = order.ID(api.IDOf(api.Anonymous, r.URL.Path, r.Header.Get("Idempotency-Key")))
+	p.order.ID = order.ID(api.IDOf(theCaller, r.URL.Path, r.Header.Get("Idempotency-Key")))
 	if err := p.order.Validate(); err != nil {
 		s.t.Errorf("bad order %+v: %v", p.order, err)
 	}

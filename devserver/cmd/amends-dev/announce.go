@@ -21,14 +21,15 @@ Amends is ready.
   Temporal   {{.Temporal}}
 {{- if .API}}
   Services   {{.Services}}
+  API key    {{.Key}}
 {{- end}}
   Data       {{.Data}}
 {{- if .API}}
 
 Place an order, and one whose card is declined:
 
-  curl -i {{.API}}/v1/orders -H "Idempotency-Key: good-$(date +%s)" -H 'Content-Type: application/json' -d @examples/orders/good.json
-  curl -i {{.API}}/v1/orders -H "Idempotency-Key: declined-$(date +%s)" -H 'Content-Type: application/json' -d @examples/orders/card-declined.json
+  curl -i {{.API}}/v1/orders -H "Authorization: Bearer $(cat {{.Key}})" -H "Idempotency-Key: good-$(date +%s)" -H 'Content-Type: application/json' -d @examples/orders/good.json
+  curl -i {{.API}}/v1/orders -H "Authorization: Bearer $(cat {{.Key}})" -H "Idempotency-Key: declined-$(date +%s)" -H 'Content-Type: application/json' -d @examples/orders/card-declined.json
 {{- end}}
 
 {{.End}}
@@ -37,14 +38,14 @@ Place an order, and one whose card is declined:
 
 // announce says that all is ready, and what to do with it.
 func (s *system) announce() error {
-	facts := struct{ API, WebUI, Temporal, Services, Data, End string }{
+	facts := struct{ API, WebUI, Temporal, Services, Key, Data, End string }{
 		WebUI:    s.server.UIURL(),
 		Temporal: s.server.HostPort(),
 		Data:     s.flags.Data,
 		End:      "Ctrl-C stops everything; the next start goes on where this one stops.",
 	}
 	if !s.flags.TemporalOnly {
-		facts.API, facts.Services = url(s.apiListener), url(s.servicesListener)
+		facts.API, facts.Services, facts.Key = url(s.apiListener), url(s.servicesListener), s.key.path
 	}
 	switch {
 	case s.flags.Ephemeral:

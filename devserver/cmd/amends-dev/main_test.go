@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/amends-dev/amends/internal/access"
 	"github.com/amends-dev/amends/internal/pgtest"
 )
 
@@ -43,8 +45,10 @@ func TestOrdersOfTheAnnouncedCurls(t *testing.T) {
 		p.awaitState(t, p.place(t, order), end)
 	}
 
+	key := p.fact(t, "API key")
 	p.stop(t)
 	require.NoDirExists(t, filepath.Dir(p.mails(t)), "nothing is kept")
+	require.NoFileExists(t, key)
 }
 
 func TestSagaInFlightGoesOnAtTheNextStart(t *testing.T) {
@@ -57,17 +61,55 @@ func TestSagaInFlightGoesOnAtTheNextStart(t *testing.T) {
 
 				flags := flags(t)
 				first := spawn(t, flags...)
-				id := first.place(t, "fraud-review")
+				id, key := first.place(t, "fraud-review"), first.apiKey(t)
 				stop(first, t)
 
 				next := spawn(t, flags...)
 				next.approve(t, id)
 
 				next.awaitState(t, id, "completed")
+				require.Equal(t, key, next.apiKey(t), "the key is kept")
 				next.stop(t)
 			})
 		}
 	}
+}
+
+// A key that was revoked, or whose file was lost, is replaced by another one.
+func TestLocalKeyIsMadeAnew(t *testing.T) {
+	t.Parallel()
+
+	dir := t.TempDir()
+	start := func() *system {
+		s := newSystem(&flags{Data: dir}, io.Discard, io.Discard)
+		require.NoError(t, s.startKeys(t.Context()))
+		return s
+	}
+	key := func(s *system) string {
+		text, err := os.ReadFile(s.key.path)
+		require.NoError(t, err)
+		c, err := s.key.callers.Authenticate(t.Context(), "Bearer "+strings.TrimSpace(string(text)))
+		require.NoError(t, err)
+		require.Equal(t, access.Caller{Name: "local", Tenant: "default", Role: access.Admin, How: access.ByKey}, c)
+		return string(text)
+	}
+	first := key(start())
+	require.Equal(t, first, key(start()))
+
+	require.NoError(t, os.Remove(filepath.Join(dir, "api-key")))
+	second := key(start())
+	require.NotEqual(t, first, second)
+
+	all, err := access.ListKeys(filepath.Join(dir, "keys.toml"))
+	require.NoError(t, err)
+	for _, k := range all {
+		_, err := access.RevokeKey(t.Context(), filepath.Join(dir, "keys.toml"), k.ID)
+		require.NoError(t, err)
+	}
+	require.NotEqual(t, second, key(start()))
+
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "keys.toml"), []byte("[keys."), 0o600))
+	require.ErrorContains(t, newSystem(&flags{Data: dir}, io.Discard, io.Discard).startKeys(t.Context()), "keys.toml:1: ")
 }
 
 func TestPasswordIsNotPrinted(t *testing.T) {
@@ -96,7 +138,7 @@ func TestSecondInterruptEndsAtOnce(t *testing.T) {
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(p.fact(t, "API"), "http://"))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
-	_, err = conn.Write([]byte("POST /v1/orders HTTP/1.1\r\nHost: x\r\nIdempotency-Key: k\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"))
+	_, err = conn.Write([]byte("POST /v1/orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + p.apiKey(t) + "\r\nIdempotency-Key: k\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"))
 	require.NoError(t, err)
 
 	require.NoError(t, p.cmd.Process.Signal(os.Interrupt))

@@ -174,6 +174,20 @@ func (p *process) order(t *testing.T, id string) (o struct {
 	return o
 }
 
+// apiKey is the key in the announced file.
+func (p *process) apiKey(t *testing.T) string {
+	t.Helper()
+
+	path := p.fact(t, "API key")
+	require.Contains(t, p.announced, ` -H "Authorization: Bearer $(cat `+path+`)" `)
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	key, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return strings.TrimSpace(string(key))
+}
+
 // call calls the API.
 func (p *process) call(t *testing.T, method, path string, body io.Reader) (status int, answer []byte) {
 	t.Helper()
@@ -182,6 +196,7 @@ func (p *process) call(t *testing.T, method, path string, body io.Reader) (statu
 	require.NoError(t, err)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Idempotency-Key", rand.Text())
+	req.Header.Set("Authorization", "Bearer "+p.apiKey(t))
 	res, err := http.DefaultClient.Do(req)
 	require.NoError(t, err)
 	defer res.Body.Close()

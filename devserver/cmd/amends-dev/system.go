@@ -45,6 +45,7 @@ type system struct {
 	dir                           string // of the step services
 	server                        *devserver.Server
 	client                        client.Client
+	key                           localKey
 
 	// started are the parts to stop, in the order of their start.
 	started []part
@@ -89,6 +90,7 @@ func (s *system) start(ctx context.Context) error {
 		}{
 			{"step services", s.startServices},
 			{"worker", s.startWorker},
+			{"API keys", s.startKeys},
 			{"API", s.startAPI},
 		} {
 			if err := s.begin(p.name, func() error { return p.start(ctx) }); err != nil {
@@ -226,6 +228,7 @@ func (s *system) startWorker(ctx context.Context) error {
 
 func (s *system) startAPI(context.Context) error {
 	handler := api.New(s.client, api.Options{
+		Access:     s.key.callers,
 		WebUI:      s.server.UIURL(),
 		Namespace:  s.server.Namespace(),
 		EagerStart: true, // the worker has the same client
