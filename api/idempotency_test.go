@@ -73,7 +73,9 @@ func TestStartAgain(t *testing.T) {
 	require.Equal(t, 201, waited.status, waited.body)
 	require.Equal(t, "true", waited.header.Get("Idempotent-Replayed"))
 
-	requireProblem(t, b.post(t, "/v1/orders", with(`"quantity":2`, `"quantity":3`)), 422, "idempotency_key_reused")
+	reused := b.post(t, "/v1/orders", with(`"quantity":2`, `"quantity":3`))
+	requireProblem(t, reused, 422, "idempotency_key_reused")
+	require.Equal(t, "/v1/sagas/order-"+orderID, reused.json(t, "saga_url"))
 	require.Len(t, b.temporal.sagas, 1)
 }
 

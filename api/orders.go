@@ -20,6 +20,7 @@ var orders = collection{
 	workflowType: workflows.TypePlaceOrder,
 	workflowID:   func(id string) string { return workflows.OrderWorkflowID(order.ID(id)) },
 	plan:         workflows.PlaceOrderPlan,
+	matters:      orderMatters,
 	schema:       "OrderRequest",
 
 	insteadOfCancel: "What it brought can be taken back once it is completed, with a return: POST /v1/returns.",

@@ -234,6 +234,7 @@ func TestCancelIsRefused(t *testing.T) {
 
 			requireProblem(t, a, 409, tt.code)
 			require.Equal(t, tt.state, a.json(t, "state"))
+			require.Equal(t, "/v1/sagas/order-"+orderID, a.json(t, "saga_url"))
 		})
 	}
 }

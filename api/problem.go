@@ -116,6 +116,7 @@ type Problem struct {
 	Detail  string  `json:"detail,omitempty" doc:"What went wrong this time, and what to do about it."`
 	Code    Code    `json:"code" doc:"The kind of problem, for programs."`
 	State   state   `json:"state,omitempty" doc:"The saga's state, where that is the reason."`
+	SagaURL string  `json:"saga_url,omitempty" format:"uri-reference" doc:"The saga that it is about, if there is one."`
 	Errors  []Fault `json:"errors,omitempty" nullable:"false" doc:"What is wrong where in the request."`
 	TraceID string  `json:"trace_id,omitempty" doc:"Finds this request in the logs."`
 
@@ -159,6 +160,8 @@ type failure struct {
 	code   Code
 	detail string
 	state  compensation.State
+	// saga is the workflow ID of the saga that it is about; empty if it is about none.
+	saga   string
 	faults []Fault
 	// challenge is what WWW-Authenticate says of it (RFC 6750).
 	challenge string
@@ -170,9 +173,28 @@ func newProblem(traceID string, f *failure) *Problem {
 	k := problems[f.code]
 	return &Problem{
 		Type: typeBase + string(f.code), Title: k.title, Status: k.status, Detail: f.detail, Code: f.code,
-		State: state(f.state), Errors: f.faults[:min(len(f.faults), maxFaults)], TraceID: traceID, retryAfter: k.retryAfter,
+		State: state(f.state), SagaURL: sagaURL(f.saga), Errors: f.faults[:min(len(f.faults), maxFaults)], TraceID: traceID, retryAfter: k.retryAfter,
 		challenge: f.challenge,
 	}
+}
+
+// sagaURL is where a saga is; empty for none.
+func sagaURL(workflowID string) string {
+	if workflowID == "" {
+		return ""
+	}
+	return sagasPath + "/" + workflowID
+}
+
+// about makes err, if it is of a saga's own, say of which one.
+func about(err error, workflowID string) error {
+	var f *failure
+	if !errors.As(err, &f) || f.code == codeNotFound {
+		return err
+	}
+	of := *f
+	of.saga = workflowID
+	return &of
 }
 
 // problem is the answer to err. The cause of one that the caller cannot know is logged, and not sent.

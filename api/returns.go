@@ -24,6 +24,7 @@ var returns = collection{
 	workflowType: workflows.TypeReturnOrder,
 	workflowID:   func(id string) string { return workflows.ReturnWorkflowID(order.ReturnID(id)) },
 	plan:         workflows.ReturnOrderPlan,
+	matters:      returnMatters,
 	schema:       "ReturnRequest",
 
 	insteadOfCancel: "What was refunded stays refunded; if the customer wants the goods after all, place a new order.",
@@ -122,7 +123,7 @@ func (s *server) returnable(ctx context.Context, orderID string) (*workflowpb.Wo
 	}
 	if state := compensation.StateOf(info); state != compensation.Completed {
 		return nil, &failure{
-			code: codeOrderNotCompleted, state: state,
+			code: codeOrderNotCompleted, state: state, saga: orders.workflowID(orderID),
 			detail: "Only a completed order can be returned; one that still runs can be canceled until its payment is captured.",
 			faults: []Fault{{Pointer: "/order_id", Detail: "this order is " + string(state)}},
 		}

@@ -77,7 +77,11 @@ func TestReturnOrderIsRefused(t *testing.T) {
 			b := completedOrder(t)
 			require.Equal(t, 202, b.ask(t, http.MethodPost, "/v1/orders", exampleOrder, "Idempotency-Key", otherKey).status)
 
-			requireProblem(t, b.post(t, "/v1/returns", tt.body), tt.status, tt.code, tt.faults...)
+			a := b.post(t, "/v1/returns", tt.body)
+			requireProblem(t, a, tt.status, tt.code, tt.faults...)
+			if tt.code == "order_not_completed" {
+				require.Equal(t, "/v1/sagas/order-"+otherID, a.json(t, "saga_url"))
+			}
 			require.Len(t, b.temporal.sagas, 2, "a return was started")
 		})
 	}

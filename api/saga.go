@@ -30,6 +30,7 @@ type collection struct {
 	workflowType string
 	workflowID   func(id string) string
 	plan         *compensation.Plan
+	matters      []matter
 	// schema is the name of what starts one, in the API's description.
 	schema string
 	// insteadOfCancel says what to do when it is too late to cancel.
@@ -91,6 +92,9 @@ func (s *server) start(ctx context.Context, c collection, st start) (taken, erro
 		EnableEagerStart:      s.options.EagerStart,
 		WorkflowTaskTimeout:   workflows.TaskTimeout,
 	}, st.request, c.workflowType, st.input)
+	if errors.Is(err, errKeyReused) {
+		err = about(err, c.workflowID(st.id))
+	}
 	if err != nil {
 		return taken{}, err
 	}
@@ -203,7 +207,8 @@ type outcome struct {
 // by one that comes soon, or be forgotten; so the problem says just that, and a repeat, which has the same ID, joins
 // what is left of the first. Temporal's own cancel request would be kept, but no worker could refuse it, so the caller
 // would never learn that it came too late.
-func (s *server) update(ctx context.Context, c collection, id string, u update, result any) (outcome, error) {
+func (s *server) update(ctx context.Context, c collection, id string, u update, result any) (_ outcome, err error) {
+	defer func() { err = about(err, c.workflowID(id)) }()
 	request := commandOf(ctx)
 	fingerprint, err := request.fingerprint(u.arg)
 	if err != nil {

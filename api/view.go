@@ -97,6 +97,7 @@ type view[R any] struct {
 	ID        string     `json:"id"`
 	State     state      `json:"state" doc:"running: goes forward. compensating: turned back, and undoes what was done. parked: something of it waits for an operator. completed: everything is done. compensated: everything is undone. compensated_with_exceptions: everything is undone but what an operator let stand. terminated: Temporal ended it from outside, and effects may stand."`
 	Cause     string     `json:"cause,omitempty" doc:"Why it turned back or was ended, in one sentence."`
+	Facts     []fact     `json:"facts" nullable:"false" doc:"What it comes to so far, in business words."`
 	Steps     []step     `json:"steps" nullable:"false" doc:"The saga's steps, in order."`
 	Waits     []wait     `json:"waits" nullable:"false" doc:"What the saga waits for besides its steps."`
 	Parked    []parked   `json:"parked" nullable:"false" doc:"What waits for an operator."`
@@ -160,6 +161,7 @@ func show[R any](ctx context.Context, s *server, c collection, id string) (view[
 		ID:        id,
 		State:     state(status.State),
 		Cause:     status.Cause,
+		Facts:     factsOf(c.matters, status),
 		Steps:     stepsOf(status),
 		Waits:     []wait{},
 		Parked:    parkedOf(status),

@@ -312,6 +312,7 @@ func (sc scenario) play(s *system) (path string) {
 	}
 	v := s.awaitEnd(path)
 	require.Equal(s.t, sc.state, v.State, "%+v", v)
+	v.requireFactsFit(s.t)
 	require.Contains(s.t, v.Cause, sc.cause)
 	if sc.cause == "" {
 		require.Empty(s.t, v.Cause)

@@ -161,6 +161,10 @@ type saga struct {
 	State string `json:"state"`
 	Cause string `json:"cause"`
 	Steps []step `json:"steps"`
+	Facts []struct {
+		What string `json:"what"`
+		Is   string `json:"is"`
+	} `json:"facts"`
 	Waits []struct {
 		For string `json:"for"`
 	} `json:"waits"`
@@ -199,6 +203,23 @@ func (s saga) step(name string) step {
 		return step{}
 	}
 	return s.Steps[i]
+}
+
+// requireFactsFit requires that the facts of a saga that has ended are those of its end.
+func (s saga) requireFactsFit(t *testing.T) {
+	t.Helper()
+	settled := map[string][]string{
+		"completed":                   {"charged", "sold", "redeemed", "held", "dispatched", "issued", "booked", "restocked", "refunded", "taken_back", "none"},
+		"compensated":                 {"released", "restored", "canceled", "withdrawn", "none"},
+		"compensated_with_exceptions": {"held", "reserved", "redeemed", "booked", "inspected", "released", "restored", "canceled", "withdrawn", "none"},
+	}[s.State]
+	require.NotEmpty(t, s.Facts)
+	for _, f := range s.Facts {
+		require.Contains(t, settled, f.Is, "%s of a saga that is %s", f.What, s.State)
+		if f.What == "payment" && s.State == "completed" {
+			require.Contains(t, []string{"charged", "refunded"}, f.Is)
+		}
+	}
 }
 
 // acts are what operators did, in words.
