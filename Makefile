@@ -62,6 +62,10 @@ bench: ## Measure sagas against plain Temporal and DBOS; ARGS="--quick", ARGS="-
 	@$(GO) build -o .bin/bench ./bench
 	@exec .bin/bench $(ARGS)
 
+.PHONY: bench-rest
+bench-rest: ## Measure what an order costs over REST beside one started straight from Temporal's SDK
+	$(GO_TEST) ./e2e -run '^$$' -bench '^BenchmarkREST$$' -benchtime 1x -timeout 30m
+
 .PHONY: histories
 histories: ## Record the histories that the replay tests read, from a real server
 	$(GO) test ./e2e -run 'TestEndings|TestUncertain|TestBatches' -count=1 -timeout 20m -record

@@ -144,7 +144,10 @@ func (s *server) placeOrder(ctx context.Context, in *placeOrderInput) (*startedO
 	if err != nil {
 		return nil, err
 	}
-	return s.started(ctx, orders, t, in.Prefer, func(ctx context.Context, id string) (any, error) { return s.order(ctx, id) })
+	return s.started(ctx, orders, t, in.Prefer, func(ended compensation.Status) (any, error) {
+		v, err := viewOf[workflows.Receipt](s, orders, id, ended)
+		return (*orderView)(&v), err
+	})
 }
 
 func count(n int, noun string) string {

@@ -105,7 +105,10 @@ func (s *server) returnOrder(ctx context.Context, in *returnOrderInput) (*starte
 	if err != nil {
 		return nil, err
 	}
-	return s.started(ctx, returns, t, in.Prefer, func(ctx context.Context, id string) (any, error) { return s.returned(ctx, id) })
+	return s.started(ctx, returns, t, in.Prefer, func(ended compensation.Status) (any, error) {
+		v, err := viewOf[workflows.RefundReceipt](s, returns, id, ended)
+		return (*returnView)(&v), err
+	})
 }
 
 // returnable is the saga of the order, which is refused if it is not completed.

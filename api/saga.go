@@ -71,6 +71,8 @@ type start struct {
 // taken is a saga that a request has started.
 type taken struct {
 	accepted
+
+	runID string
 	// before is set if it was started by an equal request before.
 	before bool
 }
@@ -99,7 +101,7 @@ func (s *server) start(ctx context.Context, c collection, st start) (taken, erro
 		return taken{}, err
 	}
 	// Also another time it is answered as the first time, to the letter.
-	return taken{accepted: s.accepted(c, st.id, runID, compensation.Running), before: before}, nil
+	return taken{accepted: s.accepted(c, st.id, runID, compensation.Running), runID: runID, before: before}, nil
 }
 
 // once starts the workflow, whose ID follows from the request's key. before tells that an equal request has started it.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"go.temporal.io/sdk/converter"
 
 	"github.com/amends-dev/amends/compensation"
 	"github.com/amends-dev/amends/workflows"
@@ -157,6 +158,11 @@ func show[R any](ctx context.Context, s *server, c collection, id string) (view[
 	if err != nil {
 		return view[R]{}, err
 	}
+	return viewOf[R](s, c, id, status)
+}
+
+// viewOf shows how the saga stands.
+func viewOf[R any](s *server, c collection, id string, status compensation.Status) (view[R], error) {
 	v := view[R]{
 		ID:        id,
 		State:     state(status.State),
@@ -182,7 +188,7 @@ func show[R any](ctx context.Context, s *server, c collection, id string) (view[
 	}
 	if status.State == compensation.Completed {
 		v.Result = new(R)
-		if err := s.temporal.GetWorkflow(ctx, status.SagaID, status.RunID).Get(ctx, v.Result); err != nil {
+		if err := converter.GetDefaultDataConverter().FromPayloads(status.Result, v.Result); err != nil {
 			return view[R]{}, fmt.Errorf("read the result of %s %s: %w", c.noun, id, err)
 		}
 	}

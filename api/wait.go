@@ -15,6 +15,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"go.temporal.io/sdk/temporal"
+
+	"github.com/amends-dev/amends/compensation"
 )
 
 // maxWait is the longest that an answer waits because its caller prefers to.
@@ -93,16 +95,20 @@ func startResponses(api huma.API, view reflect.Type) map[string]*huma.Response {
 }
 
 // started answers a start. If the caller waits and the saga ends meanwhile, the answer is what show says of it.
-func (s *server) started(ctx context.Context, c collection, t taken, prefer string, show func(context.Context, string) (any, error)) (*startedOutput, error) {
+func (s *server) started(ctx context.Context, c collection, t taken, prefer string, show func(compensation.Status) (any, error)) (*startedOutput, error) {
 	out := &startedOutput{
 		Status: http.StatusAccepted, Location: t.Links.Self, PreferenceApplied: appliedOf(prefer), IdempotentReplayed: replayed(t.before),
 		Body: t.accepted,
 	}
 	wait := waitOf(prefer)
-	if wait == 0 || !s.awaitEnd(ctx, c, t.ID, wait) {
+	if wait == 0 || !s.awaitEnd(ctx, c.workflowID(t.ID), t.runID, wait) {
 		return out, nil
 	}
-	ended, err := show(ctx, t.ID)
+	status, err := compensation.ReadEndedStatus(ctx, s.temporal, c.plan, c.workflowID(t.ID), t.runID)
+	if err != nil {
+		return nil, err
+	}
+	ended, err := show(status)
 	if err != nil {
 		return nil, err
 	}
@@ -111,10 +117,10 @@ func (s *server) started(ctx context.Context, c collection, t taken, prefer stri
 }
 
 // awaitEnd tells whether the saga ended within that time.
-func (s *server) awaitEnd(ctx context.Context, c collection, id string, wait time.Duration) bool {
+func (s *server) awaitEnd(ctx context.Context, workflowID, runID string, wait time.Duration) bool {
 	ctx, stop := context.WithTimeout(ctx, wait)
 	defer stop()
-	err := s.temporal.GetWorkflow(ctx, c.workflowID(id), "").Get(ctx, nil)
+	err := s.temporal.GetWorkflow(ctx, workflowID, runID).Get(ctx, nil)
 	var ended *temporal.WorkflowExecutionError
 	return err == nil || errors.As(err, &ended)
 }

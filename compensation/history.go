@@ -3,6 +3,7 @@ package compensation
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
@@ -31,17 +32,72 @@ func ReadStatus(ctx context.Context, c client.Client, plan *Plan, workflowID str
 // ReadDescribed is ReadStatus for who has asked for the workflow's description already.
 func ReadDescribed(ctx context.Context, c client.Client, plan *Plan, desc *workflowservice.DescribeWorkflowExecutionResponse) (Status, error) {
 	workflow := desc.GetWorkflowExecutionInfo().GetExecution()
+	events, err := readHistory(ctx, c, workflow.GetWorkflowId(), workflow.GetRunId())
+	if err != nil {
+		return Status{}, err
+	}
+	return project(plan, desc, events), nil
+}
+
+// ReadEndedStatus is ReadStatus for who knows that the saga has ended: then its history says all that a description would.
+// An empty run ID is the last run.
+func ReadEndedStatus(ctx context.Context, c client.Client, plan *Plan, workflowID, runID string) (Status, error) {
+	events, err := readHistory(ctx, c, workflowID, runID)
+	if err != nil {
+		return Status{}, err
+	}
+	info := infoOf(events)
+	info.Execution = &commonpb.WorkflowExecution{WorkflowId: workflowID, RunId: runID}
+	return project(plan, &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: info}, events), nil
+}
+
+func readHistory(ctx context.Context, c client.Client, workflowID, runID string) ([]*historypb.HistoryEvent, error) {
 	var events []*historypb.HistoryEvent
-	it := c.GetWorkflowHistory(ctx, workflow.GetWorkflowId(), workflow.GetRunId(), false,
-		enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	it := c.GetWorkflowHistory(ctx, workflowID, runID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for it.HasNext() {
 		event, err := it.Next()
 		if err != nil {
-			return Status{}, fmt.Errorf("read history of saga %s: %w", workflow.GetWorkflowId(), err)
+			return nil, fmt.Errorf("read history of saga %s: %w", workflowID, err)
 		}
 		events = append(events, event)
 	}
-	return project(plan, desc, events), nil
+	return events, nil
+}
+
+// infoOf is what lists of workflows show of one with that history.
+func infoOf(events []*historypb.HistoryEvent) *workflowpb.WorkflowExecutionInfo {
+	attributes, memo := map[string]*commonpb.Payload{}, map[string]*commonpb.Payload{}
+	info := &workflowpb.WorkflowExecutionInfo{
+		Status:           enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING,
+		SearchAttributes: &commonpb.SearchAttributes{IndexedFields: attributes}, Memo: &commonpb.Memo{Fields: memo},
+	}
+	for _, event := range events {
+		switch event.GetEventType() { //nolint:exhaustive // the others change nothing that is shown
+		case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+			a := event.GetWorkflowExecutionStartedEventAttributes()
+			info.Type, info.StartTime = a.GetWorkflowType(), event.GetEventTime()
+			maps.Copy(attributes, a.GetSearchAttributes().GetIndexedFields())
+			maps.Copy(memo, a.GetMemo().GetFields())
+		case enumspb.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES:
+			maps.Copy(attributes, event.GetUpsertWorkflowSearchAttributesEventAttributes().GetSearchAttributes().GetIndexedFields())
+		case enumspb.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED:
+			maps.Copy(memo, event.GetWorkflowPropertiesModifiedEventAttributes().GetUpsertedMemo().GetFields())
+		default:
+			if status, ok := endings[event.GetEventType()]; ok {
+				info.Status, info.CloseTime = status, event.GetEventTime()
+			}
+		}
+	}
+	return info
+}
+
+// endings are the events that end a workflow.
+var endings = map[enumspb.EventType]enumspb.WorkflowExecutionStatus{
+	enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:  enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED,
+	enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:     enumspb.WORKFLOW_EXECUTION_STATUS_FAILED,
+	enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED:   enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED,
+	enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED: enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED,
+	enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:  enumspb.WORKFLOW_EXECUTION_STATUS_TIMED_OUT,
 }
 
 // StateOf is the state of a saga as lists of workflows show it.

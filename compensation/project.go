@@ -107,6 +107,8 @@ func (p *projection) apply(event *historypb.HistoryEvent) {
 		p.settled(a.GetScheduledEventId(), DoUnknown, a.GetFailure(), at)
 	case enumspb.EVENT_TYPE_ACTIVITY_TASK_CANCELED:
 		p.settled(event.GetActivityTaskCanceledEventAttributes().GetScheduledEventId(), DoUnknown, nil, at)
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
+		p.status.Result = event.GetWorkflowExecutionCompletedEventAttributes().GetResult()
 	case enumspb.EVENT_TYPE_MARKER_RECORDED:
 		p.marked(event)
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:

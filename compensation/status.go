@@ -3,6 +3,7 @@ package compensation
 import (
 	"time"
 
+	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/temporal"
 )
 
@@ -182,6 +183,8 @@ type Status struct {
 	StartedAt time.Time
 	// EndedAt is zero while the saga runs.
 	EndedAt time.Time
+	// Result is what a completed saga returned; otherwise nil.
+	Result *commonpb.Payloads
 }
 
 // StepStatus is one step of a [Status].

@@ -72,7 +72,7 @@ func waits(v saga) bool { return len(v.Waits) > 0 }
 
 // stream is a saga's events as one caller gets them.
 type stream struct {
-	t      *testing.T
+	t      testing.TB
 	status int
 	next   func() (sse.Event, error, bool)
 	events []sse.Event

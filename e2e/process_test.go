@@ -47,7 +47,7 @@ func buildBinaries(dir string) error {
 
 // process is a binary that runs.
 type process struct {
-	t    *testing.T
+	t    testing.TB
 	name string
 	cmd  *exec.Cmd
 	out  *output
@@ -56,23 +56,23 @@ type process struct {
 }
 
 // spawn starts a binary with these arguments and environment variables. It ends with the test.
-func spawn(t *testing.T, name, binary string, env []string, args ...string) *process {
-	t.Helper()
-	p, err := launch(t, name, binary, env, args...)
-	require.NoError(t, err)
-	t.Cleanup(func() {
+func spawn(tb testing.TB, name, binary string, env []string, args ...string) *process {
+	tb.Helper()
+	p, err := launch(tb, name, binary, env, args...)
+	require.NoError(tb, err)
+	tb.Cleanup(func() {
 		p.kill()
-		if t.Failed() {
-			t.Logf("%s printed at last:\n%s", name, p.out.tail())
+		if tb.Failed() {
+			tb.Logf("%s printed at last:\n%s", name, p.out.tail())
 		}
 	})
 	return p
 }
 
 // launch is spawn for goroutines of a test. The caller ends the process.
-func launch(t *testing.T, name, binary string, env []string, args ...string) (*process, error) {
-	t.Helper()
-	p := &process{t: t, name: name, out: &output{}, done: make(chan struct{})}
+func launch(tb testing.TB, name, binary string, env []string, args ...string) (*process, error) {
+	tb.Helper()
+	p := &process{t: tb, name: name, out: &output{}, done: make(chan struct{})}
 	p.cmd = exec.Command(binary, args...)
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
@@ -148,16 +148,16 @@ var lastPort atomic.Int64
 func init() { lastPort.Store(20_000 + rand.Int64N(8_000)) }
 
 // freePort finds a port that nobody listens at and that no other test gets.
-func freePort(t *testing.T) int {
-	t.Helper()
+func freePort(tb testing.TB) int {
+	tb.Helper()
 	for range 1_000 {
 		port := int(lastPort.Add(1))
-		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		l, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err == nil {
-			require.NoError(t, l.Close())
+			require.NoError(tb, l.Close())
 			return port
 		}
 	}
-	require.Fail(t, "no free port", "tried 1000 up to %d", lastPort.Load())
+	require.Fail(tb, "no free port", "tried 1000 up to %d", lastPort.Load())
 	return 0
 }

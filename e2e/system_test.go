@@ -27,7 +27,7 @@ import (
 
 // system is Temporal, step services, a worker and the API, each a process of its own.
 type system struct {
-	t                          *testing.T
+	t                          testing.TB
 	dir                        string
 	temporal, services, worker *process
 	api                        *process
@@ -206,18 +206,18 @@ func (s saga) step(name string) step {
 }
 
 // requireFactsFit requires that the facts of a saga that has ended are those of its end.
-func (s saga) requireFactsFit(t *testing.T) {
-	t.Helper()
+func (s saga) requireFactsFit(tb testing.TB) {
+	tb.Helper()
 	settled := map[string][]string{
 		"completed":                   {"charged", "sold", "redeemed", "held", "dispatched", "issued", "booked", "restocked", "refunded", "taken_back", "none"},
 		"compensated":                 {"released", "restored", "canceled", "withdrawn", "none"},
 		"compensated_with_exceptions": {"held", "reserved", "redeemed", "booked", "inspected", "released", "restored", "canceled", "withdrawn", "none"},
 	}[s.State]
-	require.NotEmpty(t, s.Facts)
+	require.NotEmpty(tb, s.Facts)
 	for _, f := range s.Facts {
-		require.Contains(t, settled, f.Is, "%s of a saga that is %s", f.What, s.State)
+		require.Contains(tb, settled, f.Is, "%s of a saga that is %s", f.What, s.State)
 		if f.What == "payment" && s.State == "completed" {
-			require.Contains(t, []string{"charged", "refunded"}, f.Is)
+			require.Contains(tb, []string{"charged", "refunded"}, f.Is)
 		}
 	}
 }
@@ -251,12 +251,12 @@ type document struct {
 func (d document) MarshalJSON() ([]byte, error) { return json.Marshal(d.fields) }
 
 // example reads a file of examples/, such as orders/good.json, and gives the request a key of its own.
-func example(t *testing.T, file string) document {
-	t.Helper()
+func example(tb testing.TB, file string) document {
+	tb.Helper()
 	content, err := os.ReadFile(filepath.Join("..", "examples", file))
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	d := document{collection: path.Dir(file), key: uuid.NewString()}
-	require.NoError(t, json.Unmarshal(content, &d.fields))
+	require.NoError(tb, json.Unmarshal(content, &d.fields))
 	return d
 }
 

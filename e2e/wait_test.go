@@ -21,6 +21,10 @@ func TestWait(t *testing.T) {
 		answer := s.ask(http.MethodPost, s.apiURL+"/v1/orders", body, "Prefer", prefer)
 		var v saga
 		require.NoError(t, json.Unmarshal(answer.body, &v))
+		if answer.status == http.StatusCreated {
+			shown := s.ask(http.MethodGet, s.apiURL+answer.header.Get("Location"), nil)
+			require.JSONEq(t, string(shown.body), string(answer.body), "what is shown later, too")
+		}
 		return answer.status, answer.header.Get("Location"), v
 	}
 
