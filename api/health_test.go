@@ -31,25 +31,29 @@ func TestNotReadyForTheNamespace(t *testing.T) {
 
 func TestReady(t *testing.T) {
 	t.Parallel()
-	now := time.Now()
 	for _, tt := range []struct {
-		name                 string
-		workflow, activities []time.Time
+		name string
+		// Before how long workers polled.
+		workflow, activities []time.Duration
 		status               int
 		says                 string
 	}{
-		{"ready", []time.Time{now}, []time.Time{now}, 200, `{"workers":1}`},
+		{"ready", []time.Duration{0}, []time.Duration{0}, 200, `{"workers":1}`},
 		{"nobody", nil, nil, 503, "Activity"},
-		{"nobody runs workflows", nil, []time.Time{now}, 503, "Workflow"},
-		{"nobody runs activities", []time.Time{now}, nil, 503, "Activity"},
-		{"gone", []time.Time{now.Add(-2 * time.Minute)}, []time.Time{now}, 503, "Workflow"},
+		{"nobody runs workflows", nil, []time.Duration{0}, 503, "Workflow"},
+		{"nobody runs activities", []time.Duration{0}, nil, 503, "Activity"},
+		{"gone", []time.Duration{2 * time.Minute}, []time.Duration{0}, 503, "Workflow"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			b.temporal.pollers = map[enumspb.TaskQueueType][]time.Time{
-				enumspb.TASK_QUEUE_TYPE_WORKFLOW: tt.workflow,
-				enumspb.TASK_QUEUE_TYPE_ACTIVITY: tt.activities,
+			b.temporal.pollers = map[enumspb.TaskQueueType][]time.Time{}
+			for kind, ages := range map[enumspb.TaskQueueType][]time.Duration{
+				enumspb.TASK_QUEUE_TYPE_WORKFLOW: tt.workflow, enumspb.TASK_QUEUE_TYPE_ACTIVITY: tt.activities,
+			} {
+				for _, age := range ages {
+					b.temporal.pollers[kind] = append(b.temporal.pollers[kind], time.Now().Add(-age))
+				}
 			}
 
 			a := b.get(t, "/readyz")

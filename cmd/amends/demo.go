@@ -1,18 +1,11 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-	"io"
-	"io/fs"
 	"math/rand/v2"
-	"os"
-	"strings"
 	"time"
 
-	"golang.org/x/term"
-
 	"github.com/amends-dev/amends/internal/demo"
+	"github.com/amends-dev/amends/internal/terminal"
 )
 
 type demoCommand struct {
@@ -24,9 +17,6 @@ type demoCommand struct {
 	Timeout  time.Duration `help:"How long the orders may take to end." default:"5m" env:"AMENDS_DEMO_TIMEOUT"`
 }
 
-// localKey is where make run keeps a key.
-const localKey = ".amends/api-key"
-
 func (c *demoCommand) Run(p *process) error {
 	// Short enough to type again.
 	seed := rand.Uint64N(1_000_000) //nolint:gosec // a mix need not be unpredictable
@@ -35,30 +25,14 @@ func (c *demoCommand) Run(p *process) error {
 	}
 	key := c.Key
 	if key == "" {
-		local, err := os.ReadFile(localKey)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("api key: %w", err)
+		local, err := readLocalKey()
+		if err != nil {
+			return err
 		}
-		key = strings.TrimSpace(string(local))
+		key = local
 	}
 	return demo.Run(p.ctx, demo.Options{
 		API: c.API, Services: c.Services, Key: key, Orders: c.Orders, Seed: seed, Timeout: c.Timeout,
-		Out: p.stdout, Width: terminalWidth(p.stdout),
+		Out: p.stdout, Width: terminal.Width(p.stdout),
 	})
-}
-
-// terminalWidth tells how wide the terminal is at the moment; it is nil for what is no terminal, or one that cannot
-// move its cursor.
-func terminalWidth(w io.Writer) func() int {
-	file, ok := w.(*os.File)
-	if !ok || os.Getenv("TERM") == "dumb" || !term.IsTerminal(int(file.Fd())) {
-		return nil
-	}
-	return func() int {
-		width, _, err := term.GetSize(int(file.Fd()))
-		if err != nil || width < 1 {
-			return 80
-		}
-		return width
-	}
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -14,19 +12,10 @@ func TestDemoWithoutASystem(t *testing.T) {
 	var stdout, stderr strings.Builder
 
 	// Nothing listens at port 1, which is reserved.
-	err := run(t.Context(), []string{"demo", "--api", "http://127.0.0.1:1"}, &stdout, &stderr)
+	err := run(t.Context(), []string{"demo", "--api", "http://127.0.0.1:1"}, strings.NewReader(""), &stdout, &stderr)
 
 	require.EqualError(t, err, `nothing answers at http://127.0.0.1:1: type "make run" in another terminal first, `+
 		`or name a running system with --api and --services`)
 	require.Empty(t, stdout.String())
 	require.Empty(t, stderr.String())
-}
-
-func TestTerminalWidthOfWhatIsNone(t *testing.T) {
-	t.Parallel()
-	file, err := os.Create(filepath.Join(t.TempDir(), "out"))
-	require.NoError(t, err)
-	require.Nil(t, terminalWidth(file))
-	require.NoError(t, file.Close())
-	require.Nil(t, terminalWidth(&strings.Builder{}))
 }

@@ -8,14 +8,17 @@ import (
 	"log/slog"
 	"os"
 
+	"golang.org/x/term"
+
 	"github.com/amends-dev/amends/internal/commandline"
+	"github.com/amends-dev/amends/internal/terminal"
 )
 
 func main() {
 	ctx := commandline.UntilInterrupted(context.Background())
-	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+	if err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "amends:", err)
-		os.Exit(1)
+		os.Exit(exitCode(err))
 	}
 }
 
@@ -30,6 +33,8 @@ type cli struct {
 	Services servicesCommand `cmd:"" help:"Host the reference step services."`
 	Demo     demoCommand     `cmd:"" help:"Place a mix of orders against a running system and show what became of them."`
 	Keys     keysCommand     `cmd:"" help:"Make, list and revoke the API keys that callers prove themselves with."`
+	Order    orderCommand    `cmd:"" help:"Place, show, cancel and decide orders."`
+	Saga     sagaCommand     `cmd:"" help:"Find, show, follow and operate sagas."`
 	Plan     planCommand     `cmd:"" help:"Show a saga's steps, and what it does when one of them is refused."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
@@ -37,8 +42,11 @@ type cli struct {
 // process is what every command gets.
 type process struct {
 	ctx            context.Context //nolint:containedctx // kong passes one value to a command's Run
+	stdin          io.Reader
 	stdout, stderr io.Writer
-	logger         *slog.Logger
+	// interactive: somebody sits at a terminal and can be asked.
+	interactive bool
+	logger      *slog.Logger
 }
 
 const description = `Durable order sagas on Temporal.
@@ -46,13 +54,22 @@ const description = `Durable order sagas on Temporal.
 The connection to Temporal is configured as for every Temporal tool: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, the other TEMPORAL_* variables, or a profile.`
 
 // run is the program: arguments in, error out. It ends when ctx does.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	p := &process{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr}
+	if file, ok := stdin.(*os.File); ok {
+		p.interactive = term.IsTerminal(int(file.Fd())) && terminal.Width(stderr) != nil
+	}
+	return p.run(args)
+}
+
+func (p *process) run(args []string) error {
 	var c cli
-	command, err := commandline.Parse(&c, "amends", description, args, stdout, stderr)
+	command, err := commandline.Parse(&c, "amends", description, args, p.stdout, p.stderr)
 	if err != nil || command == nil {
 		return err
 	}
-	return command.Run(&process{ctx: ctx, stdout: stdout, stderr: stderr, logger: c.logger(stderr)})
+	p.logger = c.logger(p.stderr)
+	return command.Run(p)
 }
 
 func (c *cli) logger(w io.Writer) *slog.Logger {

@@ -24,7 +24,7 @@ var update = flag.Bool("update", false, "write the output of amends plan in docs
 func plan(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var stdout, stderr strings.Builder
-	err := run(t.Context(), append([]string{"plan"}, args...), &stdout, &stderr)
+	err := run(t.Context(), append([]string{"plan"}, args...), strings.NewReader(""), &stdout, &stderr)
 	require.Empty(t, stderr.String())
 	return stdout.String(), err
 }

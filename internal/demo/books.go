@@ -13,6 +13,7 @@ import (
 	"github.com/amends-dev/amends/internal/order"
 	"github.com/amends-dev/amends/internal/services"
 	"github.com/amends-dev/amends/internal/services/audit"
+	"github.com/amends-dev/amends/internal/terminal"
 )
 
 // account is the audit of one service.
@@ -143,7 +144,7 @@ func writeBooks(w io.Writer, width int, c comparison) {
 	case len(c.findings) > 0:
 		fmt.Fprintln(w, "The books do NOT balance:")
 		for _, finding := range c.findings {
-			fmt.Fprintln(w, "  "+printable(finding))
+			fmt.Fprintln(w, "  "+terminal.Printable(finding))
 		}
 	case c.settled:
 		fmt.Fprintf(w, "The books of all %d services balance, and nothing was left open (change in this run in parentheses):\n", len(c.lines))
@@ -158,17 +159,17 @@ func writeBooks(w io.Writer, width int, c comparison) {
 // text is the line, broken between figures where it is longer than width; 0 is no limit.
 func (l bookLine) text(width int) string {
 	const indent = 16
-	text := fmt.Sprintf("  %-12s", printable(l.service))
+	text := fmt.Sprintf("  %-12s", terminal.Printable(l.service))
 	column := indent - 1
 	for i, f := range l.figures {
-		f = printable(f)
+		f = terminal.Printable(f)
 		if i < len(l.figures)-1 {
 			f += ","
 		}
 		length := utf8.RuneCountInString(f)
 		switch {
 		case i == 0:
-			text += gap + f
+			text += terminal.Gap + f
 		case width > 0 && column+1+length > width:
 			text += "\n" + strings.Repeat(" ", indent) + f
 			column = indent - 1

@@ -19,6 +19,7 @@ import (
 	"github.com/amends-dev/amends/api"
 	"github.com/amends-dev/amends/examples"
 	"github.com/amends-dev/amends/internal/order"
+	"github.com/amends-dev/amends/internal/terminal"
 )
 
 // Options say what to run against, and how.
@@ -229,7 +230,7 @@ func (d *demo) report(before, after []account) error {
 		width = d.Width()
 	}
 	fmt.Fprintln(d.Out)
-	writeTable(d.Out, width, orderColumns, d.rows())
+	terminal.WriteTable(d.Out, width, orderColumns, d.rows())
 	fmt.Fprintln(d.Out)
 
 	var astray int
@@ -240,13 +241,13 @@ func (d *demo) report(before, after []account) error {
 		} else if text = e.unharmed(); text == "" {
 			continue
 		}
-		fmt.Fprintf(d.Out, "%s (%s) %s\n", e.order.ID, e.name, printable(text))
+		fmt.Fprintf(d.Out, "%s (%s) %s\n", e.order.ID, e.name, terminal.Printable(text))
 	}
 	if astray == 0 {
 		fmt.Fprintf(d.Out, "All %d orders ended as they should.\n", len(d.entries))
 	}
 	if link := d.link(); link != "" {
-		fmt.Fprintf(d.Out, "One that was undone: %s\n", printable(link))
+		fmt.Fprintf(d.Out, "One that was undone: %s\n", terminal.Printable(link))
 	}
 	books := d.compare(before, after)
 	writeBooks(d.Out, width, books)

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/internal/terminal"
 )
 
 // tally is how many orders are in which state.
@@ -65,19 +66,17 @@ const widestBar = 30
 // bar is the tally as a line of at most width characters: a bar, the states and the time. With all states there are in
 // a run of 40 there is room for a bar on 80 columns.
 func (t tally) bar(width int, elapsed time.Duration) string {
-	text := fmt.Sprintf("%d/%d%s", t.ended(), t.total, t.states(gap)) + gap + seconds(elapsed)
-	room := min(width-utf8.RuneCountInString(text)-len(gap), widestBar)
+	text := fmt.Sprintf("%d/%d%s", t.ended(), t.total, t.states(terminal.Gap)) + terminal.Gap + seconds(elapsed)
+	room := min(width-utf8.RuneCountInString(text)-len(terminal.Gap), widestBar)
 	if room < len("--") {
-		return cut(text, width)
+		return terminal.Cut(text, width)
 	}
 	full := room * t.ended() / t.total
-	return strings.Repeat("█", full) + strings.Repeat("░", room-full) + gap + text
+	return strings.Repeat("█", full) + strings.Repeat("░", room-full) + terminal.Gap + text
 }
 
 const (
 	redraw = 100 * time.Millisecond
-	// onTerminal goes back to the line's start and clears it.
-	onTerminal = "\r\x1b[2K"
 	// plainPause is how long there is at least between two lines where they stay.
 	plainPause = time.Second
 )
@@ -88,7 +87,7 @@ func (d *demo) showProgress() (stop func()) {
 	began := time.Now()
 	every, show := redraw, func() {
 		// A line as wide as the terminal would wrap on some.
-		fmt.Fprint(d.Out, onTerminal, d.tally().bar(d.Width()-1, time.Since(began)))
+		fmt.Fprint(d.Out, terminal.ClearLine, d.tally().bar(d.Width()-1, time.Since(began)))
 	}
 	if d.Width == nil {
 		every, show = plainPause, d.plainLines(began)

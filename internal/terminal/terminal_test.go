@@ -1,11 +1,25 @@
-package demo
+package terminal_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/amends-dev/amends/internal/terminal"
 )
+
+var columns = []terminal.Column{
+	{Title: "ORDER"},
+	{Title: "SCENARIO"},
+	{Title: "STATE"},
+	{Title: "CAUSE", Flexible: true},
+	{Title: "DONE", Right: true},
+	{Title: "UNDONE", Right: true},
+	{Title: "TOOK", Right: true},
+}
 
 func TestTable(t *testing.T) {
 	t.Parallel()
@@ -49,8 +63,17 @@ demo-03  odd           running      �[31mredä    …
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var out strings.Builder
-			writeTable(&out, tt.width, orderColumns, rows())
+			terminal.WriteTable(&out, tt.width, columns, rows())
 			require.Equal(t, strings.TrimPrefix(tt.want, "\n"), out.String())
 		})
 	}
+}
+
+func TestTerminalWidthOfWhatIsNone(t *testing.T) {
+	t.Parallel()
+	file, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	require.NoError(t, err)
+	require.Nil(t, terminal.Width(file))
+	require.NoError(t, file.Close())
+	require.Nil(t, terminal.Width(&strings.Builder{}))
 }

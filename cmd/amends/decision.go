@@ -1,0 +1,48 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/amends-dev/amends/client"
+	"github.com/amends-dev/amends/internal/terminal"
+)
+
+// decision is what every act has.
+type decision struct {
+	By  string `help:"Who decides; it stays in the history." env:"AMENDS_BY,USER" required:"" placeholder:"NAME"`
+	Yes bool   `help:"Don't ask before it is done." short:"y"`
+}
+
+// asks tells whether somebody is asked before it is done.
+func (d decision) asks(p *process) bool { return p.interactive && !d.Yes }
+
+var errNotConfirmed = errors.New("nothing was done")
+
+// confirm returns nil if whoever sits at the terminal agrees.
+func (d decision) confirm(p *process, what string) error {
+	if !d.asks(p) {
+		return nil
+	}
+	fmt.Fprintf(p.stderr, "\n%s, as %s? [y/N] ", what, d.By)
+	answer, _ := bufio.NewReader(p.stdin).ReadString('\n') // the end of the input is no
+	switch strings.ToLower(strings.TrimSpace(answer)) {
+	case "y", "yes":
+		return nil
+	}
+	return errNotConfirmed
+}
+
+// accepted tells what a saga took on.
+func accepted(p *process, a *client.Accepted) {
+	again := ""
+	if a.Replayed {
+		again = "  (taken before, with this key)"
+	}
+	fmt.Fprintf(p.stdout, "%s  %s%s\n", terminal.Printable(a.ID), a.State, again)
+	if a.Links.Saga != "" {
+		fmt.Fprintf(p.stdout, "\nWhat you can do next:\n  amends saga watch %s\n", terminal.Printable(lastPart(a.Links.Saga)))
+	}
+}

@@ -1,0 +1,268 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/amends-dev/amends/client"
+)
+
+var (
+	theSaga   = answer{200, parkedSaga, []string{"ETag", `"seen"`}}
+	sagaAfter = answer{200, viewOf("order-42", "compensating", sagaLinks, ""), []string{"ETag", `"after"`}}
+)
+
+const parkedText = `order-42  parked  started 2026-01-02T03:04:05Z
+cause: AuthorizePayment refused: card_declined
+facts: stock being released
+
+STEP              KIND           DO       UNDO       TRIES  ERROR
+ReserveStock      compensatable  done     failed       1+3  inventory: 422
+AuthorizePayment  compensatable  refused                 2  card �[31mdeclined
+CapturePayment    pivot          not_run  prevented    0+1
+
+PARKED: undoing ReserveStock, since 2026-01-02T03:05:00Z: refused: the goods are lost
+  It is still tried, and goes on by itself if that succeeds.
+2026-01-02T03:06:00Z  retry ReserveStock by grace: again
+
+http://ui.example/x
+
+What you can do next:
+  amends saga retry order-42 ReserveStock
+  amends saga skip order-42 ReserveStock --reason …
+  amends saga mark-done order-42 ReserveStock --reason … --reference …
+  amends saga watch order-42
+`
+
+func TestSagaGet(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, map[string]answer{"GET /v1/sagas/order-42": theSaga})
+
+	out, complaints, code := d.run("saga", "get", "order-42")
+	require.Zero(t, code, complaints)
+	require.Equal(t, parkedText, out)
+
+	out, complaints, code = d.run("saga", "get", "order-42", "--output=json")
+	require.Zero(t, code, complaints)
+	require.JSONEq(t, parkedSaga, out)
+
+	out, complaints, code = d.run("saga", "get", "order-43")
+	require.Equal(t, exitRefused, code)
+	require.Empty(t, out)
+	require.Equal(t, "GET /v1/sagas/order-43: 404 not_found: No. Nothing has this ID.\n", complaints)
+}
+
+// Each act is sent with the tag of the saga that was looked at.
+func TestSagaActs(t *testing.T) {
+	t.Parallel()
+	step := "/v1/sagas/order-42/steps/ReserveStock"
+	for name, tt := range map[string]struct {
+		args       []string
+		path, sent string
+	}{
+		"retry": {[]string{"retry", "order-42", "ReserveStock"}, step + "/retry", step + `/retry If-Match: "seen" {"by":"ada"}`},
+		"retry with input": {
+			[]string{"retry", "order-42", "ReserveStock", "--item=2", "--input=-", "--reason=a typo"},
+			step + "/retry",
+			step + `/retry?item=2 If-Match: "seen" {"by":"ada","reason":"a typo","input":{"sku":"TEA"}}`,
+		},
+		"skip": {[]string{"skip", "order-42", "ReserveStock", "--reason=lost"}, step + "/skip", step + `/skip If-Match: "seen" {"by":"ada","reason":"lost"}`},
+		"mark done": {
+			[]string{"mark-done", "order-42", "ReserveStock", "--reason=done", "--reference=T-17", "--result=-"},
+			step + "/mark-done",
+			step + `/mark-done If-Match: "seen" {"by":"ada","reason":"done","reference":"T-17","result":{"sku":"TEA"}}`,
+		},
+		"extend deadline": {
+			[]string{"extend-deadline", "order-42", "2027-01-31T12:00:00+01:00", "--reason=late"},
+			"/v1/sagas/order-42/extend-deadline",
+			`/v1/sagas/order-42/extend-deadline If-Match: "seen" {"by":"ada","reason":"late","deadline":"2027-01-31T11:00:00Z"}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t, map[string]answer{"GET /v1/sagas/order-42": theSaga, "POST " + tt.path: sagaAfter})
+			d.input = `{"sku":"TEA"}`
+
+			out, complaints, code := d.run(append([]string{"saga"}, append(tt.args, "--by=ada")...)...)
+
+			require.Zero(t, code, complaints)
+			require.Equal(t, []string{"GET /v1/sagas/order-42", "POST " + tt.sent}, d.sent)
+			require.Contains(t, out, "order-42  compensating  ")
+
+			d.answers["POST "+tt.path] = problem(http.StatusPreconditionFailed, "precondition_failed", "Look again.")
+			out, complaints, code = d.run(append([]string{"saga"}, append(tt.args, "--by=ada")...)...)
+			require.Equal(t, exitRefused, code)
+			require.Empty(t, out)
+			require.Contains(t, complaints, "order-42 has changed since you saw it, and nothing was done; look at it again: amends saga get order-42")
+		})
+	}
+}
+
+// Somebody at a terminal sees the saga and is asked first.
+func TestSagaActAsks(t *testing.T) {
+	t.Parallel()
+	path := "POST /v1/sagas/order-42/steps/ReserveStock/skip"
+	args := []string{"saga", "skip", "order-42", "ReserveStock", "--reason=lost", "--by=ada"}
+	for input, done := range map[string]bool{"y\n": true, "Yes\n": true, "\n": false, "n\n": false, "": false, "yeah\n": false} {
+		d := newDesk(t, map[string]answer{"GET /v1/sagas/order-42": theSaga, path: sagaAfter})
+		d.interactive, d.input = true, input
+
+		_, complaints, code := d.run(args...)
+
+		require.True(t, strings.HasPrefix(complaints, parkedText+"\nSkip ReserveStock, as ada? [y/N] "), complaints)
+		if done {
+			require.Zero(t, code, complaints)
+			require.Len(t, d.sent, 2)
+			continue
+		}
+		require.Equal(t, exitError, code, "%q", input)
+		require.Len(t, d.sent, 1)
+		require.True(t, strings.HasSuffix(complaints, "nothing was done\n"), complaints)
+	}
+	d := newDesk(t, map[string]answer{"GET /v1/sagas/order-42": theSaga, path: sagaAfter})
+	d.interactive = true
+	_, complaints, code := d.run(append(args, "--yes")...)
+	require.Zero(t, code, complaints)
+	require.Empty(t, complaints)
+}
+
+func TestSagaCancel(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, map[string]answer{
+		"GET /v1/sagas/order-42":    theSaga,
+		"GET /v1/sagas/return-7":    {200, viewOf("return-7", "running", strings.ReplaceAll(sagaLinks, "orders/42", "returns/7"), ""), nil},
+		"POST /v1/orders/42/cancel": {202, acceptedNow, nil},
+		"POST /v1/returns/7/cancel": {202, acceptedNow, []string{"Idempotent-Replayed", "true"}},
+	})
+	out, complaints, code := d.run("saga", "cancel", "order-42", "--by=ada", "--reason=twice")
+	require.Zero(t, code, complaints)
+	require.Equal(t, "42  running\n\nWhat you can do next:\n  amends saga watch order-42\n", out)
+	out, complaints, code = d.run("saga", "cancel", "return-7", "--by=ada")
+	require.Zero(t, code, complaints)
+	require.Contains(t, out, "(taken before, with this key)")
+	require.Equal(t, []string{
+		"GET /v1/sagas/order-42", `POST /v1/orders/42/cancel {"by":"ada","reason":"twice"}`,
+		"GET /v1/sagas/return-7", `POST /v1/returns/7/cancel {"by":"ada"}`,
+	}, d.sent)
+}
+
+func TestSagaList(t *testing.T) {
+	t.Parallel()
+	item := `{"id":"order-42","type":"PlaceOrder","state":"parked","cause":"out of stock","step":"ReserveStock","customer":"c-1","started_at":"2026-01-02T03:04:05Z",` + sagaLinks + `}}`
+	d := newDesk(t, map[string]answer{"GET /v1/sagas": {200, `{"items":[` + item + `,` + item + `]}`, nil}})
+
+	out, complaints, code := d.run("saga", "list", "--type=PlaceOrder", "--state=parked", "--customer=c-1", "--step=ReserveStock",
+		"--started-after=2026-01-01T00:00:00Z", "--longest-parked-first")
+	require.Zero(t, code, complaints)
+	require.Equal(t, `SAGA      TYPE        STATE   STEP          CUSTOMER  STARTED               CAUSE
+order-42  PlaceOrder  parked  ReserveStock  c-1       2026-01-02T03:04:05Z  out of stock
+order-42  PlaceOrder  parked  ReserveStock  c-1       2026-01-02T03:04:05Z  out of stock
+`, out)
+	require.Equal(t, []string{"GET /v1/sagas?customer=c-1&page_size=50&sort=parked_since&started_after=2026-01-01T00%3A00%3A00Z" +
+		"&state=parked&step=ReserveStock&type=PlaceOrder"}, d.sent)
+
+	out, _, code = d.run("saga", "list", "--limit=1")
+	require.Zero(t, code)
+	require.Contains(t, out, "There are more: --limit=10, or 0 for all.")
+	require.Equal(t, 1, strings.Count(out, "order-42"))
+
+	out, _, code = d.run("saga", "list", "--limit=1", "--output=json")
+	require.Zero(t, code)
+	require.JSONEq(t, `{"items":[`+item+`]}`, out)
+}
+
+func eventsOf(states ...string) answer {
+	text := ""
+	for i, s := range states {
+		more, name := "", "saga"
+		if client.State(s).Ended() {
+			more, name = ended, "ended"
+		}
+		data := strings.Join(strings.Fields(viewOf("order-42", s, sagaLinks, more)), " ")
+		text += "id: " + string(rune('a'+i)) + "\nevent: " + name + "\ndata: " + data + "\n\n"
+	}
+	return answer{200, text, []string{"Content-Type", "text/event-stream"}}
+}
+
+func TestSagaWatch(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, map[string]answer{"GET /v1/sagas/order-42/events": eventsOf("running", "running", "completed")})
+	out, complaints, code := d.run("saga", "watch", "order-42")
+	require.Zero(t, code, complaints)
+	require.Regexp(t, `^\d\d:\d\d:\d\d  PriceOrder: done\n\d\d:\d\d:\d\d  running\n\d\d:\d\d:\d\d  completed\n$`, out)
+
+	d.answers["GET /v1/sagas/order-42/events"] = eventsOf("running", "compensated")
+	out, complaints, code = d.run("saga", "watch", "order-42", "--output=json")
+	require.Equal(t, exitNotDone, code)
+	require.Equal(t, "order-42 ended as compensated\n", complaints)
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	require.Len(t, lines, 2)
+	require.JSONEq(t, viewOf("order-42", "compensated", sagaLinks, ended), lines[1])
+}
+
+// On a terminal the next drawing takes the place of the last one.
+func TestDrawing(t *testing.T) {
+	t.Parallel()
+	var v client.Saga
+	require.NoError(t, json.Unmarshal([]byte(parkedSaga), &v))
+	var out strings.Builder
+	d := &drawing{out: &out, width: func() int { return 41 }}
+	require.NoError(t, d.show(&v))
+	first := out.String()
+	for line := range strings.SplitSeq(strings.Split(first, "What you can do")[0], "\n") {
+		require.LessOrEqual(t, len([]rune(line)), 40, line)
+	}
+	out.Reset()
+	require.NoError(t, d.show(&v))
+	require.Equal(t, "\x1b[20A\x1b[J"+first, out.String())
+	require.Equal(t, 19, strings.Count(first, "\n"))
+}
+
+// What is offered is what docs/parked-sagas.md says.
+func TestNextCommands(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	pivot := func(do client.DoState) []client.Step {
+		return []client.Step{{Name: "CapturePayment", Kind: client.Pivot, Do: do}}
+	}
+	parked := func(part client.Part, steps []client.Step) *client.Saga {
+		return &client.Saga{ID: "order-42", State: client.Parked, Steps: steps, Parked: []client.ParkedPart{{Step: "S", Item: "2", Part: part}}}
+	}
+	whole := parked(client.PartSaga, pivot(client.DoDone))
+	withDeadline := *whole
+	withDeadline.Deadline = &at
+	for name, tt := range map[string]struct {
+		saga *client.Saga
+		want []string
+	}{
+		"a step before the pivot": {parked(client.PartDo, pivot(client.DoWaiting)), []string{"retry", "mark-done", "watch"}},
+		"a step after the pivot":  {parked(client.PartDo, pivot(client.DoDone)), []string{"retry", "skip", "mark-done", "watch"}},
+		"an undo":                 {parked(client.PartUndo, pivot(client.DoNotRun)), []string{"retry", "skip", "mark-done", "watch"}},
+		"the saga":                {whole, []string{"watch"}},
+		"its deadline":            {&withDeadline, []string{"extend-deadline", "watch"}},
+		"runs":                    {&client.Saga{ID: "order-42", State: client.Running, Links: client.Links{Cancel: "/c"}}, []string{"cancel", "watch"}},
+		"ended":                   {&client.Saga{ID: "order-42", State: client.Completed}, nil},
+	} {
+		var got []string
+		for _, command := range nextCommands("saga", tt.saga) {
+			got = append(got, strings.Fields(command)[2])
+		}
+		require.Equal(t, tt.want, got, name)
+	}
+	require.Contains(t, nextCommands("saga", parked(client.PartUndo, nil)), "amends saga retry order-42 S --item 2")
+	require.Equal(t, []string{"amends order approve 42", "amends order reject 42", "amends saga watch order-42"}, nextCommands("order",
+		&client.Order{ID: "42", State: client.Running, Links: client.Links{Saga: "/v1/sagas/order-42", Approval: "/a"}}))
+}
+
+func TestDeadline(t *testing.T) {
+	t.Parallel()
+	var d deadline
+	require.NoError(t, d.UnmarshalText([]byte("24h")))
+	require.WithinDuration(t, time.Now().Add(24*time.Hour), d.Time, 5*time.Second)
+	require.ErrorContains(t, d.UnmarshalText([]byte("tomorrow")), "neither a duration")
+}
