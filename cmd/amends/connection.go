@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,13 +24,19 @@ const (
 	repeats = 6
 )
 
-// connection is how a command gets to the API. What no flag and no variable says is in the configuration file.
+// connection is how a command gets to the API, and shows its answers.
 type connection struct {
+	endpoint
+
+	Output output `help:"text for people, json for programs: what the API answered." enum:"text,json" default:"text" env:"AMENDS_OUTPUT"`
+}
+
+// endpoint is where the API is. What no flag and no variable says is in the configuration file.
+type endpoint struct {
 	API     string `help:"Base URL of the API. Default: the configuration's, or http://127.0.0.1:8080." name:"api" env:"AMENDS_API" placeholder:"URL"`
 	APIKey  string `help:"API key, or token of an OpenID provider. Default: the configuration's, or the one that make run keeps in .amends/api-key. Better in the variable or a file: a command line can be seen by others." name:"api-key" env:"AMENDS_API_KEY" placeholder:"KEY"`
 	Config  string `help:"Configuration file. Default: amends/config.toml in the user's folder of configurations." env:"AMENDS_CONFIG" type:"path" placeholder:"FILE"`
 	Profile string `help:"Profile of the configuration file." env:"AMENDS_PROFILE" placeholder:"NAME"`
-	Output  output `help:"text for people, json for programs: what the API answered." enum:"text,json" default:"text" env:"AMENDS_OUTPUT"`
 }
 
 type output string
@@ -37,7 +44,10 @@ type output string
 const outputJSON output = "json"
 
 // client is the API's client, as flags, variables and the configuration say, in this order.
-func (c *connection) client(p *process) (*client.Client, error) {
+func (c *endpoint) client(p *process) (*client.Client, error) { return c.clientOver(p, nil) }
+
+// clientOver is client with connections of its own; nil for those of all.
+func (c *endpoint) clientOver(p *process, connections *http.Client) (*client.Client, error) {
 	settings, err := c.settings(p)
 	if err != nil {
 		return nil, err
@@ -55,7 +65,7 @@ func (c *connection) client(p *process) (*client.Client, error) {
 			return nil, err
 		}
 	}
-	api, err := client.New(url, client.Options{Token: key, UserAgent: "amends/" + version(), Repeats: repeats})
+	api, err := client.New(url, client.Options{Token: key, HTTP: connections, UserAgent: "amends/" + version(), Repeats: repeats})
 	if err != nil {
 		return nil, &usageError{err}
 	}
@@ -90,7 +100,7 @@ type settings struct {
 }
 
 // settings are those of the chosen profile; none if there is no file and nobody asked for one.
-func (c *connection) settings(p *process) (settings, error) {
+func (c *endpoint) settings(p *process) (settings, error) {
 	path := c.Config
 	if path == "" {
 		dir, err := os.UserConfigDir()

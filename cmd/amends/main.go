@@ -35,6 +35,7 @@ type cli struct {
 	Keys     keysCommand     `cmd:"" help:"Make, list and revoke the API keys that callers prove themselves with."`
 	Order    orderCommand    `cmd:"" help:"Place, show, cancel and decide orders."`
 	Saga     sagaCommand     `cmd:"" help:"Find, show, follow and operate sagas."`
+	Load     loadCommand     `cmd:"" help:"Place orders of the examples at a rate, follow them to their end, and measure."`
 	Plan     planCommand     `cmd:"" help:"Show a saga's steps, and what it does when one of them is refused."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }

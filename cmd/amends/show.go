@@ -46,16 +46,19 @@ func writeView[R any](w io.Writer, width int, noun string, v *client.View[R]) {
 		}
 	}
 	for _, a := range v.Acts {
-		line("%s  %s %s by %s: %s", clock(a.At), a.Act, a.Step, a.By, a.Reason)
+		text := fmt.Sprintf("%s  %s %s by %s", clock(a.At), a.Act, a.Step, a.By)
+		if a.Reason != "" {
+			text += ": " + a.Reason
+		}
+		line("%s", text)
 	}
 	if v.Links.WebUI != "" {
-		fmt.Fprintln(w)
-		line("%s", v.Links.WebUI)
+		fmt.Fprintln(w, "\n"+terminal.Printable(v.Links.WebUI))
 	}
 	if next := nextCommands(noun, v); len(next) > 0 {
 		fmt.Fprintln(w, "\nWhat you can do next:")
 		for _, command := range next {
-			fmt.Fprintln(w, "  "+terminal.Printable(command)) // whole, since somebody will copy it
+			fmt.Fprintln(w, "  "+terminal.Printable(command)) // whole, as the link is: somebody will copy it
 		}
 	}
 }

@@ -21,7 +21,7 @@ func (c *connection) watch(p *process, api *client.Client, id string) error {
 		encoder := json.NewEncoder(p.stdout)
 		show = func(v *client.Saga) error { return encoder.Encode(v) }
 	case width != nil:
-		show = (&drawing{out: p.stdout, width: width}).show
+		show = (&drawing{terminal.Block{Out: p.stdout, Width: width}}).show
 	default:
 		show = (&changes{out: p.stdout, steps: map[string]string{}}).show
 	}
@@ -42,22 +42,12 @@ func (c *connection) watch(p *process, api *client.Client, id string) error {
 }
 
 // drawing is a saga that is drawn in place.
-type drawing struct {
-	out   io.Writer
-	width func() int
-	// lines are those that the last drawing took.
-	lines int
-}
+type drawing struct{ terminal.Block }
 
 func (d *drawing) show(v *client.Saga) error {
 	var text strings.Builder
-	writeView(&text, d.width()-1, "saga", v)
-	if d.lines > 0 {
-		fmt.Fprintf(d.out, "\x1b[%dA\x1b[J", d.lines) // up, and clear from there
-	}
-	d.lines = strings.Count(text.String(), "\n")
-	_, err := io.WriteString(d.out, text.String())
-	return err
+	writeView(&text, d.Width()-1, "saga", v)
+	return d.Draw(text.String())
 }
 
 // changes tells a saga as lines that stay.

@@ -3,7 +3,6 @@ package demo
 import (
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -92,24 +91,9 @@ func (d *demo) showProgress() (stop func()) {
 	if d.Width == nil {
 		every, show = plainPause, d.plainLines(began)
 	}
-	ended := make(chan struct{})
-	var showing sync.WaitGroup
-	showing.Go(func() {
-		tick := time.NewTicker(every)
-		defer tick.Stop()
-		for {
-			show()
-			select {
-			case <-tick.C:
-			case <-ended:
-				show()
-				return
-			}
-		}
-	})
+	ended := terminal.Repeat(every, show)
 	return func() {
-		close(ended)
-		showing.Wait()
+		ended()
 		if d.Width != nil {
 			fmt.Fprintln(d.Out)
 		}
