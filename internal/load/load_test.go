@@ -23,6 +23,7 @@ type shop struct {
 	placed []time.Time
 	orders map[string]string // by their key
 	down   bool
+	slow   bool // accepted after four seconds
 	stuck  bool
 }
 
@@ -41,6 +42,9 @@ func (s *shop) RoundTrip(r *http.Request) (*http.Response, error) {
 	case r.Header.Get("Prefer") == "":
 		s.placed = append(s.placed, began)
 		s.orders[key] = string(sent)
+		if s.slow {
+			wait = 4 * time.Second
+		}
 	case s.orders[key] != string(sent):
 		return nil, errors.New("the key is another order's")
 	case s.stuck:
@@ -104,6 +108,16 @@ func TestLoadOnATerminal(t *testing.T) {
 		out, err := loaded(t.Context(), t, &shop{}, func() int { return 30 })
 		require.NoError(t, err)
 		require.Contains(t, out, "\x1b[3A\x1b[J0.2 s  2.3/s asked  4.0/s re…\naccept p50 100.0 ms  p95 100…\nend p50 –  p95 –  p99 –\n")
+	})
+}
+
+// A slow system shows in what was reached, and is no less asked for.
+func TestLoadThatIsTooMuch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		out, err := loaded(t.Context(), t, &shop{slow: true}, nil)
+		require.NoError(t, err)
+		require.Contains(t, out, "23 orders asked for, 1.4/s of 2.3/s accepted\n  23 completed\n")
 	})
 }
 
