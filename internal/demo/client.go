@@ -144,7 +144,7 @@ func (c *client) caller(ctx context.Context) (string, error) {
 	err := c.call(ctx, http.MethodGet, c.api+"/v1/caller", nil, &told)
 	var p *problem
 	if errors.As(err, &p) && p.status == http.StatusUnauthorized {
-		return "", fmt.Errorf("the API at %s does not know the demo: give it a key with --key, or run it in the folder of make run", c.api)
+		return "", fmt.Errorf("the API at %s does not know the demo: give it a key with --api-key, or run it in the folder of make run", c.api)
 	}
 	return told.ID, err
 }

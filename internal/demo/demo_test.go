@@ -88,7 +88,7 @@ func TestRunWithoutAKey(t *testing.T) {
 	o.Key = ""
 
 	require.EqualError(t, Run(t.Context(), o),
-		"the API at "+s.URL+" does not know the demo: give it a key with --key, or run it in the folder of make run")
+		"the API at "+s.URL+" does not know the demo: give it a key with --api-key, or run it in the folder of make run")
 	require.Empty(t, out.String())
 }
 
