@@ -72,7 +72,7 @@ func infoOf(events []*historypb.HistoryEvent) *workflowpb.WorkflowExecutionInfo 
 		SearchAttributes: &commonpb.SearchAttributes{IndexedFields: attributes}, Memo: &commonpb.Memo{Fields: memo},
 	}
 	for _, event := range events {
-		switch event.GetEventType() { //nolint:exhaustive // the others change nothing that is shown
+		switch event.GetEventType() {
 		case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
 			a := event.GetWorkflowExecutionStartedEventAttributes()
 			info.Type, info.StartTime = a.GetWorkflowType(), event.GetEventTime()
