@@ -22,6 +22,7 @@ import (
 	"github.com/amends-dev/amends/api"
 	"github.com/amends-dev/amends/compensation"
 	"github.com/amends-dev/amends/devserver"
+	"github.com/amends-dev/amends/internal/access"
 	"github.com/amends-dev/amends/internal/pgtest"
 	"github.com/amends-dev/amends/workflows"
 )
@@ -116,7 +117,7 @@ func sagasToList(b *testing.B) string {
 	require.NoError(b, err)
 	require.Equal(b, listed+1, count(b, c))
 
-	served := httptest.NewServer(api.New(c, api.Options{Logger: slog.New(slog.DiscardHandler)}))
+	served := httptest.NewServer(api.New(c, api.Options{Access: access.Open(), Logger: slog.New(slog.DiscardHandler)}))
 	b.Cleanup(served.Close)
 	return served.URL + "/v1/sagas"
 }
