@@ -24,6 +24,7 @@ import (
 
 	"github.com/amends-dev/amends/api"
 	"github.com/amends-dev/amends/internal/access"
+	"github.com/amends-dev/amends/internal/apitest"
 )
 
 // bundle is an API on a Temporal that the test holds in its hands.
@@ -183,7 +184,7 @@ var quiet = slog.New(slog.DiscardHandler)
 var described = func() func(*testing.T) (routers.Router, *openapi3.T) {
 	var doc *openapi3.T
 	parse := sync.OnceValues(func() (_ routers.Router, err error) {
-		openapi3filter.RegisterBodyDecoder("text/event-stream", decodeEvents)
+		apitest.ReadStreams()
 		w := httptest.NewRecorder()
 		api.New(newFakeTemporal(), api.Options{Logger: quiet}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/openapi.json", nil))
 		if doc, err = openapi3.NewLoader().LoadFromData(w.Body.Bytes()); err != nil {

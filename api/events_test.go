@@ -2,7 +2,6 @@ package api_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -16,8 +15,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/stretchr/testify/require"
 	"github.com/tmaxmax/go-sse"
 	enumspb "go.temporal.io/api/enums/v1"
@@ -29,22 +26,6 @@ import (
 )
 
 const eventsOf42 = "/v1/sagas/order-" + orderID + "/events"
-
-// decodeEvents makes of a stream what the description says of it.
-func decodeEvents(r io.Reader, _ http.Header, _ *openapi3.SchemaRef, _ openapi3filter.EncodingFn) (any, error) {
-	events := []any{}
-	for e, err := range sse.Read(r, nil) {
-		var data any
-		if err == nil {
-			err = json.Unmarshal([]byte(e.Data), &data)
-		}
-		if err != nil {
-			return nil, err
-		}
-		events = append(events, map[string]any{"id": e.LastEventID, "event": e.Type, "data": data})
-	}
-	return events, nil
-}
 
 // events are those of a stream.
 func (a answer) events(t *testing.T) []sse.Event {

@@ -31,8 +31,9 @@ type command struct {
 	key   string
 }
 
-// IDOf is the ID of what the caller, by the ID that GET /v1/caller tells, starts with that Idempotency-Key and a POST to the path, such as /v1/orders. There is
-// no table of keys: since the ID follows from the key, Temporal itself sees to it that a key starts one saga.
+// IDOf is the ID of what a caller starts with that Idempotency-Key and a POST to the path, such as /v1/orders. The caller is
+// named by the ID that GET /v1/caller tells. There is no table of keys: since the ID follows from the key, Temporal itself
+// sees to it that a key starts one saga.
 func IDOf(caller, path, key string) string {
 	return command{caller: caller, route: http.MethodPost + " " + path, key: key}.id()
 }

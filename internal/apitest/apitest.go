@@ -22,7 +22,7 @@ import (
 
 // Document reads the API's description from a file, with somebody else's reader.
 func Document(file string) (*openapi3.T, error) {
-	decoders.Do(func() { openapi3filter.RegisterBodyDecoder("text/event-stream", decodeEvents) })
+	ReadStreams()
 	doc, err := openapi3.NewLoader().LoadFromFile(file)
 	if err != nil {
 		return nil, err
@@ -31,6 +31,11 @@ func Document(file string) (*openapi3.T, error) {
 		return nil, err
 	}
 	return doc, nil
+}
+
+// ReadStreams lets kin-openapi read answers that are streams of events.
+func ReadStreams() {
+	decoders.Do(func() { openapi3filter.RegisterBodyDecoder("text/event-stream", decodeEvents) })
 }
 
 // decoders are those of kin-openapi, which all tests share.
