@@ -31,6 +31,9 @@ type Config struct {
 	// Faults serves the fault settings, /<name>/faults. Whoever reaches the port can then break the
 	// service, so they are for demos and tests. Default off.
 	Faults bool
+	// Wait is how long a step waits for another one that holds its key, or on SQLite the database,
+	// before it answers that it should be asked again. Default: the one of [fence.Ledger].
+	Wait time.Duration
 	// Logger gets a line for each step call, at debug level, and whatever goes wrong. Default:
 	// [slog.Default].
 	Logger *slog.Logger
@@ -89,6 +92,7 @@ func open(ctx context.Context, c Config, name string) (*hosted, error) {
 		return nil, err
 	}
 	db.Ledger.Logger = c.Logger.With("service", name)
+	db.Ledger.Wait = c.Wait
 	svc, err := k.open(db, c)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", name, err), db.Close())

@@ -2,6 +2,7 @@
 package servicetest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -41,6 +43,7 @@ func EachDB(t *testing.T, name string, migrations fs.FS, run func(t *testing.T, 
 	open := func(t *testing.T, c store.Config) {
 		db, err := store.Open(t.Context(), c, name, migrations)
 		require.NoError(t, err)
+		db.Ledger.Wait = wait
 		t.Cleanup(func() { require.NoError(t, db.Close()) })
 		run(t, db)
 	}
@@ -54,13 +57,18 @@ func EachDB(t *testing.T, name string, migrations fs.FS, run func(t *testing.T, 
 	})
 }
 
+// wait is for a disk that takes its time over each commit while all tests write: the queue of those
+// who write to one SQLite file may then be long, and is no finding.
+const wait = 30 * time.Second
+
 // Serve opens a host and serves it until the test ends. It returns the host's base URL. Without a
-// Logger in c, the host logs to the test.
+// Logger in c, the host logs to the test; without a Wait its steps wait longer than the default.
 func Serve(t *testing.T, c services.Config) string {
 	t.Helper()
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
 	}
+	c.Wait = cmp.Or(c.Wait, wait)
 	h, err := services.Open(t.Context(), c)
 	require.NoError(t, err)
 	srv := httptest.NewServer(h.Handler())
