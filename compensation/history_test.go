@@ -200,15 +200,63 @@ func TestStatusOfARunningSaga(t *testing.T) {
 	}, got)
 }
 
+// taskStarted is the start of a workflow task.
+func (h *tape) taskStarted() int64 {
+	return h.add(&historypb.HistoryEvent{EventType: enumspb.EVENT_TYPE_WORKFLOW_TASK_STARTED})
+}
+
+// An express step's record says when it was over. It began when the saga's code came to it: when its task started, or the
+// step before was over.
+func TestTimesOfExpressSteps(t *testing.T) {
+	t.Parallel()
+
+	plan := MustPlan("Trip",
+		Step[string, string]{Name: "BookFlight", Do: bookSeat, Undo: releaseSeat},
+		Parallel(
+			Step[string, string]{Name: "BookHotel", Do: bookSeat, Undo: releaseSeat},
+			Step[string, string]{Name: "BookCar", Do: bookSeat, Undo: releaseSeat},
+		),
+		Step[string, string]{Name: "Insure", Do: bookSeat, Undo: releaseSeat},
+		Step[string, string]{Name: "Pay", Kind: Pivot, Do: bookSeat, Undo: releaseSeat},
+	)
+	h := &tape{start: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	first := h.taskStarted()
+	flight := h.marker(t, "book flight", 1, nil)
+	car := h.marker(t, "book car", 1, nil)
+	hotel := h.marker(t, "book hotel", 1, nil)
+	other := h.marker(t, "somebody else's local activity", 1, nil)
+	insured := h.marker(t, "insure", 1, nil)
+	second := h.taskStarted()
+	paid := h.marker(t, "pay", 1, nil)
+
+	type times struct {
+		name       string
+		began, end time.Time
+	}
+	var got []times
+	for _, st := range project(plan, describe(t, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, Running, ""), h.events).Steps {
+		got = append(got, times{st.Name, st.StartedAt, st.EndedAt})
+	}
+	require.Equal(t, []times{
+		{"BookFlight", h.at(first), h.at(flight)},
+		{"BookHotel", h.at(flight), h.at(hotel)},
+		{"BookCar", h.at(flight), h.at(car)},
+		{"Insure", h.at(other), h.at(insured)},
+		{"Pay", h.at(second), h.at(paid)},
+	}, got)
+}
+
 func TestStatusOfExpressSteps(t *testing.T) {
 	t.Parallel()
 
 	h := &tape{start: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	task := h.taskStarted()
 	flight := h.marker(t, "book flight", 2, nil)
-	lost := h.marker(t, "book hotel", 3, failure("Unanswered", "no answer"))
+	h.marker(t, "book hotel", 3, failure("Unanswered", "no answer"))
 	hotel := h.scheduled("BookHotel/do")
 	h.started(hotel, 4)
 	h.completed(hotel)
+	again := h.taskStarted()
 	car := h.marker(t, "book car", 1, failure(ErrTypeRefused, "no cars"))
 	h.marker(t, "somebody else's local activity", 1, nil)
 	fenced := h.marker(t, "UNDO pay", 1, nil)
@@ -216,12 +264,12 @@ func TestStatusOfExpressSteps(t *testing.T) {
 
 	s := project(statusPlan, describe(t, enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, Compensated, "BookCar refused: no cars"), h.events)
 	require.Equal(t, []StepStatus{
-		{Name: "BookFlight", Do: DoDone, Undo: UndoNone, Attempts: 2, StartedAt: h.at(flight), EndedAt: h.at(flight)},
+		{Name: "BookFlight", Do: DoDone, Undo: UndoNone, Attempts: 2, StartedAt: h.at(task), EndedAt: h.at(flight)},
 		{
 			Name: "BookHotel", Do: DoDone, Undo: UndoDone, Attempts: 7, UndoAttempts: 1,
-			StartedAt: h.at(lost), EndedAt: h.at(hotel + 2), UndoneAt: h.at(undone),
+			StartedAt: h.at(flight), EndedAt: h.at(hotel + 2), UndoneAt: h.at(undone),
 		},
-		{Name: "BookCar", Do: DoRefused, Undo: UndoNone, Attempts: 1, StartedAt: h.at(car), EndedAt: h.at(car), Error: "no cars"},
+		{Name: "BookCar", Do: DoRefused, Undo: UndoNone, Attempts: 1, StartedAt: h.at(again), EndedAt: h.at(car), Error: "no cars"},
 		{Name: "Pay", Kind: Pivot, Do: DoNotRun, Undo: UndoPrevented, UndoAttempts: 1, UndoneAt: h.at(fenced)},
 	}, s.Steps)
 }

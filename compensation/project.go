@@ -22,6 +22,11 @@ type projection struct {
 	// activities are the steps' and undos' executions by the event that scheduled them.
 	activities map[int64]activityRef
 	timers     map[string]Wait
+	// now is the workflow's own clock: when its code went on last, and with it came to the next steps. groups are the
+	// plan's, by step, and began is when a group's steps started that are express.
+	now    time.Time
+	groups map[string]int
+	began  map[int]time.Time
 }
 
 type activityRef struct {
@@ -37,6 +42,8 @@ func project(plan *Plan, desc *workflowservice.DescribeWorkflowExecutionResponse
 		summaries:  map[string]activityRef{},
 		activities: map[int64]activityRef{},
 		timers:     map[string]Wait{},
+		groups:     map[string]int{},
+		began:      map[int]time.Time{},
 		status: Status{
 			SagaID:    info.GetExecution().GetWorkflowId(),
 			RunID:     info.GetExecution().GetRunId(),
@@ -55,6 +62,7 @@ func project(plan *Plan, desc *workflowservice.DescribeWorkflowExecutionResponse
 	for _, d := range plan.steps {
 		p.status.Steps = append(p.status.Steps, StepStatus{Name: d.name, Kind: d.kind, Do: DoWaiting, Undo: UndoNone})
 		p.summaries[d.doSummary(Key{Step: d.name})] = activityRef{step: d.name}
+		p.groups[d.name] = d.group
 		if d.undo != nil {
 			p.summaries[d.undoSummary] = activityRef{step: d.name, undo: true}
 		}
@@ -92,6 +100,8 @@ func (p *projection) step(name, item string) *StepStatus {
 func (p *projection) apply(event *historypb.HistoryEvent) {
 	at := event.GetEventTime().AsTime()
 	switch event.GetEventType() {
+	case enumspb.EVENT_TYPE_WORKFLOW_TASK_STARTED:
+		p.tick(at)
 	case enumspb.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
 		p.scheduled(event.GetEventId(), event.GetActivityTaskScheduledEventAttributes().GetActivityId(), at)
 	case enumspb.EVENT_TYPE_ACTIVITY_TASK_STARTED:
@@ -168,7 +178,7 @@ func (p *projection) begin(ref activityRef, at time.Time) activityRef {
 	return ref
 }
 
-// localActivity is what the SDK notes of a local activity.
+// localActivity is what the SDK notes of a local activity: the workflow's time when it was over, and its tries.
 type localActivity struct {
 	ReplayTime time.Time
 	Attempt    int
@@ -177,16 +187,21 @@ type localActivity struct {
 // marked takes the outcome of an express step or undo, which is all that the history has of it.
 func (p *projection) marked(event *historypb.HistoryEvent) {
 	a := event.GetMarkerRecordedEventAttributes()
-	ref, ok := p.summaries[text(event.GetUserMetadata().GetSummary())]
-	if !ok || a.GetMarkerName() != "LocalActivity" {
-		return // not of the engine's
+	if a.GetMarkerName() != "LocalActivity" {
+		return
 	}
 	var la localActivity
 	if converter.GetDefaultDataConverter().FromPayloads(a.GetDetails()["data"], &la) != nil {
 		la = localActivity{ReplayTime: event.GetEventTime().AsTime(), Attempt: 1}
 	}
+	began := p.now
+	p.tick(la.ReplayTime)
+	ref, ok := p.summaries[text(event.GetUserMetadata().GetSummary())]
+	if !ok {
+		return // not of the engine's
+	}
 	const id = 0 // no event has it
-	p.activities[id] = p.begin(ref, la.ReplayTime)
+	p.activities[id] = p.begin(ref, p.expressed(ref.step, began))
 	p.tried(id, la.Attempt, nil)
 	outcome := DoDone
 	if a.GetFailure() != nil {
@@ -194,6 +209,26 @@ func (p *projection) marked(event *historypb.HistoryEvent) {
 	}
 	p.settled(id, outcome, a.GetFailure(), la.ReplayTime)
 	delete(p.activities, id)
+}
+
+// expressed is when an express step started whose outcome is recorded now; its record does not say. before is what the
+// clock showed at the record before.
+func (p *projection) expressed(step string, before time.Time) time.Time {
+	group, planned := p.groups[step]
+	if !planned {
+		return before
+	}
+	if _, ok := p.began[group]; !ok {
+		p.began[group] = before
+	}
+	return p.began[group]
+}
+
+// tick sets the workflow's clock, which never goes back.
+func (p *projection) tick(at time.Time) {
+	if at.After(p.now) {
+		p.now = at
+	}
 }
 
 // acted takes what an operator decided.

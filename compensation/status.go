@@ -197,7 +197,7 @@ type StepStatus struct {
 	// Attempts counts the tries of Do, UndoAttempts those of Undo.
 	Attempts     int
 	UndoAttempts int
-	// StartedAt is when Do was scheduled, EndedAt when it was settled; zero where that has not happened.
+	// StartedAt is when the saga came to the step, EndedAt when Do was settled; zero where that has not happened.
 	StartedAt time.Time
 	EndedAt   time.Time
 	// UndoneAt is when Undo succeeded.
