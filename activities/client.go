@@ -26,6 +26,7 @@ const maxAnswer = 64 << 10
 
 // participant is the client of one step service.
 type participant struct {
+	name string
 	// base is the service's URL, with its path and without a slash at the end.
 	base string
 	http *http.Client

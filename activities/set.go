@@ -20,6 +20,7 @@ type Set struct {
 	Shipping     *Shipping
 	Invoicing    *Invoicing
 	Notification *Notification
+	Books        *Books
 }
 
 // Options of a [Set].
@@ -46,6 +47,7 @@ func New(o Options) (*Set, error) {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	var errs []error
+	books := &Books{}
 	service := func(name string) participant {
 		base, own := o.URLs[name]
 		if !own {
@@ -59,7 +61,9 @@ func New(o Options) (*Set, error) {
 		if !own {
 			u = u.JoinPath(name)
 		}
-		return participant{base: strings.TrimSuffix(u.String(), "/"), http: httpClient}
+		p := participant{name: name, base: strings.TrimSuffix(u.String(), "/"), http: httpClient}
+		books.participants = append(books.participants, p)
+		return p
 	}
 	s := &Set{
 		Pricing:      &Pricing{service("pricing")},
@@ -71,6 +75,7 @@ func New(o Options) (*Set, error) {
 		Shipping:     &Shipping{service("shipping")},
 		Invoicing:    &Invoicing{service("invoicing")},
 		Notification: &Notification{service("notification")},
+		Books:        books,
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -80,5 +85,5 @@ func New(o Options) (*Set, error) {
 
 // All lists everything that has activities, to be registered with a worker.
 func (s *Set) All() []any {
-	return []any{s.Pricing, s.Fraud, s.Inventory, s.Vouchers, s.Loyalty, s.Payment, s.Shipping, s.Invoicing, s.Notification, &Sagas{}}
+	return []any{s.Pricing, s.Fraud, s.Inventory, s.Vouchers, s.Loyalty, s.Payment, s.Shipping, s.Invoicing, s.Notification, s.Books, &Sagas{}}
 }

@@ -93,8 +93,9 @@ type server struct {
 	log      *slog.Logger
 	flights  flights
 	streams  *streams
-	// overviews is the last overview that was made.
-	overviews overviews
+	// overviews and durations are the last ones that were made.
+	overviews kept[*overview]
+	durations kept[durations]
 	// rules are those of the routes, by method and pattern.
 	rules map[string]rule
 }

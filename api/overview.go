@@ -6,15 +6,12 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/singleflight"
 
 	"github.com/amends-dev/amends/compensation"
 )
@@ -25,18 +22,16 @@ const (
 	overviewFor = 2 * time.Second
 	// overviewQueries is how many of an overview's questions Temporal gets at the same time.
 	overviewQueries = 4
-	// sampled is how many sagas of a type its durations are taken from.
-	sampled = 200
 )
 
 func (s *server) routeOverview(api huma.API) {
 	register(s, api, huma.Operation{
 		OperationID: "get-overview", Method: http.MethodGet, Path: overviewPath, Tags: []string{"sagas"},
 		Summary: "Show how all sagas stand",
-		Description: fmt.Sprintf("As Temporal's lists know them, so a moment late, and at most %s old. "+
-			"Whether books balance only the step services know, at their own `/audit`; the API does not ask them.", overviewFor),
+		Description: fmt.Sprintf("As Temporal's lists know them, so a moment late, and at most %s old; durations at most %s. "+
+			"A schedule, `audit-books`, has a worker ask the step services whether their books balance.", overviewFor, durationsFor),
 	}, []Code{codeUnavailable}, func(ctx context.Context, _ *struct{}) (*overviewOutput, error) {
-		o, err := s.overviews.latest(ctx, strings.Join(seenBy(callerOf(ctx)), " AND "), s.overview)
+		o, err := s.overviews.latest(ctx, overviewFor, s.overview)
 		if err != nil {
 			return nil, err
 		}
@@ -48,12 +43,14 @@ type overviewOutput struct{ Body *overview }
 
 // overview is how all sagas stand.
 type overview struct {
-	At           time.Time      `json:"at" doc:"When this was so."`
-	Counts       []stateCount   `json:"counts" nullable:"false" doc:"How many sagas there are, by type and state; ended ones as long as Temporal keeps them."`
-	Started      window         `json:"started" doc:"How many started lately."`
-	Ended        window         `json:"ended" doc:"How many ended lately."`
-	Durations    []typeDuration `json:"durations" nullable:"false" doc:"How long the last completed sagas of each type took, from start to end; types of which none is completed are left out."`
-	OldestParked *item          `json:"oldest_parked,omitempty" doc:"The saga that waits longest for an operator."`
+	At           time.Time    `json:"at" doc:"When this was so."`
+	Counts       []stateCount `json:"counts" nullable:"false" doc:"How many sagas there are, by type and state; ended ones as long as Temporal keeps them."`
+	Started      window       `json:"started" doc:"How many started lately."`
+	Ended        window       `json:"ended" doc:"How many ended lately."`
+	Durations    []timing     `json:"durations" nullable:"false" doc:"How long the last completed sagas of each type took, from start to end; types of which none is completed are left out."`
+	Steps        []timing     `json:"steps" nullable:"false" doc:"How long the steps of those took, in the order of the plan, with all tries and the pauses between them."`
+	Books        *books       `json:"books,omitempty" doc:"Whether the step services' books balance, as far as the caller sees all sagas; missing before they were asked first."`
+	OldestParked *item        `json:"oldest_parked,omitempty" doc:"The saga that waits longest for an operator."`
 }
 
 // stateCount is how many sagas of a type are in a state.
@@ -69,47 +66,6 @@ type window struct {
 	Minute int64 `json:"last_minute"`
 	Hour   int64 `json:"last_hour"`
 	Day    int64 `json:"last_day"`
-}
-
-// typeDuration is how long sagas of a type took.
-type typeDuration struct {
-	Type   string `json:"type" example:"PlaceOrder"`
-	Sample int    `json:"sample" doc:"From how many sagas the figures are: those that were completed last."`
-	P50    int64  `json:"p50_ms" doc:"Half of them took no longer, in milliseconds."`
-	P95    int64  `json:"p95_ms" doc:"95 of 100 took no longer, in milliseconds."`
-}
-
-// overviews keeps the last overview of each scope: what callers see who see the same.
-type overviews struct {
-	making singleflight.Group
-	last   sync.Map
-}
-
-// latest is the last overview of the scope, or a new one if that is too old. Only one is made at a time, for all who ask
-// meanwhile.
-func (c *overviews) latest(ctx context.Context, scope string, ask func(context.Context, time.Time) (*overview, error)) (*overview, error) {
-	if kept, ok := c.last.Load(scope); ok {
-		if last, _ := kept.(*overview); time.Since(last.At) < overviewFor {
-			return last, nil
-		}
-	}
-	made := c.making.DoChan(scope, func() (any, error) {
-		// The one who asked first may go, and the others stay.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
-		defer cancel()
-		o, err := ask(ctx, time.Now().UTC())
-		if err == nil {
-			c.last.Store(scope, o)
-		}
-		return o, err
-	})
-	select {
-	case r := <-made:
-		o, _ := r.Val.(*overview)
-		return o, r.Err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
 }
 
 // overview asks Temporal how all sagas stand now.
@@ -143,10 +99,14 @@ func (s *server) overview(ctx context.Context, now time.Time) (*overview, error)
 		count(Filter{StartedAfter: since}, into[0])
 		count(Filter{EndedAfter: since}, into[1])
 	}
-	durations := make([]typeDuration, len(collections))
-	for i, c := range collections {
+	g.Go(func() error {
+		measured, err := s.durations.latest(ctx, durationsFor, s.measure)
+		o.Durations, o.Steps = measured.sagas, measured.steps
+		return err
+	})
+	if len(seenBy(callerOf(ctx))) == 0 {
 		g.Go(func() (err error) {
-			durations[i], err = s.durations(ctx, c)
+			o.Books, err = s.books(ctx)
 			return err
 		})
 	}
@@ -160,7 +120,6 @@ func (s *server) overview(ctx context.Context, now time.Time) (*overview, error)
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	o.Durations = slices.DeleteFunc(durations, func(d typeDuration) bool { return d.Sample == 0 })
 	return o, nil
 }
 
@@ -179,28 +138,6 @@ func (s *server) countMatching(ctx context.Context, query string) (int64, error)
 		return 0, fmt.Errorf("count sagas, %s: %w", query, err)
 	}
 	return found.GetCount(), nil
-}
-
-// durations tells how long the sagas took that were completed last.
-//
-// How long each of their steps took is in no history: that of an express step says when it was done, and not when it began.
-func (s *server) durations(ctx context.Context, c collection) (typeDuration, error) {
-	query, _ := Filter{Type: c.workflowType, State: state(compensation.Completed)}.visibility(callerOf(ctx))
-	found, err := s.find(ctx, query, sampled, nil)
-	if err != nil {
-		return typeDuration{}, err
-	}
-	var took []int64
-	for _, info := range found.GetExecutions() {
-		took = append(took, info.GetCloseTime().AsTime().Sub(info.GetStartTime().AsTime()).Milliseconds())
-	}
-	if len(took) == 0 {
-		return typeDuration{}, nil
-	}
-	slices.Sort(took)
-	// The smallest that so many of a hundred do not exceed.
-	percentile := func(p int) int64 { return took[(len(took)*p+99)/100-1] }
-	return typeDuration{Type: c.workflowType, Sample: len(took), P50: percentile(50), P95: percentile(95)}, nil
 }
 
 // longestPark is how long ago a saga can have been parked: longer than one lives.

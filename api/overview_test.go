@@ -1,6 +1,8 @@
 package api_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -8,6 +10,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
@@ -33,17 +38,22 @@ func withSagas(t *testing.T, now time.Time) *bundle {
 		sagasOf(" AND CloseTime " + ago(time.Hour)):                                            10,
 		sagasOf(" AND CloseTime " + ago(24*time.Hour)):                                         200,
 	}
+	b.temporal.sagas["audit-books-2"] = &saga{
+		info: &workflowpb.WorkflowExecutionInfo{Status: enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED},
+		result: json.RawMessage(`{"audited_at":"2026-05-04T10:00:00Z","balanced":false,
+			"services":[{"service":"payment","state":"unbalanced","findings":["a row too many"]}]}`),
+	}
 	b.temporal.count = func(query string) int64 { return counts[query] }
 	b.temporal.find = func(r *workflowservice.ListWorkflowExecutionsRequest) []*workflowpb.WorkflowExecutionInfo {
 		switch r.GetQuery() {
 		case "WorkflowType = 'PlaceOrder' AND ExecutionStatus = 'Completed'":
 			var completed []*workflowpb.WorkflowExecutionInfo
 			for _, took := range []int{3, 1, 9, 2, 4} {
-				info := proto.CloneOf(b.temporal.sagas["order-"+orderID].info)
-				info.CloseTime = timestamppb.New(startTime.Add(time.Duration(took) * time.Second))
-				completed = append(completed, info)
+				completed = append(completed, b.completedAfter(t, fmt.Sprintf("order-%d", took), time.Duration(took)*time.Second))
 			}
 			return completed
+		case "WorkflowType = 'AuditBooks' AND ExecutionStatus = 'Completed'":
+			return []*workflowpb.WorkflowExecutionInfo{{Execution: &commonpb.WorkflowExecution{WorkflowId: "audit-books-2", RunId: "r"}}}
 		case sagasOf(" AND ExecutionStatus = 'Running' AND SagaState = 'parked'"):
 			return []*workflowpb.WorkflowExecutionInfo{
 				b.parkedSince("order-2", startTime.Add(time.Hour)), b.parkedSince("order-1", startTime.Add(time.Minute)),
@@ -52,6 +62,28 @@ func withSagas(t *testing.T, now time.Time) *bundle {
 		return nil
 	}
 	return b
+}
+
+// completedAfter makes a saga that took so long, a tenth of it for its first step.
+func (b *bundle) completedAfter(t *testing.T, id string, took time.Duration) *workflowpb.WorkflowExecutionInfo {
+	t.Helper()
+	info := proto.CloneOf(b.temporal.sagas["order-"+orderID].info)
+	info.Execution.WorkflowId, info.Status = id, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED
+	info.CloseTime = timestamppb.New(startTime.Add(took))
+	scheduled := &historypb.HistoryEvent{
+		EventId: 5, EventTime: timestamppb.New(startTime), EventType: enumspb.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED,
+		Attributes: &historypb.HistoryEvent_ActivityTaskScheduledEventAttributes{
+			ActivityTaskScheduledEventAttributes: &historypb.ActivityTaskScheduledEventAttributes{ActivityId: "PriceOrder/do"},
+		},
+	}
+	done := &historypb.HistoryEvent{
+		EventId: 6, EventTime: timestamppb.New(startTime.Add(took / 10)), EventType: enumspb.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
+		Attributes: &historypb.HistoryEvent_ActivityTaskCompletedEventAttributes{
+			ActivityTaskCompletedEventAttributes: &historypb.ActivityTaskCompletedEventAttributes{ScheduledEventId: 5},
+		},
+	}
+	b.temporal.sagas[id] = &saga{info: info, events: []*historypb.HistoryEvent{scheduled, done}}
+	return info
 }
 
 func TestOverview(t *testing.T) {
@@ -75,6 +107,9 @@ func TestOverview(t *testing.T) {
 		require.JSONEq(t, `{"last_minute":1,"last_hour":20,"last_day":300}`, string(encode(t, a.json(t, "started"))))
 		require.JSONEq(t, `{"last_minute":2,"last_hour":10,"last_day":200}`, string(encode(t, a.json(t, "ended"))))
 		require.JSONEq(t, `[{"type":"PlaceOrder","sample":5,"p50_ms":3000,"p95_ms":9000}]`, string(encode(t, a.json(t, "durations"))))
+		require.JSONEq(t, `[{"type":"PlaceOrder","step":"PriceOrder","sample":5,"p50_ms":300,"p95_ms":900}]`, string(encode(t, a.json(t, "steps"))))
+		require.JSONEq(t, `{"audited_at":"2026-05-04T10:00:00Z","balanced":false,"services":[{"service":"payment","state":"unbalanced","findings":["a row too many"]}],
+			"web_ui":"http://127.0.0.1:8233/namespaces/default/workflows/audit-books-2"}`, string(encode(t, a.json(t, "books"))))
 		require.Equal(t, "order-1", a.json(t, "oldest_parked", "id"))
 		require.Equal(t, "2026-05-04T10:01:00Z", a.json(t, "oldest_parked", "parked_since"))
 		require.Equal(t, "/v1/sagas/order-1", a.json(t, "oldest_parked", "links", "self"))

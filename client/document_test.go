@@ -53,7 +53,7 @@ func sample(s *openapi3.Schema) any {
 		return []any{sample(s.Items.Value)}
 	case len(s.Enum) > 0:
 		return s.Enum[0]
-	case s.Type.Includes("integer"):
+	case s.Type.Includes("integer"), s.Type.Includes("number"):
 		return 7
 	case s.Type.Includes("boolean"):
 		return true

@@ -142,8 +142,12 @@ type Overview struct {
 	Started Window       `json:"started"`
 	Ended   Window       `json:"ended"`
 	// Durations are how long the last completed sagas of each type took.
-	Durations    []TypeDuration `json:"durations"`
-	OldestParked *Item          `json:"oldest_parked,omitempty"`
+	Durations []Duration `json:"durations"`
+	// Steps are how long the steps of those took.
+	Steps []Duration `json:"steps"`
+	// Books are the step services'; nil for callers who don't see all sagas, and before the services were asked first.
+	Books        *Books `json:"books,omitempty"`
+	OldestParked *Item  `json:"oldest_parked,omitempty"`
 }
 
 // StateCount is how many sagas of a type are in a state. Link lists them.
@@ -161,13 +165,31 @@ type Window struct {
 	LastDay    int64 `json:"last_day"`
 }
 
-// TypeDuration is how long sagas of a type took: half of a sample no longer than the first figure, 95 of 100 no longer
-// than the second, in milliseconds.
-type TypeDuration struct {
-	Type   string `json:"type"`
-	Sample int64  `json:"sample"`
-	P50    int64  `json:"p50_ms"`
-	P95    int64  `json:"p95_ms"`
+// Duration is how long sagas of a type took, or, with Step, one of their steps with all tries and the pauses between them:
+// half of a sample no longer than the first figure, 95 of 100 no longer than the second, in milliseconds.
+type Duration struct {
+	Type   string  `json:"type"`
+	Step   string  `json:"step,omitempty"`
+	Sample int64   `json:"sample"`
+	P50    float64 `json:"p50_ms"`
+	P95    float64 `json:"p95_ms"`
+}
+
+// Books are the step services' books, as they were asked last.
+type Books struct {
+	AuditedAt time.Time `json:"audited_at"`
+	// Balanced is true when every service that keeps books answered, and none has findings.
+	Balanced bool           `json:"balanced"`
+	Services []ServiceBooks `json:"services"`
+	WebUI    string         `json:"web_ui,omitempty"`
+}
+
+// ServiceBooks are one service's books. State is "balanced", "unbalanced" or "unknown".
+type ServiceBooks struct {
+	Service  string   `json:"service"`
+	State    string   `json:"state"`
+	Findings []string `json:"findings,omitempty"`
+	Error    string   `json:"error,omitempty"`
 }
 
 // Overview shows how all sagas stand.

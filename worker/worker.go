@@ -31,6 +31,9 @@ type Options struct {
 	// SweepEvery is how often sagas are looked for that Temporal ended from outside, when this worker is the first of its
 	// namespace: later ones leave the schedule as it is. Default [DefaultSweepEvery].
 	SweepEvery time.Duration
+	// AuditEvery is how often the step services are asked whether their books balance, on the same condition. Default
+	// [DefaultAuditEvery].
+	AuditEvery time.Duration
 	// Tasks is how many sagas the worker drives at the same time, 2 or more; others wait in the queue for it or for another
 	// worker. One whose services are slow needs more: a saga of ten steps of 100 ms takes a place for a second. Default
 	// [DefaultTasks].
@@ -44,14 +47,14 @@ type Options struct {
 type Worker struct {
 	client    client.Client
 	namespace string
-	sweep     time.Duration
+	schedules []schedule
 	logger    *slog.Logger
 	worker    sdkworker.Worker
 	failed    chan error
 
-	// background is what makes the sweep's schedule, until stopSweep.
-	background sync.WaitGroup
-	stopSweep  context.CancelFunc
+	// background is what makes the schedules, until stopBackground.
+	background     sync.WaitGroup
+	stopBackground context.CancelFunc
 }
 
 // New makes a worker. It fails on options that cannot be used.
@@ -64,6 +67,9 @@ func New(c client.Client, o Options) (*Worker, error) {
 	}
 	if o.SweepEvery == 0 {
 		o.SweepEvery = DefaultSweepEvery
+	}
+	if o.AuditEvery == 0 {
+		o.AuditEvery = DefaultAuditEvery
 	}
 	if o.Tasks == 0 {
 		o.Tasks = DefaultTasks
@@ -78,7 +84,9 @@ func New(c client.Client, o Options) (*Worker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("worker: %w", err)
 	}
-	w := &Worker{client: c, namespace: o.Namespace, sweep: o.SweepEvery, logger: o.Logger, failed: make(chan error, 1)}
+	w := &Worker{
+		client: c, namespace: o.Namespace, schedules: schedules(o.SweepEvery, o.AuditEvery), logger: o.Logger, failed: make(chan error, 1),
+	}
 	options := Tuning(o.Tasks)
 	options.WorkerStopTimeout = o.StopTimeout
 	options.OnFatalError = func(err error) { w.failed <- fmt.Errorf("worker: %w", err) }
@@ -98,16 +106,16 @@ func (w *Worker) Start(ctx context.Context) error {
 	if err := w.worker.Start(); err != nil {
 		return fmt.Errorf("worker: start polling: %w", err)
 	}
-	ctx, w.stopSweep = context.WithCancel(context.WithoutCancel(ctx))
-	w.background.Go(func() { w.ensureSweep(ctx) })
+	ctx, w.stopBackground = context.WithCancel(context.WithoutCancel(ctx))
+	w.background.Go(func() { w.ensureSchedules(ctx) })
 	w.logger.Info("worker polls", "namespace", w.namespace, "task_queue", workflows.TaskQueue)
 	return nil
 }
 
 // Stop ends polling and waits for running activities, at most StopTimeout. What is unfinished goes on in another worker.
 func (w *Worker) Stop() {
-	if w.stopSweep != nil {
-		w.stopSweep()
+	if w.stopBackground != nil {
+		w.stopBackground()
 	}
 	w.background.Wait()
 	w.worker.Stop()

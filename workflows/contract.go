@@ -24,8 +24,13 @@ const (
 	// TypeActOnSagas does the same to many sagas.
 	TypeActOnSagas = "ActOnSagas"
 
+	// TypeAuditBooks asks whether the step services' books balance.
+	TypeAuditBooks = "AuditBooks"
+
 	// SweepScheduleID is the schedule that runs SweepSagas.
 	SweepScheduleID = "sweep-sagas"
+	// AuditScheduleID is the schedule that runs AuditBooks.
+	AuditScheduleID = "audit-books"
 
 	// UpdateApproval decides an order that waits for a person: argument [Approval], no result. It is rejected with
 	// [ErrTypeNotAwaited] when nothing waits for it.

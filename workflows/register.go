@@ -20,6 +20,7 @@ func Register(r Registry) {
 	r.RegisterWorkflowWithOptions(RecoverSaga, workflow.RegisterOptions{Name: TypeRecoverSaga})
 	r.RegisterWorkflowWithOptions(ActOnSagas, workflow.RegisterOptions{Name: TypeActOnSagas})
 	r.RegisterWorkflowWithOptions(SweepSagas, workflow.RegisterOptions{Name: TypeSweepSagas})
+	r.RegisterWorkflowWithOptions(AuditBooks, workflow.RegisterOptions{Name: TypeAuditBooks})
 }
 
 // planOf is the plan as a saga of that revision runs it.
