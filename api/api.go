@@ -55,6 +55,9 @@ type Options struct {
 	Burst int
 	// Origins are those of other sites whose scripts may use the API, such as https://console.example. Default: none.
 	Origins []string
+	// Stopping is closed when the process is about to stop: /readyz says so from then on, so that requests go elsewhere.
+	// Default: it never is.
+	Stopping <-chan struct{}
 	// Logger gets a line for each request, and the causes of answers that say only "internal". Default [slog.Default].
 	Logger *slog.Logger
 	// Version is what the API calls itself in its description. Default "dev".
@@ -133,7 +136,7 @@ func New(c client.Client, o Options) http.Handler {
 	return router
 }
 
-// NewServer returns a server for the handler with limits on how long a client may take. Its streams end when it is shut
+// NewServer returns a server for the handler with limits on how long a client may take. Its streams and waits end when it is shut
 // down; their callers go on elsewhere.
 func NewServer(addr string, h http.Handler) *http.Server {
 	server := &http.Server{
@@ -146,7 +149,7 @@ func NewServer(addr string, h http.Handler) *http.Server {
 		IdleTimeout:    2 * time.Minute,
 		MaxHeaderBytes: 16 << 10,
 	}
-	endStreamsOnStop(server)
+	endWaitsOnStop(server)
 	return server
 }
 

@@ -255,8 +255,8 @@ func (s *server) limitStreams(answer huma.Context, next func(huma.Context)) {
 
 type stoppingKey struct{}
 
-// endStreamsOnStop lets the server's streams end when it is shut down, which would wait for them.
-func endStreamsOnStop(server *http.Server) {
+// endWaitsOnStop lets streams, and requests that wait for news, end when the server is shut down, which would wait for them.
+func endWaitsOnStop(server *http.Server) {
 	stopping, stop := context.WithCancel(context.Background()) //nolint:forbidigo // the server's own life, which begins here
 	server.RegisterOnShutdown(stop)
 	server.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
 
 	"github.com/amends-dev/amends/internal/connect"
 	"github.com/amends-dev/amends/workflows"
@@ -34,7 +35,7 @@ func (s *server) routeHealth(api huma.API) {
 	register(s, api, huma.Operation{
 		OperationID: "readyz", Method: http.MethodGet, Path: "/readyz", Tags: tags,
 		Summary: "Say whether sagas can be started and worked on",
-	}, []Code{codeNoWorker, codeNamespaceIncomplete, codeUnavailable}, s.ready)
+	}, []Code{codeNoWorker, codeNamespaceIncomplete, codeUnavailable, codeStopping}, s.ready)
 }
 
 type healthOutput struct {
@@ -62,32 +63,47 @@ const (
 	pollerLife = 90 * time.Second
 )
 
-// ready looks for Temporal, for the search attributes that a start sets, and for workers that poll for the sagas and for their activities. A worker that was killed
-// counts for pollerLife more.
+// ready says what Ready finds, and whether the process is about to stop.
 func (s *server) ready(ctx context.Context, _ *struct{}) (*readyOutput, error) {
+	select {
+	case <-s.options.Stopping:
+		return nil, &failure{code: codeStopping, detail: "This process takes no more requests soon; others do."}
+	default:
+	}
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	if err := connect.CheckSearchAttributes(ctx, s.temporal, s.options.Namespace, workflows.SearchAttributes()); err != nil {
+	workers, err := Ready(ctx, s.temporal, s.options.Namespace)
+	if err != nil {
 		return nil, err
 	}
 	out := &readyOutput{}
+	out.Body.Workers = workers
+	return out, nil
+}
+
+// Ready looks for Temporal, for the search attributes that a start sets, and for workers that poll for the sagas and for
+// their activities, and counts those. A worker that was killed counts for pollerLife more.
+func Ready(ctx context.Context, c client.Client, namespace string) (workers int, err error) {
+	if err := connect.CheckSearchAttributes(ctx, c, namespace, workflows.SearchAttributes()); err != nil {
+		return 0, err
+	}
 	for _, kind := range []enumspb.TaskQueueType{enumspb.TASK_QUEUE_TYPE_ACTIVITY, enumspb.TASK_QUEUE_TYPE_WORKFLOW} {
-		queue, err := s.temporal.DescribeTaskQueue(ctx, workflows.TaskQueue, kind)
+		queue, err := c.DescribeTaskQueue(ctx, workflows.TaskQueue, kind)
 		if err != nil {
-			return nil, fmt.Errorf("describe task queue %s: %w", workflows.TaskQueue, err)
+			return 0, fmt.Errorf("describe task queue %s: %w", workflows.TaskQueue, err)
 		}
-		out.Body.Workers = 0
+		workers = 0
 		for _, p := range queue.GetPollers() {
 			if time.Since(p.GetLastAccessTime().AsTime()) < pollerLife {
-				out.Body.Workers++
+				workers++
 			}
 		}
-		if out.Body.Workers == 0 {
-			return nil, &failure{
+		if workers == 0 {
+			return 0, &failure{
 				code:   codeNoWorker,
 				detail: fmt.Sprintf("Nobody polls the task queue %s for its %s tasks.", workflows.TaskQueue, kind),
 			}
 		}
 	}
-	return out, nil
+	return workers, nil
 }

@@ -6,6 +6,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
+
+	"github.com/amends-dev/amends/api"
+	"github.com/amends-dev/amends/internal/access"
 )
 
 func TestHealth(t *testing.T) {
@@ -27,6 +30,23 @@ func TestNotReadyForTheNamespace(t *testing.T) {
 
 	requireProblem(t, a, 503, "namespace_incomplete")
 	require.Contains(t, a.json(t, "detail"), "search-attribute create --namespace default --name SagaCustomer --type Keyword")
+}
+
+// A process that stops says so before it takes no more requests.
+func TestNotReadyWhenStopping(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.temporal.pollers = map[enumspb.TaskQueueType][]time.Time{
+		enumspb.TASK_QUEUE_TYPE_WORKFLOW: {time.Now()}, enumspb.TASK_QUEUE_TYPE_ACTIVITY: {time.Now()},
+	}
+	stopping := make(chan struct{})
+	b.handler = api.New(b.temporal, api.Options{Access: access.Open(), Logger: b.logger(), Stopping: stopping})
+
+	require.Equal(t, 200, b.get(t, "/readyz").status)
+	close(stopping)
+	requireProblem(t, b.get(t, "/readyz"), 503, "stopping")
+	require.Equal(t, 200, b.get(t, "/healthz").status)
+	b.started(t, "/v1/orders", exampleOrder)
 }
 
 func TestReady(t *testing.T) {

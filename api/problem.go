@@ -50,6 +50,7 @@ const (
 	codeUnchecked            Code = "credentials_unchecked"
 	codeNoWorker             Code = "no_worker"
 	codeUnavailable          Code = "temporal_unavailable"
+	codeStopping             Code = "stopping"
 )
 
 // kind is what all problems of one code have in common.
@@ -90,6 +91,7 @@ var problems = map[Code]kind{
 	codeUnchecked:            {status: http.StatusServiceUnavailable, title: "The credentials cannot be checked now.", retryAfter: 5},
 	codeNoWorker:             {status: http.StatusServiceUnavailable, title: "No worker answers.", retryAfter: 5},
 	codeUnavailable:          {status: http.StatusServiceUnavailable, title: "Temporal is not available.", retryAfter: 5},
+	codeStopping:             {status: http.StatusServiceUnavailable, title: "The process stops.", retryAfter: 5},
 }
 
 // Schema implements [huma.SchemaProvider].

@@ -101,7 +101,9 @@ func (s *server) started(ctx context.Context, c collection, t taken, prefer stri
 		Body: t.accepted,
 	}
 	wait := waitOf(prefer)
-	if wait == 0 || !s.awaitEnd(ctx, c.workflowID(t.ID), t.runID, wait) {
+	waiting, stop := untilStop(ctx)
+	defer stop()
+	if wait == 0 || !s.awaitEnd(waiting, c.workflowID(t.ID), t.runID, wait) {
 		return out, nil
 	}
 	status, err := compensation.ReadEndedStatus(ctx, s.temporal, c.plan, c.workflowID(t.ID), t.runID)
@@ -175,6 +177,8 @@ const lookEvery = 500 * time.Millisecond
 // news answers with the saga that look finds: at once, or when it is no longer what the caller has. One that has ended
 // does not change.
 func news[B any](ctx context.Context, in *showInput, look func(context.Context) (body *B, ended bool, err error)) (*showOutput[B], error) {
+	stopping, forget := untilStop(ctx)
+	defer forget()
 	over := time.After(in.wait())
 	again := time.NewTicker(lookEvery)
 	defer again.Stop()
@@ -202,8 +206,11 @@ func news[B any](ctx context.Context, in *showInput, look func(context.Context) 
 		case <-again.C:
 		case <-over:
 			return unchanged, nil
-		case <-ctx.Done():
-			return nil, ctx.Err()
+		case <-stopping.Done():
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			return unchanged, nil // its caller asks again, elsewhere
 		}
 	}
 }

@@ -1,6 +1,9 @@
 package api_test
 
 import (
+	"context"
+	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -10,7 +13,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
+	"golang.org/x/sync/errgroup"
 
+	"github.com/amends-dev/amends/api"
 	"github.com/amends-dev/amends/compensation"
 	"github.com/amends-dev/amends/internal/order"
 	"github.com/amends-dev/amends/workflows"
@@ -108,6 +113,61 @@ func TestWaitIsOver(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A server that is shut down answers those who wait, as if their time were over.
+func TestWaitsEndWithTheServer(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+	tag := b.get(t, "/v1/orders/"+orderID).header.Get("ETag")
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	server := api.NewServer("", b.handler)
+	entered := make(chan struct{}, 2)
+	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		entered <- struct{}{}
+		b.handler.ServeHTTP(w, r)
+	})
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+
+	var clients errgroup.Group
+	for _, tt := range []struct {
+		method, path, body string
+		status             int
+	}{
+		{http.MethodPost, "/v1/orders", exampleOrder, 202},
+		{http.MethodGet, "/v1/orders/" + orderID, "", 304},
+	} {
+		clients.Go(func() error {
+			r, err := http.NewRequestWithContext(t.Context(), tt.method, "http://"+listener.Addr().String()+tt.path, strings.NewReader(tt.body))
+			if err != nil {
+				return err
+			}
+			for name, value := range map[string]string{
+				"Content-Type": "application/json", "Idempotency-Key": orderKey, "Prefer": "wait=60", "If-None-Match": tag,
+			} {
+				r.Header.Set(name, value)
+			}
+			answer, err := http.DefaultClient.Do(r)
+			if err != nil {
+				return err
+			}
+			if answer.StatusCode != tt.status {
+				return fmt.Errorf("%s: %d", tt.path, answer.StatusCode)
+			}
+			return answer.Body.Close()
+		})
+	}
+	<-entered
+	<-entered
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	require.NoError(t, server.Shutdown(ctx), "the waits are of a minute")
+
+	require.ErrorIs(t, <-served, http.ErrServerClosed)
+	require.NoError(t, clients.Wait())
 }
 
 func TestETag(t *testing.T) {

@@ -4,12 +4,15 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
 	sdkworker "go.temporal.io/sdk/worker"
 
 	"github.com/amends-dev/amends/activities"
@@ -25,8 +28,8 @@ type Options struct {
 	ServiceURLs map[string]string
 	// Namespace is the client's. Default "default".
 	Namespace string
-	// StopTimeout is how long activities that run may take to finish when the worker stops. Those that do not are
-	// tried again elsewhere. Default 5 s.
+	// StopTimeout is how long what runs may take to finish when the worker stops. Activities that do not are handed back:
+	// others try them at once. Telling Temporal so may take [handBackTime] more. Default 5 s.
 	StopTimeout time.Duration
 	// SweepEvery is how often sagas are looked for that Temporal ended from outside, when this worker is the first of its
 	// namespace: later ones leave the schedule as it is. Default [DefaultSweepEvery].
@@ -51,11 +54,24 @@ type Worker struct {
 	logger    *slog.Logger
 	worker    sdkworker.Worker
 	failed    chan error
+	state     atomic.Int32
+
+	// over ends what is under way, stopTimeout after Stop.
+	over        context.Context //nolint:containedctx // the worker's own life
+	handBack    context.CancelFunc
+	stopTimeout time.Duration
 
 	// background is what makes the schedules, until stopBackground.
 	background     sync.WaitGroup
 	stopBackground context.CancelFunc
 }
+
+// The states of a Worker, in their order.
+const (
+	created = int32(iota)
+	polling
+	stopping
+)
 
 // New makes a worker. It fails on options that cannot be used.
 func New(c client.Client, o Options) (*Worker, error) {
@@ -85,10 +101,13 @@ func New(c client.Client, o Options) (*Worker, error) {
 		return nil, fmt.Errorf("worker: %w", err)
 	}
 	w := &Worker{
-		client: c, namespace: o.Namespace, schedules: schedules(o.SweepEvery, o.AuditEvery), logger: o.Logger, failed: make(chan error, 1),
+		client: c, namespace: o.Namespace, schedules: schedules(o.SweepEvery, o.AuditEvery), logger: o.Logger,
+		failed: make(chan error, 1), stopTimeout: o.StopTimeout,
 	}
+	w.over, w.handBack = context.WithCancel(context.Background()) //nolint:forbidigo // the worker's own life, which begins here
 	options := Tuning(o.Tasks)
-	options.WorkerStopTimeout = o.StopTimeout
+	options.WorkerStopTimeout = o.StopTimeout + handBackTime
+	options.Interceptors = []interceptor.WorkerInterceptor{&handBack{over: w.over}}
 	options.OnFatalError = func(err error) { w.failed <- fmt.Errorf("worker: %w", err) }
 	w.worker = sdkworker.New(c, workflows.TaskQueue, options)
 	workflows.Register(w.worker)
@@ -106,14 +125,32 @@ func (w *Worker) Start(ctx context.Context) error {
 	if err := w.worker.Start(); err != nil {
 		return fmt.Errorf("worker: start polling: %w", err)
 	}
+	w.state.CompareAndSwap(created, polling)
 	ctx, w.stopBackground = context.WithCancel(context.WithoutCancel(ctx))
 	w.background.Go(func() { w.ensureSchedules(ctx) })
 	w.logger.Info("worker polls", "namespace", w.namespace, "task_queue", workflows.TaskQueue)
 	return nil
 }
 
-// Stop ends polling and waits for running activities, at most StopTimeout. What is unfinished goes on in another worker.
+// Ready finds what keeps the worker from its work: it does not poll, or Temporal does not answer.
+func (w *Worker) Ready(ctx context.Context) error {
+	switch w.state.Load() {
+	case created:
+		return errors.New("the worker does not poll yet")
+	case stopping:
+		return errors.New("the worker stops")
+	}
+	if _, err := w.client.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
+		return fmt.Errorf("ask Temporal for its health: %w", err)
+	}
+	return nil
+}
+
+// Stop ends polling and waits for what runs, at most StopTimeout. What is unfinished then goes on in another worker.
 func (w *Worker) Stop() {
+	w.state.Store(stopping)
+	defer time.AfterFunc(w.stopTimeout, w.handBack).Stop()
+	defer w.handBack()
 	if w.stopBackground != nil {
 		w.stopBackground()
 	}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"runtime/debug"
@@ -23,6 +21,12 @@ import (
 )
 
 type apiCommand struct {
+	apiFlags `embed:""`
+
+	Ops opsFlags `embed:""`
+}
+
+type apiFlags struct {
 	Addr           string        `help:"Address to listen at." default:"127.0.0.1:8080" env:"AMENDS_API_ADDR"`
 	WebUI          string        `help:"Base URL of the Temporal Web UI, for links." name:"web-ui" env:"AMENDS_WEB_UI"`
 	ApprovalWithin time.Duration `help:"How long an order waits for a person's approval." default:"24h" env:"AMENDS_APPROVAL_WITHIN"`
@@ -34,6 +38,8 @@ type apiCommand struct {
 	Burst          int           `help:"How many of them at once; 0 is twice the rate." default:"0" env:"AMENDS_BURST"`
 	Origins        []string      `help:"Another site whose scripts may use the API, such as https://console.example; can be given more than once." name:"cors-origin" env:"AMENDS_CORS_ORIGINS"`
 
+	DrainDelay time.Duration `help:"How long to answer on after /readyz says that the process stops, for whoever sends requests here to notice." default:"0s" env:"AMENDS_DRAIN_DELAY"`
+
 	Access accessFlags `embed:""`
 }
 
@@ -41,9 +47,12 @@ type apiCommand struct {
 const maxRate = 1_000_000
 
 // Validate implements kong's interface. An origin that no browser sends would never match.
-func (c *apiCommand) Validate() error {
+func (c *apiFlags) Validate() error {
 	if !(c.Rate >= 0 && c.Rate <= maxRate) || c.Burst < 0 || c.Burst > maxRate {
 		return fmt.Errorf("--rate and --burst: must be from 0 to %d", maxRate)
+	}
+	if c.DrainDelay < 0 {
+		return fmt.Errorf("--drain-delay %s: must not be negative", c.DrainDelay)
 	}
 	for _, origin := range c.Origins {
 		u, err := url.Parse(origin)
@@ -65,11 +74,32 @@ func (c *apiCommand) Run(p *process) error {
 		return err
 	}
 	defer temporal.Close()
-	return serve(p, "api", c.server(p, temporal, api.Options{Access: callers, Namespace: namespace}), nil)
+	return c.serve(p, temporal, api.Options{Access: callers, Namespace: namespace}, c.Ops, nil)
+}
+
+// serve answers requests, and operators', until the process is told to end or a worker beside it has failed (nil: there
+// is none).
+func (c *apiFlags) serve(p *process, temporal client.Client, options api.Options, o opsFlags, failed <-chan error) (err error) {
+	health, err := o.start(p, func(ctx context.Context) error {
+		_, err := api.Ready(ctx, temporal, options.Namespace)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, health.Stop(context.WithoutCancel(p.ctx))) }()
+	stopping := make(chan struct{})
+	options.Stopping = stopping
+	return serve(p, "api", c.server(p, temporal, options), ending{
+		failed: failed, delay: c.DrainDelay, drain: func() {
+			close(stopping)
+			health.Drain()
+		},
+	})
 }
 
 // server is the API as the flags say; options has what they don't.
-func (c *apiCommand) server(p *process, temporal client.Client, options api.Options) *http.Server {
+func (c *apiFlags) server(p *process, temporal client.Client, options api.Options) *http.Server {
 	options.WebUI, options.ApprovalWithin, options.GoodsWithin = c.WebUI, c.ApprovalWithin, c.GoodsWithin
 	options.OrderDeadline, options.ReturnDeadline = c.OrderDeadline, c.ReturnDeadline
 	options.StreamsPerCaller, options.Origins = c.CallerStreams, c.Origins
@@ -80,13 +110,19 @@ func (c *apiCommand) server(p *process, temporal client.Client, options api.Opti
 }
 
 type workerCommand struct {
+	workerFlags `embed:""`
+
+	Ops opsFlags `embed:""`
+}
+
+type workerFlags struct {
 	ServicesURL string            `help:"Where the step services are." default:"http://127.0.0.1:8090" env:"AMENDS_SERVICES_URL"`
 	ServiceURLs map[string]string `help:"URL of a single service, such as payment=http://payment:8090/payment." name:"service-url" env:"AMENDS_SERVICE_URLS"`
 	Tasks       int               `help:"How many sagas to drive at the same time. More where services are slow, fewer where they are overloaded." default:"50" env:"AMENDS_WORKER_TASKS"`
-	StopTimeout time.Duration     `help:"How long running activities may take to finish at the end." default:"5s" env:"AMENDS_WORKER_STOP_TIMEOUT"`
+	StopTimeout time.Duration     `help:"How long what runs may take to finish at the end; the rest is handed to other workers." default:"5s" env:"AMENDS_WORKER_STOP_TIMEOUT"`
 }
 
-func (c *workerCommand) Run(p *process) error {
+func (c *workerCommand) Run(p *process) (err error) {
 	temporal, namespace, err := dial(p)
 	if err != nil {
 		return err
@@ -96,10 +132,15 @@ func (c *workerCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
+	health, err := c.Ops.start(p, w.Ready)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, health.Stop(context.WithoutCancel(p.ctx))) }()
 	return w.Run(p.ctx)
 }
 
-func (c *workerCommand) worker(p *process, temporal client.Client, namespace string) (*worker.Worker, error) {
+func (c *workerFlags) worker(p *process, temporal client.Client, namespace string) (*worker.Worker, error) {
 	return worker.New(temporal, worker.Options{
 		ServicesURL: c.ServicesURL, ServiceURLs: c.ServiceURLs, Namespace: namespace,
 		Tasks: c.Tasks, StopTimeout: c.StopTimeout, Logger: p.logger,
@@ -107,8 +148,9 @@ func (c *workerCommand) worker(p *process, temporal client.Client, namespace str
 }
 
 type serveCommand struct {
-	API    apiCommand    `embed:""`
-	Worker workerCommand `embed:""`
+	API    apiFlags    `embed:""`
+	Worker workerFlags `embed:""`
+	Ops    opsFlags    `embed:""`
 }
 
 // Run starts the worker first and stops it last, so that whoever gets an answer from the API has a worker.
@@ -130,7 +172,7 @@ func (c *serveCommand) Run(p *process) error {
 		return err
 	}
 	defer w.Stop()
-	return serve(p, "api", c.API.server(p, temporal, api.Options{Access: callers, Namespace: namespace, EagerStart: true}), w.Failed())
+	return c.API.serve(p, temporal, api.Options{Access: callers, Namespace: namespace, EagerStart: true}, c.Ops, w.Failed())
 }
 
 type servicesCommand struct {
@@ -139,6 +181,8 @@ type servicesCommand struct {
 	DSN    string   `help:"PostgreSQL to keep the state in, one schema for each service. Default: SQLite files." name:"dsn" env:"AMENDS_SERVICES_DSN"`
 	Data   string   `help:"Folder of the SQLite files and the mails." default:".amends/services" env:"AMENDS_SERVICES_DATA" type:"path"`
 	Faults bool     `help:"Serve the fault settings, with which a service can be made slow, flaky or lose replies. For demos and tests." env:"AMENDS_SERVICES_FAULTS"`
+
+	Ops opsFlags `embed:""`
 }
 
 func (c *servicesCommand) Run(p *process) (err error) {
@@ -147,7 +191,12 @@ func (c *servicesCommand) Run(p *process) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, host.Close()) }()
-	return serve(p, "services", &http.Server{Addr: c.Addr, Handler: host.Handler(), ReadHeaderTimeout: 5 * time.Second}, nil)
+	health, err := c.Ops.start(p, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, health.Stop(context.WithoutCancel(p.ctx))) }()
+	return serve(p, "services", &http.Server{Addr: c.Addr, Handler: host.Handler(), ReadHeaderTimeout: 5 * time.Second}, ending{drain: health.Drain})
 }
 
 type versionCommand struct{}
@@ -189,37 +238,4 @@ func dial(p *process) (client.Client, string, error) {
 		return nil, "", fmt.Errorf("connect to Temporal at %s (set TEMPORAL_ADDRESS for another): %w", options.HostPort, err)
 	}
 	return c, options.Namespace, nil
-}
-
-// shutdownTimeout is how long requests that are being answered may take when the process ends.
-const shutdownTimeout = 5 * time.Second
-
-// serve answers requests until the process is told to end, or what it needs has failed (nil: nothing can).
-func serve(p *process, what string, server *http.Server, failed <-chan error) error {
-	listener, err := (&net.ListenConfig{}).Listen(p.ctx, "tcp", server.Addr)
-	if err != nil {
-		return fmt.Errorf("%s: listen at %s (choose another with --addr): %w", what, server.Addr, err)
-	}
-	server.ErrorLog = slog.NewLogLogger(p.logger.Handler(), slog.LevelWarn)
-	p.logger.Info("listening", "serving", what, "url", "http://"+listener.Addr().String())
-
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(listener) }()
-	var cause error
-	select {
-	case err := <-ended:
-		return fmt.Errorf("%s: %w", what, err)
-	case cause = <-failed:
-	case <-p.ctx.Done():
-	}
-	p.logger.Info("stopping", "serving", what)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), shutdownTimeout)
-	defer cancel()
-	if err := server.Shutdown(ctx); err != nil {
-		return errors.Join(cause, fmt.Errorf("%s: stop: %w", what, err))
-	}
-	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
-		return errors.Join(cause, fmt.Errorf("%s: %w", what, err))
-	}
-	return cause
 }
