@@ -54,6 +54,8 @@ var rules = map[string]rule{
 	"list-sagas":      readers,
 	"get-saga":        readers,
 	"follow-saga":     readers,
+	"cancel-saga":     steerers,
+	"decide-saga":     operators,
 	"retry-step":      operators,
 	"skip-step":       operators,
 	"mark-step-done":  operators,

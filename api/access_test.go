@@ -77,6 +77,8 @@ var mayDo = map[string]string{
 	"post /v1/returns/{id}/arrival": "starter operator admin",
 
 	"get /v1/sagas/{id}":                         "starter viewer operator admin",
+	"post /v1/sagas/{id}/cancel":                 "starter operator admin",
+	"post /v1/sagas/{id}/approval":               "operator admin",
 	"post /v1/sagas/{id}/steps/{step}/retry":     "operator admin",
 	"post /v1/sagas/{id}/steps/{step}/skip":      "operator admin",
 	"post /v1/sagas/{id}/steps/{step}/mark-done": "operator admin",

@@ -230,7 +230,8 @@ func TestDescription(t *testing.T) {
 	require.ElementsMatch(t, []string{
 		"post /v1/orders", "get /v1/orders", "get /v1/orders/{id}", "post /v1/orders/{id}/cancel", "post /v1/orders/{id}/approval",
 		"post /v1/returns", "get /v1/returns", "get /v1/returns/{id}", "post /v1/returns/{id}/cancel", "post /v1/returns/{id}/arrival",
-		"get /v1/sagas", "get /v1/sagas/{id}", "get /v1/sagas/{id}/events", "post /v1/sagas/{id}/steps/{step}/retry", "post /v1/sagas/{id}/steps/{step}/skip",
+		"get /v1/sagas", "get /v1/sagas/{id}", "get /v1/sagas/{id}/events", "post /v1/sagas/{id}/cancel", "post /v1/sagas/{id}/approval",
+		"post /v1/sagas/{id}/steps/{step}/retry", "post /v1/sagas/{id}/steps/{step}/skip",
 		"post /v1/sagas/{id}/steps/{step}/mark-done", "post /v1/sagas/{id}/extend-deadline",
 		"post /v1/batches", "get /v1/batches/{id}", "post /v1/batches/{id}/cancel",
 		"get /v1/overview",

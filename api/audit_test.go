@@ -65,6 +65,9 @@ func TestAudit(t *testing.T) {
 		{"/v1/orders/" + order + "/approval", `{"approved":false,"reason":"odd"}`, "", 202, `act=reject caller=key:operator@acme by=operator@acme role=operator tenant=acme saga=order-` + order + ` step="" reason=odd outcome=done `},
 		{"/v1/orders/" + order + "/approval", `{"approved":true}`, "", 202, `act=approve caller=key:operator@acme `},
 		{"/v1/orders/" + order + "/cancel", `{"reason":"twice"}`, "", 202, `act=cancel caller=key:operator@acme by=operator@acme role=operator tenant=acme saga=order-` + order + ` step="" reason=twice outcome=done `},
+		{"/v1/sagas/order-" + order + "/approval", `{"approved":true,"by":"grace"}`, "", 202, `act=approve caller=key:operator@acme by="grace (via operator@acme)" role=operator tenant=acme saga=order-` + order + ` step="" reason="" outcome=done `},
+		{"/v1/sagas/order-" + order + "/cancel", `{"reason":"twice"}`, "", 202, `act=cancel caller=key:operator@acme by=operator@acme role=operator tenant=acme saga=order-` + order + ` step="" reason=twice outcome=done `},
+		{"/v1/sagas/none/cancel", `{}`, "", 404, `act=cancel caller=key:operator@acme by=operator@acme role=operator tenant=acme saga=none step="" reason="" outcome=not_found `},
 		{"/v1/returns/1/arrival", `{"condition":"damaged"}`, "", 404, `act=arrival caller=key:operator@acme by=operator@acme role=operator tenant=acme saga=return-1 step="" reason="" outcome=not_found `},
 	} {
 		// httptest's requests come from 192.0.2.1.

@@ -210,7 +210,7 @@ func (s *server) batch(id, state string, b workflows.Batch) (batch, error) {
 		v.Failures[i] = batchFailure{Saga: f.Saga, Reason: f.Reason, Link: sagasPath + "/" + f.Saga}
 	}
 	if state == batchRunning {
-		v.Links.Cancel = v.Links.Self + "/cancel"
+		v.Links.Cancel = v.Links.Self + cancelPath
 	}
 	return v, nil
 }

@@ -22,6 +22,7 @@ var orders = collection{
 	plan:         workflows.PlaceOrderPlan,
 	matters:      orderMatters,
 	schema:       "OrderRequest",
+	awaits:       workflows.UpdateApproval,
 
 	insteadOfCancel: "What it brought can be taken back once it is completed, with a return: POST /v1/returns.",
 }
@@ -45,17 +46,23 @@ func (s *server) routeOrders(api huma.API) {
 		Summary: "Show an order, step by step", Responses: notModified(),
 	}, []Code{codeNotFound, codeUnavailable}, s.getOrder)
 	register(s, api, huma.Operation{
-		OperationID: "cancel-order", Method: http.MethodPost, Path: orders.path + "/{id}/cancel", Tags: tags, DefaultStatus: http.StatusAccepted,
+		OperationID: "cancel-order", Method: http.MethodPost, Path: orders.path + "/{id}" + cancelPath, Tags: tags, DefaultStatus: http.StatusAccepted,
 		Summary: "Cancel an order",
 		Description: "Turns the saga back: everything that was done is undone. Possible until the payment is captured; after that, return the order. " +
 			cancelDoubt,
-	}, []Code{codeNotFound, codeTooLate, codeAlreadyEnded, codeNoWorker, codeUnavailable}, s.cancelOrder)
+	}, cancelCodes, s.cancelOrder)
 	register(s, api, huma.Operation{
-		OperationID: "decide-order", Method: http.MethodPost, Path: orders.path + "/{id}/approval", Tags: tags, DefaultStatus: http.StatusAccepted,
+		OperationID: "decide-order", Method: http.MethodPost, Path: orders.path + "/{id}" + approvalPath, Tags: tags, DefaultStatus: http.StatusAccepted,
 		Summary:     "Approve or reject an order",
 		Description: "Decides an order that fraud screening doubts and that waits for a person.",
-	}, []Code{codeNotFound, codeNotAwaited, codeNoWorker, codeUnavailable}, s.decideOrder)
+	}, tellCodes, s.decideOrder)
 }
+
+// The problems of turning a saga back, and of giving it what it waits for.
+var (
+	cancelCodes = []Code{codeNotFound, codeTooLate, codeAlreadyEnded, codeNoWorker, codeUnavailable}
+	tellCodes   = []Code{codeNotFound, codeNotAwaited, codeNoWorker, codeUnavailable}
+)
 
 // cancelDoubt is what a cancel may be answered before it is decided.
 const cancelDoubt = "A saga that lost a record in a crash may have to ask first whether it is too late; it then answers with the state from before, " +
@@ -161,20 +168,9 @@ type orderView view[workflows.Receipt]
 
 func (s *server) getOrder(ctx context.Context, in *showInput) (*showOutput[orderView], error) {
 	return news(ctx, in, func(ctx context.Context) (*orderView, bool, error) {
-		v, err := s.order(ctx, in.ID)
-		return v, err == nil && v.EndedAt != nil, err
+		v, err := show[workflows.Receipt](ctx, s, orders, in.ID)
+		return (*orderView)(&v), v.EndedAt != nil, err
 	})
-}
-
-func (s *server) order(ctx context.Context, id string) (*orderView, error) {
-	v, err := show[workflows.Receipt](ctx, s, orders, id)
-	if err != nil {
-		return nil, err
-	}
-	if v.waits() {
-		v.Links.Approval = v.Links.Self + "/approval"
-	}
-	return (*orderView)(&v), nil
 }
 
 type cancelInput struct {
@@ -187,32 +183,40 @@ type cancelRequest struct {
 	Reason string `json:"reason,omitempty" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Why." example:"ordered twice"`
 }
 
-func (in *cancelInput) request() compensation.CancelRequest {
-	if in.Body == nil {
+// request is what the saga is asked; a body need not be there.
+func (r *cancelRequest) request() compensation.CancelRequest {
+	if r == nil {
 		return compensation.CancelRequest{}
 	}
-	return compensation.CancelRequest{By: in.Body.By, Reason: in.Body.Reason}
+	return compensation.CancelRequest(*r)
 }
 
 func (s *server) cancelOrder(ctx context.Context, in *cancelInput) (*acceptedOutput, error) {
-	return s.cancel(ctx, orders, in.ID, in.request())
+	return s.cancel(ctx, orders.workflowID(in.ID), in.Body.request())
 }
 
 type approvalInput struct {
 	ID   string `path:"id" doc:"The ID that it was started with."`
-	Body struct {
-		Approved bool   `json:"approved" doc:"true lets the order go on; false undoes it."`
-		By       string `json:"by,omitempty" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Who decides. Default: the caller, who is named in any case." example:"grace"`
-		Reason   string `json:"reason,omitempty" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Why." example:"knows the customer"`
-	} `nameHint:"ApprovalRequest"`
+	Body approvalRequest
+}
+
+type approvalRequest struct {
+	Approved bool   `json:"approved" doc:"true lets it go on; false undoes it."`
+	By       string `json:"by,omitempty" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Who decides. Default: the caller, who is named in any case." example:"grace"`
+	Reason   string `json:"reason,omitempty" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Why." example:"knows the customer"`
 }
 
 func (s *server) decideOrder(ctx context.Context, in *approvalInput) (*acceptedOutput, error) {
-	decision := workflows.Approval(in.Body)
+	return s.decide(ctx, orders.workflowID(in.ID), in.Body)
+}
+
+// decide approves or rejects what the saga waits for.
+func (s *server) decide(ctx context.Context, workflowID string, r approvalRequest) (*acceptedOutput, error) {
+	decision := workflows.Approval(r)
 	decision.By = actor(ctx, decision.By)
 	act := "reject"
 	if decision.Approved {
 		act = "approve"
 	}
-	return s.tell(ctx, orders, in.ID, workflows.UpdateApproval, decision, deed{act: act, by: decision.By, reason: decision.Reason})
+	return s.tell(ctx, workflows.UpdateApproval, decision, deed{act: act, saga: workflowID, by: decision.By, reason: decision.Reason})
 }

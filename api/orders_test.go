@@ -230,11 +230,12 @@ func TestCancelIsRefused(t *testing.T) {
 			b.started(t, "/v1/orders", exampleOrder)
 			tt.prepare(b.temporal)
 
-			a := b.post(t, "/v1/orders/"+orderID+"/cancel", "")
-
-			requireProblem(t, a, 409, tt.code)
-			require.Equal(t, tt.state, a.json(t, "state"))
-			require.Equal(t, "/v1/sagas/order-"+orderID, a.json(t, "saga_url"))
+			for _, path := range []string{"/v1/orders/", "/v1/sagas/order-"} {
+				a := b.post(t, path+orderID+"/cancel", "")
+				requireProblem(t, a, 409, tt.code)
+				require.Equal(t, tt.state, a.json(t, "state"))
+				require.Equal(t, "/v1/sagas/order-"+orderID, a.json(t, "saga_url"))
+			}
 		})
 	}
 }

@@ -26,6 +26,7 @@ var returns = collection{
 	plan:         workflows.ReturnOrderPlan,
 	matters:      returnMatters,
 	schema:       "ReturnRequest",
+	awaits:       workflows.UpdateGoodsArrived,
 
 	insteadOfCancel: "What was refunded stays refunded; if the customer wants the goods after all, place a new order.",
 }
@@ -50,15 +51,15 @@ func (s *server) routeReturns(api huma.API) {
 		Summary: "Show a return, step by step", Responses: notModified(),
 	}, []Code{codeNotFound, codeUnavailable}, s.getReturn)
 	register(s, api, huma.Operation{
-		OperationID: "cancel-return", Method: http.MethodPost, Path: returns.path + "/{id}/cancel", Tags: tags, DefaultStatus: http.StatusAccepted,
+		OperationID: "cancel-return", Method: http.MethodPost, Path: returns.path + "/{id}" + cancelPath, Tags: tags, DefaultStatus: http.StatusAccepted,
 		Summary:     "Cancel a return",
 		Description: "Turns the saga back: everything that was done is undone. Possible until the payment is refunded. " + cancelDoubt,
-	}, []Code{codeNotFound, codeTooLate, codeAlreadyEnded, codeNoWorker, codeUnavailable}, s.cancelReturn)
+	}, cancelCodes, s.cancelReturn)
 	register(s, api, huma.Operation{
-		OperationID: "report-arrival", Method: http.MethodPost, Path: returns.path + "/{id}/arrival", Tags: tags, DefaultStatus: http.StatusAccepted,
+		OperationID: "report-arrival", Method: http.MethodPost, Path: returns.path + "/{id}" + arrivalPath, Tags: tags, DefaultStatus: http.StatusAccepted,
 		Summary:     "Report that the goods are back",
 		Description: "Tells a return that waits for its goods that the warehouse has them.",
-	}, []Code{codeNotFound, codeNotAwaited, codeNoWorker, codeUnavailable}, s.reportArrival)
+	}, tellCodes, s.reportArrival)
 }
 
 type returnOrderInput struct {
@@ -138,24 +139,13 @@ type returnView view[workflows.RefundReceipt]
 
 func (s *server) getReturn(ctx context.Context, in *showInput) (*showOutput[returnView], error) {
 	return news(ctx, in, func(ctx context.Context) (*returnView, bool, error) {
-		v, err := s.returned(ctx, in.ID)
-		return v, err == nil && v.EndedAt != nil, err
+		v, err := show[workflows.RefundReceipt](ctx, s, returns, in.ID)
+		return (*returnView)(&v), v.EndedAt != nil, err
 	})
 }
 
-func (s *server) returned(ctx context.Context, id string) (*returnView, error) {
-	v, err := show[workflows.RefundReceipt](ctx, s, returns, id)
-	if err != nil {
-		return nil, err
-	}
-	if v.waits() {
-		v.Links.Arrival = v.Links.Self + "/arrival"
-	}
-	return (*returnView)(&v), nil
-}
-
 func (s *server) cancelReturn(ctx context.Context, in *cancelInput) (*acceptedOutput, error) {
-	return s.cancel(ctx, returns, in.ID, in.request())
+	return s.cancel(ctx, returns.workflowID(in.ID), in.Body.request())
 }
 
 type arrivalInput struct {
@@ -169,5 +159,5 @@ type arrivalInput struct {
 func (s *server) reportArrival(ctx context.Context, in *arrivalInput) (*acceptedOutput, error) {
 	arrival := workflows.Arrival(in.Body)
 	arrival.By = actor(ctx, arrival.By)
-	return s.tell(ctx, returns, in.ID, workflows.UpdateGoodsArrived, arrival, deed{act: "arrival", by: arrival.By})
+	return s.tell(ctx, workflows.UpdateGoodsArrived, arrival, deed{act: "arrival", saga: returns.workflowID(in.ID), by: arrival.By})
 }

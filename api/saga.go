@@ -33,6 +33,8 @@ type collection struct {
 	matters      []matter
 	// schema is the name of what starts one, in the API's description.
 	schema string
+	// awaits is the update that its sagas may wait for.
+	awaits string
 	// insteadOfCancel says what to do when it is too late to cancel.
 	insteadOfCancel string
 }
@@ -183,8 +185,8 @@ func (s *server) status(ctx context.Context, c collection, id string) (compensat
 type update struct {
 	name string
 	arg  any
-	// check refuses a message that is new; nil for none.
-	check func() error
+	// check refuses a message that is new to a saga that stands so; nil for none.
+	check func(compensation.Status) error
 	// refused is the problem of a saga in that state, which cannot take the message.
 	refused func(compensation.State) *failure
 }
@@ -235,7 +237,7 @@ func (s *server) update(ctx context.Context, c collection, id string, u update, 
 	case !status.EndedAt.IsZero():
 		return outcome{}, u.refused(status.State)
 	case u.check != nil:
-		if err := u.check(); err != nil {
+		if err := u.check(status); err != nil {
 			return outcome{}, err
 		}
 	}
@@ -310,9 +312,13 @@ const errTypeEnded = "AcceptedUpdateCompletedWorkflow"
 
 // cancel asks the saga to turn back, and returns its state then. A saga that lost a record first has to find out
 // whether its pivot happened; if that takes long, its state is the one from before.
-func (s *server) cancel(ctx context.Context, c collection, id string, r compensation.CancelRequest) (_ *acceptedOutput, err error) {
+func (s *server) cancel(ctx context.Context, workflowID string, r compensation.CancelRequest) (_ *acceptedOutput, err error) {
 	r.By = actor(ctx, r.By)
-	defer func() { s.audit(ctx, deed{act: "cancel", saga: c.workflowID(id), by: r.By, reason: r.Reason}, err) }()
+	defer func() { s.audit(ctx, deed{act: "cancel", saga: workflowID, by: r.By, reason: r.Reason}, err) }()
+	c, id, err := findSaga(workflowID)
+	if err != nil {
+		return nil, err
+	}
 	var state compensation.State
 	o, err := s.update(ctx, c, id, update{name: compensation.UpdateCancel, arg: r, refused: c.tooLateToCancel}, &state)
 	if err != nil {
@@ -324,13 +330,20 @@ func (s *server) cancel(ctx context.Context, c collection, id string, r compensa
 	return acceptedBy(s.accepted(c, id, "", state), o), nil
 }
 
-// tell gives the saga something that it waits for, which the deed is about, and returns its state afterwards.
-func (s *server) tell(ctx context.Context, c collection, id, name string, message any, d deed) (_ *acceptedOutput, err error) {
-	defer func() {
-		d.saga = c.workflowID(id)
-		s.audit(ctx, d, err)
-	}()
-	o, err := s.update(ctx, c, id, update{name: name, arg: message, refused: notAwaited}, nil)
+// tell does the deed: it gives the saga something that it waits for, and returns its state afterwards.
+func (s *server) tell(ctx context.Context, name string, message any, d deed) (_ *acceptedOutput, err error) {
+	defer func() { s.audit(ctx, d, err) }()
+	c, id, err := findSaga(d.saga)
+	if err != nil {
+		return nil, err
+	}
+	check := func(at compensation.Status) error {
+		if name != c.awaits {
+			return notAwaited(at.State)
+		}
+		return nil
+	}
+	o, err := s.update(ctx, c, id, update{name: name, arg: message, check: check, refused: notAwaited}, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -29,6 +29,16 @@ func (s *server) routeSagas(api huma.API) {
 		Summary: "Show a saga, step by step", Description: "As its order or return shows it. Its ETag is what operators' acts need.",
 		Responses: notModified(),
 	}, []Code{codeNotFound, codeUnavailable}, s.getSaga)
+	register(s, api, huma.Operation{
+		OperationID: "cancel-saga", Method: http.MethodPost, Path: sagasPath + "/{id}/cancel", Tags: tags, DefaultStatus: http.StatusAccepted,
+		Summary:     "Cancel a saga",
+		Description: "Turns it back, as canceling its order or return does: everything that was done is undone. Possible until its pivot. " + cancelDoubt,
+	}, cancelCodes, s.cancelSaga)
+	register(s, api, huma.Operation{
+		OperationID: "decide-saga", Method: http.MethodPost, Path: sagasPath + "/{id}/approval", Tags: tags, DefaultStatus: http.StatusAccepted,
+		Summary:     "Approve or reject what a saga waits for",
+		Description: "Decides a saga that waits for a person, such as an order that fraud screening doubts.",
+	}, tellCodes, s.decideSaga)
 
 	act := func(id, path, summary, description string) huma.Operation {
 		return huma.Operation{
@@ -97,6 +107,26 @@ func (s *server) saga(ctx context.Context, c collection, id string) (*sagaView, 
 	v.ID = c.workflowID(id)
 	v.Links = v.Links.amongSagas()
 	return (*sagaView)(&v), nil
+}
+
+type sagaCancelInput struct {
+	ID   string `path:"id" doc:"The saga." example:"order-42"`
+	Body *cancelRequest
+}
+
+func (s *server) cancelSaga(ctx context.Context, in *sagaCancelInput) (*acceptedOutput, error) {
+	out, err := s.cancel(ctx, in.ID, in.Body.request())
+	return out.amongSagas(in.ID), err
+}
+
+type sagaApprovalInput struct {
+	ID   string `path:"id" doc:"The saga." example:"order-42"`
+	Body approvalRequest
+}
+
+func (s *server) decideSaga(ctx context.Context, in *sagaApprovalInput) (*acceptedOutput, error) {
+	out, err := s.decide(ctx, in.ID, in.Body)
+	return out.amongSagas(in.ID), err
 }
 
 // stepActInput is an act about a step, with what it says.
@@ -179,7 +209,7 @@ func (s *server) act(ctx context.Context, workflowID, ifMatch, name string, a co
 	if err != nil {
 		return nil, err
 	}
-	check := func() error { return s.checkSeen(ctx, c, id, ifMatch) }
+	check := func(compensation.Status) error { return s.checkSeen(ctx, c, id, ifMatch) }
 	// It may be answered late, when what follows from it takes long; the saga tells.
 	o, err := s.update(ctx, c, id, update{name: name, arg: a, check: check, refused: hasEnded}, nil)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/workflows"
 )
 
 func TestShowSaga(t *testing.T) {
@@ -35,6 +36,75 @@ func TestShowSaga(t *testing.T) {
 	for _, unknown := range []string{orderID, "order-", "order-" + otherID, "return-42", "recover-order-" + orderID, "order-%20", "orders-42"} {
 		requireProblem(t, b.get(t, "/v1/sagas/"+unknown), 404, "not_found")
 	}
+}
+
+// What a saga is about is steered there, or at the saga itself, which says where.
+func TestSteerSaga(t *testing.T) {
+	t.Parallel()
+	const saga = "/v1/sagas/order-" + orderID
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+	var h history
+	h.waits("approval", time.Hour)
+	b.temporal.sagas["order-"+orderID].events = h.events
+	seen := b.get(t, saga)
+	require.Equal(t, saga+"/cancel", seen.json(t, "links", "cancel"))
+	require.Equal(t, saga+"/approval", seen.json(t, "links", "approval"))
+
+	b.temporal.answer = func(client.UpdateWorkflowOptions) (any, error) { return nil, nil }
+	a := b.post(t, saga+"/approval", `{"approved":true,"by":"grace","reason":"a regular"}`)
+	require.Equal(t, 202, a.status, a.body)
+	require.Equal(t, saga, a.header.Get("Location"))
+	require.Equal(t, "order-"+orderID, a.json(t, "id"))
+	require.Equal(t, []any{saga, "/v1/orders/" + orderID, nil},
+		[]any{a.json(t, "links", "self"), a.json(t, "links", "resource"), a.json(t, "links", "saga")})
+
+	b.temporal.answer = func(client.UpdateWorkflowOptions) (any, error) { return compensation.Compensating, nil }
+	a = b.post(t, saga+"/cancel", `{"by":"ada","reason":"twice"}`)
+	require.Equal(t, 202, a.status, a.body)
+	require.Equal(t, "compensating", a.json(t, "state"))
+	require.Equal(t, saga, a.header.Get("Location"))
+	require.Equal(t, 202, b.post(t, saga+"/cancel", "").status)
+
+	var sent []any
+	for _, u := range b.temporal.updates {
+		require.Equal(t, "order-"+orderID, u.WorkflowID)
+		sent = append(sent, u.Args[0])
+	}
+	require.Equal(t, []any{
+		workflows.Approval{Approved: true, By: "grace", Reason: "a regular"},
+		compensation.CancelRequest{By: "ada", Reason: "twice"},
+		compensation.CancelRequest{By: "anonymous"},
+	}, sent)
+
+	for _, unknown := range []string{"order-" + otherID, "none", "order-%20"} {
+		requireProblem(t, b.post(t, "/v1/sagas/"+unknown+"/cancel", ""), 404, "not_found")
+		requireProblem(t, b.post(t, "/v1/sagas/"+unknown+"/approval", `{"approved":true}`), 404, "not_found")
+	}
+}
+
+// A return waits for its goods, which are not approved; it is canceled as any saga.
+func TestSteerReturnAsSaga(t *testing.T) {
+	t.Parallel()
+	const saga = "/v1/sagas/return-" + returnID
+	b := completedOrder(t)
+	b.started(t, "/v1/returns", exampleReturn)
+	var h history
+	h.waits("arrival of the returned goods", 7*24*time.Hour)
+	b.temporal.sagas["return-"+returnID].events = h.events
+	b.temporal.answer = func(client.UpdateWorkflowOptions) (any, error) { return compensation.Compensating, nil }
+	seen := b.get(t, saga)
+	require.Equal(t, []any{saga + "/cancel", nil, "/v1/returns/" + returnID + "/arrival"},
+		[]any{seen.json(t, "links", "cancel"), seen.json(t, "links", "approval"), seen.json(t, "links", "arrival")})
+
+	refused := b.post(t, saga+"/approval", `{"approved":true}`)
+	requireProblem(t, refused, 409, "not_awaited")
+	require.Equal(t, "running", refused.json(t, "state"))
+	require.Equal(t, saga, refused.json(t, "saga_url"))
+	require.Empty(t, b.temporal.updates)
+
+	require.Equal(t, 202, b.post(t, saga+"/cancel", "").status)
+	require.Equal(t, "return-"+returnID, b.temporal.updates[0].WorkflowID)
 }
 
 // An act reaches the saga as the update that does it.

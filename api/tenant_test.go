@@ -48,6 +48,8 @@ func TestSomebodyElsesSaga(t *testing.T) {
 		{http.MethodPost, "/v1/sagas/return-" + returned + "/extend-deadline", `{"reason":"lost","deadline":"2027-01-31T12:00:00Z"}`, "operator admin"},
 		{http.MethodPost, "/v1/orders/" + order + "/cancel", "{}", "starter operator admin"},
 		{http.MethodPost, "/v1/orders/" + order + "/approval", `{"approved":true}`, "operator admin"},
+		{http.MethodPost, "/v1/sagas/order-" + order + "/cancel", "{}", "starter operator admin"},
+		{http.MethodPost, "/v1/sagas/order-" + order + "/approval", `{"approved":true}`, "operator admin"},
 	}
 	tag := func(path string) string {
 		saga := "/v1/sagas/" + strings.Split(path, "/")[3]

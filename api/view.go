@@ -24,7 +24,7 @@ type links struct {
 	WebUI    string `json:"web_ui,omitempty" format:"uri" doc:"The saga's page in the Temporal Web UI."`
 	Recovery string `json:"recovery,omitempty" format:"uri" doc:"The page in the Temporal Web UI of what undoes a saga that was terminated. A sweep starts it within a minute or two."`
 	Cancel   string `json:"cancel,omitempty" format:"uri-reference" doc:"Where to cancel it, while it can be."`
-	Approval string `json:"approval,omitempty" format:"uri-reference" doc:"Where to decide an order, while it waits for that."`
+	Approval string `json:"approval,omitempty" format:"uri-reference" doc:"Where to approve or reject it, while it waits for that."`
 	Arrival  string `json:"arrival,omitempty" format:"uri-reference" doc:"Where to report the goods of a return, while it waits for them."`
 }
 
@@ -40,9 +40,22 @@ func (s *server) links(c collection, id, runID string) links {
 
 // amongSagas are the links of an order or return from its place among all sagas.
 func (l links) amongSagas() links {
+	if l.Cancel != "" {
+		l.Cancel = l.Saga + cancelPath
+	}
+	if l.Approval != "" {
+		l.Approval = l.Saga + approvalPath
+	}
 	l.Resource, l.Self, l.Saga = l.Self, l.Saga, ""
 	return l
 }
+
+// Where a saga is steered, below itself.
+const (
+	cancelPath   = "/cancel"
+	approvalPath = "/approval"
+	arrivalPath  = "/arrival"
+)
 
 // webUI is a workflow's page in the Temporal Web UI; empty if it is not known where that is.
 func (s *server) webUI(workflowID string) string {
@@ -91,6 +104,15 @@ type acceptedOutput struct {
 
 func acceptedBy(a accepted, o outcome) *acceptedOutput {
 	return &acceptedOutput{Location: a.Links.Self, IdempotentReplayed: replayed(o.before), Body: a}
+}
+
+// amongSagas is the answer from the saga's place among all sagas.
+func (o *acceptedOutput) amongSagas(workflowID string) *acceptedOutput {
+	if o != nil {
+		o.Body.ID, o.Body.Links = workflowID, o.Body.Links.amongSagas()
+		o.Location = o.Body.Links.Self
+	}
+	return o
 }
 
 // view is a saga, step by step. R is what comes of it.
@@ -181,7 +203,15 @@ func viewOf[R any](s *server, c collection, id string, status compensation.Statu
 		v.Waits = append(v.Waits, wait{For: w.For, Until: w.Until.UTC()})
 	}
 	if cancelable(status) {
-		v.Links.Cancel = v.Links.Self + "/cancel"
+		v.Links.Cancel = v.Links.Self + cancelPath
+	}
+	if v.waits() {
+		switch c.awaits {
+		case workflows.UpdateApproval:
+			v.Links.Approval = v.Links.Self + approvalPath
+		case workflows.UpdateGoodsArrived:
+			v.Links.Arrival = v.Links.Self + arrivalPath
+		}
 	}
 	if status.State == compensation.Terminated {
 		v.Links.Recovery = s.webUI(workflows.RecoveryWorkflowID(status.SagaID))

@@ -102,7 +102,11 @@ func calls() map[string]call {
 				EndedAfter: past, EndedBefore: past, ParkedAfter: past, ParkedBefore: past, LongestParkedFirst: true, PageSize: 1,
 			}))
 		}},
-		"get-saga": {nil, func(ctx context.Context, c *client.Client) (any, error) { return c.SagaNews(ctx, seen, wait) }},
+		"get-saga":    {nil, func(ctx context.Context, c *client.Client) (any, error) { return c.SagaNews(ctx, seen, wait) }},
+		"cancel-saga": {&cancel, func(ctx context.Context, c *client.Client) (any, error) { return c.CancelSaga(ctx, "order-42", cancel) }},
+		"decide-saga": {&approval, func(ctx context.Context, c *client.Client) (any, error) {
+			return c.DecideSaga(ctx, "order-42", approval)
+		}},
 		"retry-step": {&retry, func(ctx context.Context, c *client.Client) (any, error) {
 			retry.Step, retry.Item = "ReserveStock", "1"
 			return c.RetryStep(ctx, seen, retry)

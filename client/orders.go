@@ -140,7 +140,7 @@ func (c *Client) CancelOrder(ctx context.Context, id string, r CancelRequest) (*
 	return c.tell(ctx, ordersPath, id, "/cancel", r.Key, r)
 }
 
-// ApprovalRequest decides an order that waits for a person.
+// ApprovalRequest decides what waits for a person.
 type ApprovalRequest struct {
 	Approved bool   `json:"approved"`
 	By       string `json:"by,omitempty"`

@@ -116,6 +116,16 @@ func (c *Client) SagaNews(ctx context.Context, seen *Saga, wait time.Duration) (
 	return news(ctx, c, sagasPath, seen, wait)
 }
 
+// CancelSaga turns a saga back, whatever it is about. Possible until its pivot.
+func (c *Client) CancelSaga(ctx context.Context, id string, r CancelRequest) (*Accepted, error) {
+	return c.tell(ctx, sagasPath, id, "/cancel", r.Key, r)
+}
+
+// DecideSaga approves or rejects what a saga waits for.
+func (c *Client) DecideSaga(ctx context.Context, id string, r ApprovalRequest) (*Accepted, error) {
+	return c.tell(ctx, sagasPath, id, "/approval", r.Key, r)
+}
+
 // RetryRequest tries what is parked again.
 type RetryRequest struct {
 	// Step and, for a step that is repeated, Item name what is parked.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -35,6 +36,29 @@ func (d decision) confirm(p *process, what string) error {
 	return errNotConfirmed
 }
 
+// tell gives a saga something to take on. Somebody who can be asked is shown the saga first.
+func (d decision) tell(
+	p *process, c *connection, what string, show func(*client.Client) error, tell func(*client.Client) (*client.Accepted, error),
+) error {
+	api, err := c.client(p)
+	if err != nil {
+		return err
+	}
+	if d.asks(p) {
+		if err := show(api); err != nil {
+			return err
+		}
+		if err := d.confirm(p, what); err != nil {
+			return err
+		}
+	}
+	a, err := tell(api)
+	if err != nil {
+		return err
+	}
+	return c.print(p, a, func() { accepted(p, a) })
+}
+
 // accepted tells what a saga took on.
 func accepted(p *process, a *client.Accepted) {
 	again := ""
@@ -42,7 +66,6 @@ func accepted(p *process, a *client.Accepted) {
 		again = "  (taken before, with this key)"
 	}
 	fmt.Fprintf(p.stdout, "%s  %s%s\n", terminal.Printable(a.ID), a.State, again)
-	if a.Links.Saga != "" {
-		fmt.Fprintf(p.stdout, "\nWhat you can do next:\n  amends saga watch %s\n", terminal.Printable(lastPart(a.Links.Saga)))
-	}
+	saga := lastPart(cmp.Or(a.Links.Saga, a.Links.Self))
+	fmt.Fprintf(p.stdout, "\nWhat you can do next:\n  amends saga watch %s\n", terminal.Printable(saga))
 }

@@ -112,6 +112,8 @@ const (
 	links       = `"links":{"self":"/v1/orders/42","saga":"/v1/sagas/order-42","events":"/v1/sagas/order-42/events"`
 	acceptedNow = `{"id":"42","state":"running",` + links + `}}`
 	sagaLinks   = `"links":{"self":"/v1/sagas/order-42","resource":"/v1/orders/42","events":"/v1/sagas/order-42/events"`
+
+	sagaAccepted = `{"id":"order-42","state":"running",` + sagaLinks + `}}`
 )
 
 func viewOf(id, state, links, more string) string {

@@ -118,7 +118,7 @@ type orderCancel struct {
 }
 
 func (c *orderCancel) Run(p *process) error {
-	return c.decide(p, c.Decision, "Cancel this order", func(api *client.Client) (*client.Accepted, error) {
+	return c.decide(p, "Cancel this order", func(api *client.Client) (*client.Accepted, error) {
 		return api.CancelOrder(p.ctx, c.ID, client.CancelRequest{By: c.Decision.By, Reason: c.Reason})
 	})
 }
@@ -132,30 +132,18 @@ type orderReject struct{ orderCancel }
 func (c *orderReject) Run(p *process) error { return c.approve(p, "Reject this order", false) }
 
 func (c *orderCancel) approve(p *process, what string, approved bool) error {
-	return c.decide(p, c.Decision, what, func(api *client.Client) (*client.Accepted, error) {
+	return c.decide(p, what, func(api *client.Client) (*client.Accepted, error) {
 		return api.DecideOrder(p.ctx, c.ID, client.ApprovalRequest{Approved: approved, By: c.Decision.By, Reason: c.Reason})
 	})
 }
 
 // decide asks about the order as it is, where somebody can be asked, and then does it.
-func (c *orderGet) decide(p *process, d decision, what string, do func(*client.Client) (*client.Accepted, error)) error {
-	api, err := c.Connection.client(p)
-	if err != nil {
-		return err
-	}
-	if d.asks(p) {
+func (c *orderCancel) decide(p *process, what string, do func(*client.Client) (*client.Accepted, error)) error {
+	return c.Decision.tell(p, &c.Connection, what, func(api *client.Client) error {
 		v, err := api.Order(p.ctx, c.ID)
-		if err != nil {
-			return err
+		if err == nil {
+			writeView(p.stderr, widthOf(p.stderr), "order", v)
 		}
-		writeView(p.stderr, widthOf(p.stderr), "order", v)
-		if err := d.confirm(p, what); err != nil {
-			return err
-		}
-	}
-	a, err := do(api)
-	if err != nil {
 		return err
-	}
-	return c.Connection.print(p, a, func() { accepted(p, a) })
+	}, do)
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/amends-dev/amends/client"
@@ -16,6 +15,8 @@ type sagaCommand struct {
 	Get            sagaGet            `cmd:"" help:"Show a saga, step by step, and what can be done about it."`
 	Watch          sagaWatch          `cmd:"" help:"Show a saga as it goes, until it has ended."`
 	Cancel         sagaCancel         `cmd:"" help:"Undo everything that was done, until the saga's pivot."`
+	Approve        sagaApprove        `cmd:"" help:"Let a saga go on that waits for a person."`
+	Reject         sagaReject         `cmd:"" help:"Undo a saga that waits for a person."`
 	Retry          sagaRetry          `cmd:"" help:"Try a parked step, or its undo, again."`
 	Skip           sagaSkip           `cmd:"" help:"Go on without a parked step, or let its effect stand if its undo is parked."`
 	MarkDone       sagaMarkDone       `cmd:"" help:"Go on because a parked step, or its undo, was done by hand."`
@@ -114,8 +115,18 @@ type sagaAct struct {
 
 // act looks at the saga, asks where somebody can be asked, and does it to the saga as it was seen.
 func (c *sagaAct) act(p *process, what string, do func(*client.Client, *client.Saga) (*client.Saga, error)) error {
-	api, seen, err := c.ask(p, what)
+	api, err := c.Connection.client(p)
 	if err != nil {
+		return err
+	}
+	seen, err := api.Saga(p.ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	if c.Decision.asks(p) {
+		writeView(p.stderr, widthOf(p.stderr), "saga", seen)
+	}
+	if err := c.Decision.confirm(p, what); err != nil {
 		return err
 	}
 	now, err := do(api, seen)
@@ -129,22 +140,6 @@ func (c *sagaAct) act(p *process, what string, do func(*client.Client, *client.S
 	return c.show(p, now)
 }
 
-// ask looks at the saga, and shows it to whoever can be asked whether to go on.
-func (c *sagaAct) ask(p *process, what string) (*client.Client, *client.Saga, error) {
-	api, err := c.Connection.client(p)
-	if err != nil {
-		return nil, nil, err
-	}
-	seen, err := api.Saga(p.ctx, c.ID)
-	if err != nil {
-		return nil, nil, err
-	}
-	if c.Decision.asks(p) {
-		writeView(p.stderr, widthOf(p.stderr), "saga", seen)
-	}
-	return api, seen, c.Decision.confirm(p, what)
-}
-
 type sagaCancel struct {
 	sagaAct
 
@@ -152,19 +147,34 @@ type sagaCancel struct {
 }
 
 func (c *sagaCancel) Run(p *process) error {
-	api, seen, err := c.ask(p, "Cancel this saga")
-	if err != nil {
+	return c.decide(p, "Cancel this saga", func(api *client.Client) (*client.Accepted, error) {
+		return api.CancelSaga(p.ctx, c.ID, client.CancelRequest{By: c.Decision.By, Reason: c.Reason})
+	})
+}
+
+type sagaApprove struct{ sagaCancel }
+
+func (c *sagaApprove) Run(p *process) error { return c.approve(p, "Approve this saga", true) }
+
+type sagaReject struct{ sagaCancel }
+
+func (c *sagaReject) Run(p *process) error { return c.approve(p, "Reject this saga", false) }
+
+func (c *sagaCancel) approve(p *process, what string, approved bool) error {
+	return c.decide(p, what, func(api *client.Client) (*client.Accepted, error) {
+		return api.DecideSaga(p.ctx, c.ID, client.ApprovalRequest{Approved: approved, By: c.Decision.By, Reason: c.Reason})
+	})
+}
+
+// decide asks about the saga as it is, where somebody can be asked, and then does it.
+func (c *sagaCancel) decide(p *process, what string, do func(*client.Client) (*client.Accepted, error)) error {
+	return c.Decision.tell(p, &c.Connection, what, func(api *client.Client) error {
+		v, err := api.Saga(p.ctx, c.ID)
+		if err == nil {
+			writeView(p.stderr, widthOf(p.stderr), "saga", v)
+		}
 		return err
-	}
-	cancel := api.CancelOrder
-	if strings.HasPrefix(seen.Links.Resource, "/v1/returns/") {
-		cancel = api.CancelReturn
-	}
-	a, err := cancel(p.ctx, lastPart(seen.Links.Resource), client.CancelRequest{By: c.Decision.By, Reason: c.Reason})
-	if err != nil {
-		return err
-	}
-	return c.Connection.print(p, a, func() { accepted(p, a) })
+	}, do)
 }
 
 // sagaStepAct is an act on a step of a saga.

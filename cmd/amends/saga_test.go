@@ -132,24 +132,37 @@ func TestSagaActAsks(t *testing.T) {
 	require.Empty(t, complaints)
 }
 
-func TestSagaCancel(t *testing.T) {
+func TestSagaDecisions(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, map[string]answer{
-		"GET /v1/sagas/order-42":    theSaga,
-		"GET /v1/sagas/return-7":    {200, viewOf("return-7", "running", strings.ReplaceAll(sagaLinks, "orders/42", "returns/7"), ""), nil},
-		"POST /v1/orders/42/cancel": {202, acceptedNow, nil},
-		"POST /v1/returns/7/cancel": {202, acceptedNow, []string{"Idempotent-Replayed", "true"}},
+		"GET /v1/sagas/order-42":            theSaga,
+		"POST /v1/sagas/order-42/cancel":    {202, sagaAccepted, nil},
+		"POST /v1/sagas/order-42/approval":  {202, sagaAccepted, nil},
+		"POST /v1/sagas/order-again/cancel": {202, sagaAccepted, []string{"Idempotent-Replayed", "true"}},
 	})
-	out, complaints, code := d.run("saga", "cancel", "order-42", "--by=ada", "--reason=twice")
-	require.Zero(t, code, complaints)
-	require.Equal(t, "42  running\n\nWhat you can do next:\n  amends saga watch order-42\n", out)
-	out, complaints, code = d.run("saga", "cancel", "return-7", "--by=ada")
+	for verb, sent := range map[string]string{
+		"cancel":  `POST /v1/sagas/order-42/cancel {"by":"ada","reason":"twice"}`,
+		"approve": `POST /v1/sagas/order-42/approval {"approved":true,"by":"ada","reason":"twice"}`,
+		"reject":  `POST /v1/sagas/order-42/approval {"approved":false,"by":"ada","reason":"twice"}`,
+	} {
+		d.interactive, d.sent = false, nil
+		args := []string{"saga", verb, "order-42", "--by=ada", "--reason=twice"}
+		out, complaints, code := d.run(args...)
+		require.Zero(t, code, complaints)
+		require.Equal(t, "order-42  running\n\nWhat you can do next:\n  amends saga watch order-42\n", out)
+		require.Equal(t, []string{sent}, d.sent)
+
+		d.interactive, d.input = true, "n\n"
+		_, complaints, code = d.run(args...)
+		require.Equal(t, exitError, code)
+		require.True(t, strings.HasPrefix(complaints, parkedText), complaints)
+		require.Contains(t, strings.ToLower(complaints), verb+" this saga, as ada? [y/n] nothing was done")
+		require.Equal(t, []string{sent, "GET /v1/sagas/order-42"}, d.sent)
+	}
+	d.interactive = false
+	out, complaints, code := d.run("saga", "cancel", "order-again", "--by=ada")
 	require.Zero(t, code, complaints)
 	require.Contains(t, out, "(taken before, with this key)")
-	require.Equal(t, []string{
-		"GET /v1/sagas/order-42", `POST /v1/orders/42/cancel {"by":"ada","reason":"twice"}`,
-		"GET /v1/sagas/return-7", `POST /v1/returns/7/cancel {"by":"ada"}`,
-	}, d.sent)
 }
 
 func TestSagaList(t *testing.T) {
@@ -256,6 +269,8 @@ func TestNextCommands(t *testing.T) {
 		require.Equal(t, tt.want, got, name)
 	}
 	require.Contains(t, nextCommands("saga", parked(client.PartUndo, nil)), "amends saga retry order-42 S --item 2")
+	require.Equal(t, []string{"amends saga approve order-42", "amends saga reject order-42", "amends saga watch order-42"}, nextCommands("saga",
+		&client.Saga{ID: "order-42", State: client.Running, Links: client.Links{Approval: "/a"}}))
 	require.Equal(t, []string{"amends order approve 42", "amends order reject 42", "amends saga watch order-42"}, nextCommands("order",
 		&client.Order{ID: "42", State: client.Running, Links: client.Links{Saga: "/v1/sagas/order-42", Approval: "/a"}}))
 }

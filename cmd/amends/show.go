@@ -132,7 +132,7 @@ func nextCommands[R any](noun string, v *client.View[R]) []string {
 		list = append(list, parkedCommands(saga, part, v.Steps, v.Deadline != nil)...)
 	}
 	if v.Links.Approval != "" {
-		list = append(list, "amends order approve "+v.ID, "amends order reject "+v.ID)
+		list = append(list, "amends "+noun+" approve "+v.ID, "amends "+noun+" reject "+v.ID)
 	}
 	if v.Links.Cancel != "" {
 		list = append(list, "amends "+noun+" cancel "+v.ID)
