@@ -21,7 +21,7 @@ func TestPlansAreOfEverySaga(t *testing.T) {
 
 	registered := names{}
 	workflows.Register(&registered)
-	planned := names{workflows.TypeRecoverSaga, workflows.TypeSweepSagas, workflows.TypeActOnSagas} // which look after sagas
+	planned := names{workflows.TypeRecoverSaga, workflows.TypeSweepSagas, workflows.TypeAuditBooks, workflows.TypeActOnSagas} // which look after sagas
 	for _, plan := range workflows.Plans() {
 		planned = append(planned, plan.Name())
 	}
