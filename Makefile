@@ -14,7 +14,7 @@ GO_TEST ?= go test
 
 .PHONY: help
 help: ## Show this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## Run everything in one process until Ctrl-C; ARGS="--ephemeral" and the like are passed on
@@ -71,7 +71,7 @@ histories: ## Record the histories that the replay tests read, from a real serve
 	$(GO) test ./e2e -run 'TestEndings|TestUncertain|TestBatches' -count=1 -timeout 20m -record
 
 .PHONY: lint
-lint: lint-format lint-build lint-vet lint-golangci lint-workflows lint-modules ## Check formatting, code, the map's import rules, determinism and modules
+lint: lint-format lint-build lint-vet lint-golangci lint-workflows lint-modules licenses ## Check formatting, code, the map's import rules, determinism, modules and their licenses
 
 .PHONY: lint-format
 lint-format: .bin/.tools
@@ -101,6 +101,20 @@ lint-modules:
 	GOWORK=off go -C devserver mod tidy -diff
 	GOWORK=off go -C bench mod tidy -diff
 	GOWORK=off go -C tools mod tidy -diff
+
+.PHONY: sbom
+sbom: .bin/.tools ## Write the bill of materials of the binary (CycloneDX) to bin/amends.cdx.json
+	@mkdir -p bin
+	GOWORK=off CGO_ENABLED=0 .bin/cyclonedx-gomod app -json -licenses -assert-licenses -noserial -notimestamp \
+		-output bin/amends.cdx.json -main cmd/amends . 2>.bin/sbom.log || { cat .bin/sbom.log; exit 1; }
+
+.PHONY: licenses
+licenses: sbom ## Show the license of each module in the binary; fails for one that is not allowed
+	@$(GO) run ./internal/licenses bin/amends.cdx.json
+
+.PHONY: vulncheck
+vulncheck: .bin/.tools ## Look for known vulnerabilities in what is called; asks https://vuln.go.dev
+	CGO_ENABLED=0 .bin/govulncheck $(PACKAGES)
 
 .PHONY: build
 build: ## Build bin/amends and bin/amends-dev, static and without machine paths
