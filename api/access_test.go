@@ -33,7 +33,7 @@ func setupGuarded(t *testing.T, options api.Options, callers ...string) *guarded
 		require.NoError(t, err)
 		g.keys[name] = key
 	}
-	ring, err := access.OpenKeyRing(g.file, slog.New(slog.DiscardHandler))
+	ring, err := access.OpenKeyRing(t.Context(), g.file, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	options.Access, options.Logger = access.New(ring, nil), g.logger()
 	g.handler = api.New(g.temporal, options)

@@ -190,7 +190,7 @@ func TestStreamOfARevokedKey(t *testing.T) {
 		file := filepath.Join(dir, "keys.toml")
 		key, text, err := access.CreateKey(t.Context(), file, access.Key{Name: "shop", Tenant: "acme", Role: access.Starter})
 		require.NoError(t, err)
-		ring, err := access.OpenKeyRing(file, slog.New(slog.DiscardHandler))
+		ring, err := access.OpenKeyRing(t.Context(), file, slog.New(slog.DiscardHandler))
 		require.NoError(t, err)
 		b := setup(t)
 		b.handler = api.New(b.temporal, api.Options{Access: access.New(ring, nil), Logger: b.logger()})

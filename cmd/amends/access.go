@@ -43,7 +43,7 @@ func (f *accessFlags) authenticator(p *process, addr string) (access.Authenticat
 	var issuer *access.Issuer
 	var err error
 	if f.KeysFile != "" {
-		if keys, err = access.OpenKeyRing(f.KeysFile, p.logger); err != nil {
+		if keys, err = access.OpenKeyRing(p.ctx, f.KeysFile, p.logger); err != nil {
 			return access.Authenticator{}, err
 		}
 	}

@@ -120,7 +120,7 @@ func (a Authenticator) Authenticate(ctx context.Context, authorization string) (
 	token = strings.TrimSpace(token)
 	switch {
 	case strings.HasPrefix(token, keyPrefix) && a.keys != nil:
-		return a.keys.caller(token)
+		return a.keys.caller(ctx, token)
 	case !strings.HasPrefix(token, keyPrefix) && a.issuer != nil:
 		return a.issuer.caller(ctx, token)
 	}

@@ -39,7 +39,7 @@ func (b *bundle) key(t *testing.T, k access.Key) (id, text string) {
 
 func (b *bundle) open(t *testing.T) access.Authenticator {
 	t.Helper()
-	ring, err := access.OpenKeyRing(b.file, slog.New(slog.NewTextHandler(&b.log, nil)))
+	ring, err := access.OpenKeyRing(t.Context(), b.file, slog.New(slog.NewTextHandler(&b.log, nil)))
 	require.NoError(t, err)
 	return access.New(ring, nil)
 }
@@ -178,7 +178,7 @@ func TestKeyFileIsChecked(t *testing.T) {
 
 			_, err = access.ListKeys(b.file)
 			require.ErrorContains(t, err, b.file+tt.want)
-			_, err = access.OpenKeyRing(b.file, slog.Default())
+			_, err = access.OpenKeyRing(t.Context(), b.file, slog.Default())
 			require.ErrorContains(t, err, b.file+tt.want)
 			_, _, err = access.CreateKey(t.Context(), b.file, shop)
 			require.ErrorContains(t, err, b.file+tt.want, "what cannot be read is not overwritten")
@@ -191,7 +191,7 @@ func TestKeyFileThatOthersCanWriteTo(t *testing.T) {
 	b := setup(t)
 	b.key(t, shop)
 	require.NoError(t, os.Chmod(b.file, 0o620))
-	_, err := access.OpenKeyRing(b.file, slog.Default())
+	_, err := access.OpenKeyRing(t.Context(), b.file, slog.Default())
 	require.ErrorContains(t, err, "others may write to "+b.file)
 }
 

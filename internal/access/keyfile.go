@@ -6,14 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/BurntSushi/toml"
-	"github.com/gofrs/flock"
+
+	"github.com/amends-dev/amends/internal/keyfile"
 )
 
 // keyFile is the file that keys are kept in.
@@ -26,15 +25,8 @@ const keyFileHead = "# API keys of Amends, by their ID. `amends keys` writes thi
 // parseKeys reads a file's content. Its errors begin with path, and with the line where TOML tells it.
 func parseKeys(path string, content []byte) (map[string]Key, error) {
 	var file keyFile
-	meta, err := toml.Decode(string(content), &file)
-	var syntax toml.ParseError
-	switch {
-	case errors.As(err, &syntax):
-		return nil, fmt.Errorf("%s:%d: %s", path, syntax.Position.Line, syntax.Message)
-	case err != nil:
-		return nil, fmt.Errorf("%s: %w", path, err)
-	case len(meta.Undecoded()) > 0:
-		return nil, fmt.Errorf("%s: unknown field %s", path, meta.Undecoded()[0])
+	if err := keyfile.Decode(path, content, &file); err != nil {
+		return nil, err
 	}
 	for id, k := range file.Keys {
 		if err := k.check(); err != nil {
@@ -46,25 +38,9 @@ func parseKeys(path string, content []byte) (map[string]Key, error) {
 	return file.Keys, nil
 }
 
-// readKeyFile returns what is in the file. One that others may write to is refused: they could make keys for themselves.
-func readKeyFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("keys: %w", err)
-	}
-	if info.Mode().Perm()&0o022 != 0 {
-		return nil, fmt.Errorf("keys: others may write to %s (mode %#o): chmod 600 it", path, info.Mode().Perm())
-	}
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("keys: %w", err)
-	}
-	return content, nil
-}
-
 // ListKeys returns the keys in the file, the oldest first.
 func ListKeys(path string) ([]Key, error) {
-	content, err := readKeyFile(path)
+	content, err := keyfile.Read(path, keyfile.Unwritable)
 	if err != nil {
 		return nil, err
 	}
@@ -125,53 +101,21 @@ func RevokeKey(ctx context.Context, path, id string) (k Key, _ error) {
 
 // changeKeys changes the file: as a whole, or not at all, and one change after the other.
 func changeKeys(ctx context.Context, path string, change func(map[string]Key) error) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("keys: %w", err)
-	}
-	lock := flock.New(path + ".lock")
-	if _, err := lock.TryLockContext(ctx, 20*time.Millisecond); err != nil {
-		return fmt.Errorf("keys: lock %s: %w", path, err)
-	}
-	defer func() { _ = lock.Unlock() }()
-
-	keys := map[string]Key{}
-	content, err := readKeyFile(path)
-	if err == nil {
-		keys, err = parseKeys(path, content)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if keys == nil {
-		keys = map[string]Key{} // the file is empty
-	}
-	if err := change(keys); err != nil {
-		return err
-	}
-	text := bytes.NewBufferString(keyFileHead)
-	if err := toml.NewEncoder(text).Encode(keyFile{Keys: keys}); err != nil {
-		return fmt.Errorf("keys: %w", err)
-	}
-	return replaceFile(path, text.Bytes())
-}
-
-// replaceFile gives the file another content at once: whoever reads it, and whatever crashes, finds the old or the new one.
-func replaceFile(path string, content []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // mode 0600
-	if err != nil {
-		return fmt.Errorf("keys: %w", err)
-	}
-	defer func() {
+	return keyfile.Change(ctx, path, keyfile.Unwritable, func(content []byte) ([]byte, error) {
+		keys, err := parseKeys(path, content)
 		if err != nil {
-			err = fmt.Errorf("keys: %w", errors.Join(err, os.Remove(f.Name())))
+			return nil, err
 		}
-	}()
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+		if keys == nil {
+			keys = map[string]Key{} // there is no file, or it is empty
+		}
+		if err := change(keys); err != nil {
+			return nil, err
+		}
+		text := bytes.NewBufferString(keyFileHead)
+		if err := toml.NewEncoder(text).Encode(keyFile{Keys: keys}); err != nil {
+			return nil, fmt.Errorf("keys: %w", err)
+		}
+		return text.Bytes(), nil
+	})
 }

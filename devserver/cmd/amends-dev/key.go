@@ -32,7 +32,7 @@ func (s *system) startKeys(ctx context.Context) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("api key: %w", err)
 	}
-	if ring, err := access.OpenKeyRing(keys, s.logger); err == nil {
+	if ring, err := access.OpenKeyRing(ctx, keys, s.logger); err == nil {
 		s.key.callers = access.New(ring, nil)
 		if _, err := s.key.callers.Authenticate(ctx, "Bearer "+strings.TrimSpace(string(text))); err == nil {
 			return nil
@@ -48,7 +48,7 @@ func (s *system) startKeys(ctx context.Context) error {
 	if err := os.WriteFile(s.key.path, []byte(made+"\n"), 0o600); err != nil {
 		return fmt.Errorf("api key: %w", err)
 	}
-	ring, err := access.OpenKeyRing(keys, s.logger)
+	ring, err := access.OpenKeyRing(ctx, keys, s.logger)
 	if err != nil {
 		return err
 	}
