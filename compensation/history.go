@@ -20,6 +20,9 @@ import (
 // ReadStatus tells how the saga with that workflow ID stands, from its history alone: it needs no worker, and works
 // for sagas that ended. The plan says which steps there are. An unknown ID is a
 // [go.temporal.io/api/serviceerror.NotFound].
+//
+// Payloads are read with the SDK's default converters. Where they are encrypted, the client has to decode them on its
+// connection: see [go.temporal.io/sdk/converter.NewPayloadCodecGRPCClientInterceptor].
 func ReadStatus(ctx context.Context, c client.Client, plan *Plan, workflowID string) (Status, error) {
 	// The description first: then the history is at least as new, and no step of an ended saga seems to run.
 	desc, err := c.DescribeWorkflowExecution(ctx, workflowID, "")

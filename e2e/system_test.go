@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"os"
@@ -22,6 +23,8 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/amends-dev/amends/api"
+	"github.com/amends-dev/amends/internal/connect"
+	"github.com/amends-dev/amends/internal/payload"
 )
 
 // system is Temporal, step services, a worker and the API, each a process of its own.
@@ -39,6 +42,8 @@ type system struct {
 	// hastyURL is an API that gives people two seconds.
 	hastyURL string
 	vouchers *atomic.Int64
+	// payloadKeys is the file of the keys that the processes encrypt payloads with, "" if they don't.
+	payloadKeys payload.KeyFile
 }
 
 // of is the system in a subtest.
@@ -51,7 +56,13 @@ func (s *system) of(t *testing.T) *system {
 
 func startSystem(t *testing.T) *system {
 	t.Helper()
-	s := &system{t: t, dir: t.TempDir(), temporalPort: freePort(t), vouchers: &atomic.Int64{}}
+	return startSystemWith(t, payload.KeyFile{})
+}
+
+// startSystemWith is startSystem with processes that have a file of payload keys.
+func startSystemWith(t *testing.T, payloadKeys payload.KeyFile) *system {
+	t.Helper()
+	s := &system{t: t, dir: t.TempDir(), temporalPort: freePort(t), vouchers: &atomic.Int64{}, payloadKeys: payloadKeys}
 	s.startTemporal()
 
 	s.servicesURL = fmt.Sprintf("http://127.0.0.1:%d", freePort(t))
@@ -99,7 +110,9 @@ func (s *system) startServices() {
 
 func (s *system) address() string { return fmt.Sprintf("127.0.0.1:%d", s.temporalPort) }
 
-func (s *system) temporalEnv() []string { return []string{"TEMPORAL_ADDRESS=" + s.address()} }
+func (s *system) temporalEnv() []string {
+	return []string{"TEMPORAL_ADDRESS=" + s.address(), "AMENDS_PAYLOAD_KEYS=" + s.payloadKeys.Path}
+}
 
 func (s *system) startWorker() {
 	s.t.Helper()
@@ -145,10 +158,23 @@ func (s *system) awaitReady(name string, p *process, url string) {
 	}, time.Minute, 50*time.Millisecond, "%s is not ready", name)
 }
 
-// dial connects to the system's Temporal.
+// dial connects to the system's Temporal as its processes do.
 func (s *system) dial() client.Client {
 	s.t.Helper()
-	c, err := client.Dial(client.Options{HostPort: s.address(), Logger: quiet})
+	return s.dialWith(s.payloadKeys.Path)
+}
+
+// dialWith connects to the system's Temporal with the keys in that file, "" for none.
+func (s *system) dialWith(payloadKeys string) client.Client {
+	s.t.Helper()
+	codec, err := payload.Open(s.t.Context(), payload.Config{KeyFile: payloadKeys, Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(s.t, err)
+	options := client.Options{HostPort: s.address(), Logger: quiet}
+	if codec != nil {
+		options, err = connect.Encoded(options, codec)
+		require.NoError(s.t, err)
+	}
+	c, err := client.Dial(options)
 	require.NoError(s.t, err)
 	s.t.Cleanup(c.Close)
 	return c

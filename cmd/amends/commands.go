@@ -16,6 +16,7 @@ import (
 
 	"github.com/amends-dev/amends/api"
 	"github.com/amends-dev/amends/internal/connect"
+	"github.com/amends-dev/amends/internal/payload"
 	"github.com/amends-dev/amends/internal/services"
 	"github.com/amends-dev/amends/worker"
 )
@@ -233,6 +234,13 @@ func dial(p *process) (client.Client, string, error) {
 		options.Namespace = client.DefaultNamespace
 	}
 	options.Logger = log.NewStructuredLogger(p.logger)
+	codec, err := payload.Open(p.ctx, p.payloads.config(p.logger))
+	if err != nil {
+		return nil, "", err
+	}
+	if options, err = connect.Encoded(options, codec); err != nil {
+		return nil, "", err
+	}
 	c, err := connect.Dial(p.ctx, options)
 	if err != nil {
 		return nil, "", fmt.Errorf("connect to Temporal at %s (set TEMPORAL_ADDRESS for another): %w", options.HostPort, err)

@@ -27,6 +27,8 @@ type cli struct {
 	LogLevel slog.Level `help:"Least level to log: debug, info, warn or error." default:"info" env:"AMENDS_LOG_LEVEL"`
 	LogJSON  bool       `help:"Log JSON instead of text." env:"AMENDS_LOG_JSON"`
 
+	Payloads payloadFlags `embed:"" prefix:"payload-" envprefix:"AMENDS_PAYLOAD_"`
+
 	API      apiCommand      `cmd:"" name:"api" help:"Serve the REST API."`
 	Worker   workerCommand   `cmd:"" help:"Run the sagas and their activities."`
 	Serve    serveCommand    `cmd:"" help:"Serve the REST API and run the sagas in one process, which is faster than two."`
@@ -38,6 +40,8 @@ type cli struct {
 	Load     loadCommand     `cmd:"" help:"Place orders of the examples at a rate, follow them to their end, and measure."`
 	Plan     planCommand     `cmd:"" help:"Show a saga's steps, and what it does when one of them is refused."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
+
+	PayloadKeys payloadKeysCommand `cmd:"" name:"payload-keys" help:"Make, exchange and retire the keys that payloads are encrypted with."`
 }
 
 // process is what every command gets.
@@ -47,6 +51,7 @@ type process struct {
 	stdout, stderr io.Writer
 	// interactive: somebody sits at a terminal and can be asked.
 	interactive bool
+	payloads    payloadFlags
 	logger      *slog.Logger
 }
 
@@ -69,7 +74,7 @@ func (p *process) run(args []string) error {
 	if err != nil || command == nil {
 		return err
 	}
-	p.logger = c.logger(p.stderr)
+	p.logger, p.payloads = c.logger(p.stderr), c.Payloads
 	return command.Run(p)
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/amends-dev/amends/api"
 	"github.com/amends-dev/amends/devserver"
 	"github.com/amends-dev/amends/internal/connect"
+	"github.com/amends-dev/amends/internal/payload"
 	"github.com/amends-dev/amends/internal/services"
 	"github.com/amends-dev/amends/worker"
 	"github.com/amends-dev/amends/workflows"
@@ -199,11 +200,19 @@ func (s *system) startServices(ctx context.Context) error {
 }
 
 func (s *system) startWorker(ctx context.Context) error {
-	c, err := connect.Dial(ctx, client.Options{
+	codec, err := payload.Open(ctx, payload.Config{KeyFile: s.flags.PayloadKeys, Logger: s.logger})
+	if err != nil {
+		return err
+	}
+	options, err := connect.Encoded(client.Options{
 		HostPort:  s.server.HostPort(),
 		Namespace: s.server.Namespace(),
 		Logger:    sdkLogger{sdklog.NewStructuredLogger(s.logger.With("part", "worker")), &s.stopping},
-	})
+	}, codec)
+	if err != nil {
+		return err
+	}
+	c, err := connect.Dial(ctx, options)
 	if err != nil {
 		return err
 	}
