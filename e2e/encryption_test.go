@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os/exec"
 	"path/filepath"
@@ -16,9 +17,11 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/proxy"
 	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/converter"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/internal/access"
 	"github.com/amends-dev/amends/internal/payload"
 	"github.com/amends-dev/amends/workflows"
 )
@@ -51,6 +54,27 @@ func TestEncryptedSagas(t *testing.T) {
 		unreadable = append(unreadable, v.Cause)
 	}
 	s.requireUnreadable(unreadable)
+	s.requireDecodable(workflowID(place("good.json")(s)), "ada@example.com")
+}
+
+// requireDecodable requires that the codec server finds this text in the saga's input, for an admin who has no payload keys.
+func (s *system) requireDecodable(workflowID, text string) {
+	s.t.Helper()
+	apiKeys, addr := filepath.Join(s.dir, "codec-keys.toml"), fmt.Sprintf("127.0.0.1:%d", freePort(s.t))
+	_, key, err := access.CreateKey(s.t.Context(), apiKeys, access.Key{Name: "grace", Tenant: "default", Role: access.Admin})
+	require.NoError(s.t, err)
+	codec := spawn(s.t, "codec", binaries.amends, s.temporalEnv(), "codec", "--addr", addr, "--keys-file", apiKeys)
+	require.Eventually(s.t, func() bool { return strings.Contains(codec.out.String(), "listening") }, time.Minute, 50*time.Millisecond)
+	remote := converter.NewRemotePayloadCodec(converter.RemotePayloadCodecOptions{
+		Endpoint: "http://" + addr,
+		ModifyRequest: func(r *http.Request) error {
+			r.Header.Set("Authorization", "Bearer "+key)
+			return nil
+		},
+	})
+	read, err := remote.Decode(s.input(workflowID))
+	require.NoError(s.t, err)
+	require.Contains(s.t, string(read[0].GetData()), text)
 }
 
 func (s *system) requireBatchesWork() {
@@ -202,8 +226,14 @@ func (s *system) restart() {
 // inputKey is the ID of the key that the saga's input is encrypted with, "" if it is not.
 func (s *system) inputKey(path string) string {
 	s.t.Helper()
-	events := s.dialWith("").GetWorkflowHistory(s.t.Context(), workflowID(path), "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	return string(s.input(workflowID(path))[0].GetMetadata()["encryption-key-id"])
+}
+
+// input is the workflow's input as Temporal has it.
+func (s *system) input(workflowID string) []*commonpb.Payload {
+	s.t.Helper()
+	events := s.dialWith("").GetWorkflowHistory(s.t.Context(), workflowID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	event, err := events.Next()
 	require.NoError(s.t, err)
-	return string(event.GetWorkflowExecutionStartedEventAttributes().GetInput().GetPayloads()[0].GetMetadata()["encryption-key-id"])
+	return event.GetWorkflowExecutionStartedEventAttributes().GetInput().GetPayloads()
 }

@@ -4,17 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 
 	"github.com/amends-dev/amends/internal/access"
 )
 
 // accessFlags say who may call the API. Without any of them it does not start.
 type accessFlags struct {
-	KeysFile     string         `help:"File of the API keys; amends keys makes and revokes them." env:"AMENDS_KEYS_FILE" type:"path" placeholder:"FILE"`
-	OIDC         issuerFlags    `embed:"" prefix:"oidc-" envprefix:"AMENDS_OIDC_"`
-	NoAuth       bool           `help:"Let everybody who reaches the API do everything. Only at a loopback address." env:"AMENDS_NO_AUTH"`
-	TrustedProxy []netip.Prefix `help:"Network of proxies whose X-Forwarded-For tells where a request comes from, such as 10.0.0.0/8. Can be repeated." env:"AMENDS_TRUSTED_PROXY" placeholder:"CIDR"`
+	KeysFile string      `help:"File of the API keys; amends keys makes and revokes them." env:"AMENDS_KEYS_FILE" type:"path" placeholder:"FILE"`
+	OIDC     issuerFlags `embed:"" prefix:"oidc-" envprefix:"AMENDS_OIDC_"`
+	NoAuth   bool        `help:"Let everybody who reaches the API do everything. Only at a loopback address." env:"AMENDS_NO_AUTH"`
 }
 
 type issuerFlags struct {

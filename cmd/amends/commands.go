@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"runtime/debug"
 	"strings"
@@ -28,16 +29,17 @@ type apiCommand struct {
 }
 
 type apiFlags struct {
-	Addr           string        `help:"Address to listen at." default:"127.0.0.1:8080" env:"AMENDS_API_ADDR"`
-	WebUI          string        `help:"Base URL of the Temporal Web UI, for links." name:"web-ui" env:"AMENDS_WEB_UI"`
-	ApprovalWithin time.Duration `help:"How long an order waits for a person's approval." default:"24h" env:"AMENDS_APPROVAL_WITHIN"`
-	GoodsWithin    time.Duration `help:"How long a return waits for its goods." default:"336h" env:"AMENDS_GOODS_WITHIN"`
-	OrderDeadline  time.Duration `help:"When an order that is not done turns back, or waits for an operator once its payment is captured; 0 is never. Leave room for --approval-within." default:"72h" env:"AMENDS_ORDER_DEADLINE"`
-	ReturnDeadline time.Duration `help:"The same of a return. Leave room for --goods-within." default:"720h" env:"AMENDS_RETURN_DEADLINE"`
-	CallerStreams  int           `help:"How many streams of events one caller may have open." name:"streams-per-caller" default:"20" env:"AMENDS_STREAMS_PER_CALLER"`
-	Rate           float64       `help:"How many requests a second each caller may make below /v1 over time; 0 is any number." default:"1000" env:"AMENDS_RATE"`
-	Burst          int           `help:"How many of them at once; 0 is twice the rate." default:"0" env:"AMENDS_BURST"`
-	Origins        []string      `help:"Another site whose scripts may use the API, such as https://console.example; can be given more than once." name:"cors-origin" env:"AMENDS_CORS_ORIGINS"`
+	Addr           string         `help:"Address to listen at." default:"127.0.0.1:8080" env:"AMENDS_API_ADDR"`
+	WebUI          string         `help:"Base URL of the Temporal Web UI, for links." name:"web-ui" env:"AMENDS_WEB_UI"`
+	ApprovalWithin time.Duration  `help:"How long an order waits for a person's approval." default:"24h" env:"AMENDS_APPROVAL_WITHIN"`
+	GoodsWithin    time.Duration  `help:"How long a return waits for its goods." default:"336h" env:"AMENDS_GOODS_WITHIN"`
+	OrderDeadline  time.Duration  `help:"When an order that is not done turns back, or waits for an operator once its payment is captured; 0 is never. Leave room for --approval-within." default:"72h" env:"AMENDS_ORDER_DEADLINE"`
+	ReturnDeadline time.Duration  `help:"The same of a return. Leave room for --goods-within." default:"720h" env:"AMENDS_RETURN_DEADLINE"`
+	CallerStreams  int            `help:"How many streams of events one caller may have open." name:"streams-per-caller" default:"20" env:"AMENDS_STREAMS_PER_CALLER"`
+	Rate           float64        `help:"How many requests a second each caller may make below /v1 over time; 0 is any number." default:"1000" env:"AMENDS_RATE"`
+	Burst          int            `help:"How many of them at once; 0 is twice the rate." default:"0" env:"AMENDS_BURST"`
+	Origins        []string       `help:"Another site whose scripts may use the API, such as https://console.example; can be given more than once." name:"cors-origin" env:"AMENDS_CORS_ORIGINS"`
+	TrustedProxy   []netip.Prefix `help:"Network of proxies whose X-Forwarded-For tells where a request comes from, such as 10.0.0.0/8. Can be repeated." env:"AMENDS_TRUSTED_PROXY" placeholder:"CIDR"`
 
 	DrainDelay time.Duration `help:"How long to answer on after /readyz says that the process stops, for whoever sends requests here to notice." default:"0s" env:"AMENDS_DRAIN_DELAY"`
 
@@ -47,7 +49,7 @@ type apiFlags struct {
 // maxRate is more than any process can do.
 const maxRate = 1_000_000
 
-// Validate implements kong's interface. An origin that no browser sends would never match.
+// Validate implements kong's interface.
 func (c *apiFlags) Validate() error {
 	if !(c.Rate >= 0 && c.Rate <= maxRate) || c.Burst < 0 || c.Burst > maxRate {
 		return fmt.Errorf("--rate and --burst: must be from 0 to %d", maxRate)
@@ -55,7 +57,12 @@ func (c *apiFlags) Validate() error {
 	if c.DrainDelay < 0 {
 		return fmt.Errorf("--drain-delay %s: must not be negative", c.DrainDelay)
 	}
-	for _, origin := range c.Origins {
+	return checkOrigins(c.Origins)
+}
+
+// checkOrigins refuses origins that no browser sends, since they would never match.
+func checkOrigins(origins []string) error {
+	for _, origin := range origins {
 		u, err := url.Parse(origin)
 		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || origin != u.Scheme+"://"+strings.ToLower(u.Host) ||
 			strings.Contains(u.Host, "*") {
@@ -105,7 +112,7 @@ func (c *apiFlags) server(p *process, temporal client.Client, options api.Option
 	options.OrderDeadline, options.ReturnDeadline = c.OrderDeadline, c.ReturnDeadline
 	options.StreamsPerCaller, options.Origins = c.CallerStreams, c.Origins
 	options.Rate, options.Burst = c.Rate, c.Burst
-	options.TrustedProxies = c.Access.TrustedProxy
+	options.TrustedProxies = c.TrustedProxy
 	options.Logger, options.Version = p.logger, version()
 	return api.NewServer(c.Addr, api.New(temporal, options))
 }

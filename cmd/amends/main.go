@@ -41,6 +41,7 @@ type cli struct {
 	Plan     planCommand     `cmd:"" help:"Show a saga's steps, and what it does when one of them is refused."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 
+	Codec       codecCommand       `cmd:"" help:"Decrypt payloads for the Temporal Web UI and command line."`
 	PayloadKeys payloadKeysCommand `cmd:"" name:"payload-keys" help:"Make, exchange and retire the keys that payloads are encrypted with."`
 }
 

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/amends-dev/amends/internal/access"
+	"github.com/amends-dev/amends/internal/codecserver"
+	"github.com/amends-dev/amends/internal/payload"
+)
+
+type codecCommand struct {
+	Addr    string      `help:"Address to listen at." default:"127.0.0.1:8234" env:"AMENDS_CODEC_ADDR"`
+	Role    access.Role `help:"The least role for which payloads are decrypted, of whatever tenant they are." default:"admin" env:"AMENDS_CODEC_ROLE"`
+	Origins []string    `help:"Site whose scripts may ask: the Temporal Web UI's, such as https://temporal.example; can be given more than once." name:"cors-origin" env:"AMENDS_CODEC_CORS_ORIGINS"`
+
+	Access accessFlags `embed:""`
+	Ops    opsFlags    `embed:""`
+}
+
+// Validate implements kong's interface.
+func (c *codecCommand) Validate() error { return checkOrigins(c.Origins) }
+
+func (c *codecCommand) Run(p *process) (err error) {
+	callers, err := c.Access.authenticator(p, c.Addr)
+	if err != nil {
+		return fmt.Errorf("codec: %w", err)
+	}
+	codec, err := payload.Open(p.ctx, p.payloads.config(p.logger))
+	if err != nil {
+		return err
+	}
+	if codec == nil {
+		return errors.New("codec: with which keys? Name their file with --payload-keys")
+	}
+	health, err := c.Ops.start(p, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, health.Stop(context.WithoutCancel(p.ctx))) }()
+	return serve(p, "codec", &http.Server{
+		Addr: c.Addr,
+		Handler: codecserver.New(codec, codecserver.Options{
+			Access: callers, Role: c.Role, Origins: c.Origins, Logger: p.logger,
+		}),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      15 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+	}, ending{drain: health.Drain})
+}

@@ -1,0 +1,183 @@
+package codecserver_test
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
+	"go.temporal.io/sdk/converter"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/amends-dev/amends/internal/access"
+	"github.com/amends-dev/amends/internal/codecserver"
+	"github.com/amends-dev/amends/internal/payload"
+)
+
+const webUI = "https://temporal.example"
+
+// bundle is a codec server, and those who ask it.
+type bundle struct {
+	url  string
+	keys map[access.Role]string
+	log  bytes.Buffer
+	// plain is what is encrypted in sealed.
+	plain, sealed *commonpb.Payload
+}
+
+func setup(t *testing.T, o codecserver.Options) *bundle {
+	t.Helper()
+	dir := t.TempDir()
+	b := &bundle{keys: map[access.Role]string{}}
+	o.Logger = slog.New(slog.NewTextHandler(&b.log, nil))
+	apiKeys := filepath.Join(dir, "keys.toml")
+	for _, role := range access.Roles() {
+		_, text, err := access.CreateKey(t.Context(), apiKeys, access.Key{Name: "some-" + string(role), Tenant: "acme", Role: role})
+		require.NoError(t, err)
+		b.keys[role] = "Bearer " + text
+	}
+	ring, err := access.OpenKeyRing(t.Context(), apiKeys, o.Logger)
+	require.NoError(t, err)
+	o.Access = access.New(ring, nil)
+
+	file := payload.KeyFile{Path: filepath.Join(dir, "payload-keys.toml")}
+	_, err = file.Rotate(t.Context())
+	require.NoError(t, err)
+	codec, err := payload.OpenCipher(t.Context(), file, o.Logger)
+	require.NoError(t, err)
+	b.plain, err = converter.GetDefaultDataConverter().ToPayload("ada@example.com")
+	require.NoError(t, err)
+	sealed, err := codec.Encode(t.Context(), []*commonpb.Payload{b.plain})
+	require.NoError(t, err)
+	b.sealed = sealed[0]
+
+	server := httptest.NewServer(codecserver.New(codec, o))
+	t.Cleanup(server.Close)
+	b.url = server.URL
+	return b
+}
+
+// ask sends a request with headers, given as name and value in turn.
+func (b *bundle) ask(t *testing.T, method, path, body string, headers ...string) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, b.url+path, strings.NewReader(body))
+	require.NoError(t, err)
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return resp, string(text)
+}
+
+func jsonOf(t *testing.T, payloads ...*commonpb.Payload) string {
+	t.Helper()
+	text, err := protojson.Marshal(&commonpb.Payloads{Payloads: payloads})
+	require.NoError(t, err)
+	return string(text)
+}
+
+// The SDK's own client of remote codecs understands it.
+func TestDecode(t *testing.T) {
+	t.Parallel()
+	b := setup(t, codecserver.Options{})
+	remote := converter.NewRemotePayloadCodec(converter.RemotePayloadCodecOptions{
+		Endpoint: b.url,
+		ModifyRequest: func(r *http.Request) error {
+			r.Header.Set("Authorization", b.keys[access.Admin])
+			r.Header.Set("X-Namespace", "orders")
+			return nil
+		},
+	})
+	read, err := remote.Decode([]*commonpb.Payload{b.sealed, b.plain})
+	require.NoError(t, err)
+	for _, p := range read {
+		require.True(t, proto.Equal(b.plain, p), "%v", p)
+	}
+	require.Contains(t, b.log.String(), "msg=decoded namespace=orders")
+	require.Contains(t, b.log.String(), "caller=key:some-admin tenant=acme role=admin payloads=2")
+	require.NotContains(t, b.log.String(), "ada@example.com")
+}
+
+func TestWhoMayDecode(t *testing.T) {
+	t.Parallel()
+	for least, may := range map[access.Role][]access.Role{
+		"":              {access.Admin},
+		access.Operator: {access.Operator, access.Admin},
+	} {
+		b := setup(t, codecserver.Options{Role: least})
+		for role, key := range b.keys {
+			resp, body := b.ask(t, http.MethodPost, "/decode", jsonOf(t, b.sealed), "Authorization", key)
+			want := http.StatusForbidden
+			for _, r := range may {
+				if r == role {
+					want = http.StatusOK
+				}
+			}
+			require.Equal(t, want, resp.StatusCode, "%s: %s", role, body)
+		}
+		for _, nobody := range []string{"", "Bearer amends_k1_secret", "Bearer e30.e30."} {
+			resp, body := b.ask(t, http.MethodPost, "/decode", jsonOf(t, b.sealed), "Authorization", nobody)
+			require.Equal(t, http.StatusUnauthorized, resp.StatusCode)
+			require.Equal(t, "Bearer", resp.Header.Get("WWW-Authenticate"))
+			require.NotContains(t, body, "no such key", "why is for the log")
+		}
+	}
+}
+
+func TestRequestsThatCannotBeAnswered(t *testing.T) {
+	t.Parallel()
+	b := setup(t, codecserver.Options{})
+	tampered := proto.CloneOf(b.sealed)
+	tampered.Data[40] ^= 1
+	for _, tt := range []struct {
+		method, path, body string
+		status             int
+		says               string
+	}{
+		{http.MethodPost, "/decode", "", http.StatusBadRequest, "temporal.api.common.v1.Payloads"},
+		{http.MethodPost, "/decode", `{"orders":[]}`, http.StatusBadRequest, "temporal.api.common.v1.Payloads"},
+		{http.MethodPost, "/decode", jsonOf(t, tampered), http.StatusUnprocessableEntity, "payload cannot be read"},
+		{http.MethodPost, "/decode", strings.Repeat(" ", 17<<20), http.StatusRequestEntityTooLarge, "16 MiB"},
+		{http.MethodPost, "/encode", jsonOf(t, b.plain), http.StatusNotFound, ""},
+		{http.MethodGet, "/decode", "", http.StatusMethodNotAllowed, ""},
+		{http.MethodGet, "/healthz", "", http.StatusNoContent, ""},
+	} {
+		resp, body := b.ask(t, tt.method, tt.path, tt.body, "Authorization", b.keys[access.Admin])
+		require.Equal(t, tt.status, resp.StatusCode, "%s %s: %s", tt.method, tt.path, body)
+		require.Contains(t, body, tt.says)
+		if tt.says != "" {
+			require.Equal(t, "application/problem+json", resp.Header.Get("Content-Type"))
+		}
+	}
+}
+
+func TestOrigins(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		listed []string
+		from   string
+		allows string
+	}{
+		{[]string{webUI}, webUI, webUI},
+		{[]string{webUI}, "https://evil.example", ""},
+		{nil, webUI, ""},
+	} {
+		b := setup(t, codecserver.Options{Origins: tt.listed})
+		preflight, _ := b.ask(t, http.MethodOptions, "/decode", "", "Origin", tt.from,
+			"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization,content-type,x-namespace")
+		require.Equal(t, tt.allows, preflight.Header.Get("Access-Control-Allow-Origin"))
+		resp, _ := b.ask(t, http.MethodPost, "/decode", jsonOf(t, b.sealed), "Origin", tt.from, "Authorization", b.keys[access.Admin])
+		require.Equal(t, tt.allows, resp.Header.Get("Access-Control-Allow-Origin"))
+	}
+}
