@@ -184,7 +184,7 @@ func (c *serveCommand) Run(p *process) error {
 }
 
 type servicesCommand struct {
-	Names  []string `arg:"" optional:"" help:"Services to host; all of them if none is named."`
+	Names  []string `arg:"" optional:"" help:"Services to host; all of them if none is named." complete:"service"`
 	Addr   string   `help:"Address to listen at." default:"127.0.0.1:8090" env:"AMENDS_SERVICES_ADDR"`
 	DSN    string   `help:"PostgreSQL to keep the state in, one schema for each service. Default: SQLite files." name:"dsn" env:"AMENDS_SERVICES_DSN"`
 	Data   string   `help:"Folder of the SQLite files and the mails." default:".amends/services" env:"AMENDS_SERVICES_DATA" type:"path"`

@@ -35,7 +35,7 @@ type createKeyCommand struct {
 	keyOutput
 
 	Name    string        `help:"Who gets it. A new key with the same name sees the same sagas." required:""`
-	Role    access.Role   `help:"starter: starts sagas, and sees and cancels its own. viewer: sees its tenant's. operator: also acts on them. admin: everything, in all tenants." required:""`
+	Role    access.Role   `help:"starter: starts sagas, and sees and cancels its own. viewer: sees its tenant's. operator: also acts on them. admin: everything, in all tenants." required:"" complete:"role"`
 	Tenant  string        `help:"Whose sagas it is about." default:"default"`
 	Expires time.Duration `help:"How long it is good, such as 720h. Default: until it is revoked." placeholder:"DURATION"`
 }

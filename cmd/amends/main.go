@@ -24,7 +24,7 @@ func main() {
 
 // cli is the command line. Every flag can be given by the environment variable that the help names.
 type cli struct {
-	LogLevel slog.Level `help:"Least level to log: debug, info, warn or error." default:"info" env:"AMENDS_LOG_LEVEL"`
+	LogLevel slog.Level `help:"Least level to log: debug, info, warn or error." default:"info" env:"AMENDS_LOG_LEVEL" complete:"log-level"`
 	LogJSON  bool       `help:"Log JSON instead of text." env:"AMENDS_LOG_JSON"`
 
 	Payloads payloadFlags `embed:"" prefix:"payload-" envprefix:"AMENDS_PAYLOAD_"`
@@ -43,6 +43,8 @@ type cli struct {
 
 	Codec       codecCommand       `cmd:"" help:"Decrypt payloads for the Temporal Web UI and command line."`
 	PayloadKeys payloadKeysCommand `cmd:"" name:"payload-keys" help:"Make, exchange and retire the keys that payloads are encrypted with."`
+	Completion  completionCommand  `cmd:"" help:"Print what a shell has to run to complete the command lines of amends."`
+	Complete    completeCommand    `cmd:"" hidden:"" help:"Tell the shell what fits."`
 }
 
 // process is what every command gets.

@@ -44,7 +44,7 @@ func (f *waitFlag) IsBool() bool { return true }
 type orderPlace struct {
 	Connection connection `embed:""`
 
-	File  string   `help:"The order, as JSON; - for standard input." short:"f" required:"" placeholder:"FILE"`
+	File  string   `help:"The order, as JSON; - for standard input." short:"f" required:"" placeholder:"FILE" complete:"file"`
 	Wait  waitFlag `help:"Wait for the order's end, 30s unless another time is given, as in --wait=5m." placeholder:"TIME" xor:"await"`
 	Watch bool     `help:"Show the order as it goes, until it has ended." xor:"await"`
 	Key   string   `help:"Names the order, so that the same command again is the same order. Default: a new one." name:"idempotency-key" placeholder:"KEY"`

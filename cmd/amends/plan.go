@@ -16,8 +16,8 @@ import (
 //go:generate go test -run ^TestPlansInDocs$ -update .
 
 type planCommand struct {
-	Type   string     `arg:"" optional:"" help:"Type of the saga, such as PlaceOrder. Without it, the types are listed."`
-	FailAt string     `help:"Show what the saga does when this step is refused." placeholder:"STEP"`
+	Type   string     `arg:"" optional:"" help:"Type of the saga, such as PlaceOrder. Without it, the types are listed." complete:"saga-type"`
+	FailAt string     `help:"Show what the saga does when this step is refused." placeholder:"STEP" complete:"step"`
 	Format planFormat `help:"text, json, or mermaid for a diagram." enum:"text,json,mermaid" default:"text"`
 }
 

@@ -26,10 +26,10 @@ type sagaCommand struct {
 type sagaList struct {
 	Connection connection `embed:""`
 
-	Type          string    `help:"Only of this type: PlaceOrder or ReturnOrder." placeholder:"TYPE"`
-	State         string    `help:"Only in this state, such as parked." placeholder:"STATE"`
+	Type          string    `help:"Only of this type: PlaceOrder or ReturnOrder." placeholder:"TYPE" complete:"saga-type"`
+	State         string    `help:"Only in this state, such as parked." placeholder:"STATE" complete:"state"`
 	Customer      string    `help:"Only about the customer with this ID." placeholder:"ID"`
-	Step          string    `help:"Only parked at this step, or turned back because of it." placeholder:"STEP"`
+	Step          string    `help:"Only parked at this step, or turned back because of it." placeholder:"STEP" complete:"step"`
 	StartedAfter  time.Time `help:"Only started then or later. Times are those of RFC 3339, such as 2026-01-31T12:00:00Z." placeholder:"TIME"`
 	StartedBefore time.Time `help:"Only started before then." placeholder:"TIME"`
 	EndedAfter    time.Time `help:"Only ended then or later." placeholder:"TIME"`
@@ -181,14 +181,14 @@ func (c *sagaCancel) decide(p *process, what string, do func(*client.Client) (*c
 type sagaStepAct struct {
 	sagaAct
 
-	Step string `arg:"" help:"The parked step."`
+	Step string `arg:"" help:"The parked step." complete:"step"`
 	Item string `help:"Which of the step's repeats." placeholder:"ITEM"`
 }
 
 type sagaRetry struct {
 	sagaStepAct
 
-	Input  string `help:"File with what to ask the step for instead, as JSON; - for standard input. Only after the pivot." placeholder:"FILE"`
+	Input  string `help:"File with what to ask the step for instead, as JSON; - for standard input. Only after the pivot." placeholder:"FILE" complete:"file"`
 	Reason string `help:"Why; needed with --input." placeholder:"TEXT"`
 }
 
@@ -226,7 +226,7 @@ type sagaMarkDone struct {
 	sagaSkip
 
 	Reference string `help:"Where it is written down, such as a ticket." required:"" placeholder:"TEXT"`
-	Result    string `help:"File with the step's result as JSON, if later steps use it; - for standard input." placeholder:"FILE"`
+	Result    string `help:"File with the step's result as JSON, if later steps use it; - for standard input." placeholder:"FILE" complete:"file"`
 }
 
 func (c *sagaMarkDone) Run(p *process) error {
