@@ -100,6 +100,9 @@ func dynamicConfig(file []byte) (dynamicconfig.Client, error) {
 	c.OverrideSetting(dynamicconfig.EnableServerVersionCheck, false) // asks a server on the internet
 	// Lists lag by half a second when much is going on, and of most sagas only the end is written then.
 	c.OverrideSetting(dynamicconfig.VisibilityProcessorMaxPollRPS, 2)
+	// Whether a version of the workers is drained is looked at when lists have followed, not minutes later.
+	c.OverrideSetting(dynamicconfig.VersionDrainageStatusVisibilityGracePeriod, 5*time.Second)
+	c.OverrideSetting(dynamicconfig.VersionDrainageStatusRefreshInterval, 5*time.Second)
 	c.OverrideSetting(dynamicconfig.ExternalPayloadsEnabled, false) // measures each payload, in case it is stored elsewhere
 	// Updates wait for people, so that a call takes long says nothing.
 	c.OverrideSetting(dynamicconfig.SlowRequestLoggingThreshold, time.Minute)

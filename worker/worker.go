@@ -17,6 +17,7 @@ import (
 
 	"github.com/amends-dev/amends/activities"
 	"github.com/amends-dev/amends/internal/connect"
+	"github.com/amends-dev/amends/internal/deployment"
 	"github.com/amends-dev/amends/workflows"
 )
 
@@ -41,9 +42,32 @@ type Options struct {
 	// worker. One whose services are slow needs more: a saga of ten steps of 100 ms takes a place for a second. Default
 	// [DefaultTasks].
 	Tasks int
+	// Deployment makes the worker one of a version, with which sagas stay that began on it. Default: none, and any worker
+	// goes on with any saga.
+	Deployment Deployment
 	// Logger takes what the worker itself has to say. Default [slog.Default]. Workflows and activities log to the
 	// client's logger.
 	Logger *slog.Logger
+}
+
+// Deployment says of which version a worker is.
+type Deployment struct {
+	// Name is of all versions of these workers.
+	Name string
+	// BuildID is of one version. Workers of one have the same code.
+	BuildID string
+	// StopWhenDrained ends [Worker.Run] when the version gets no sagas any more and has none left.
+	StopWhenDrained bool
+}
+
+func (d Deployment) check() error {
+	if d == (Deployment{}) {
+		return nil
+	}
+	if d.BuildID == "" {
+		return errors.New("the deployment has no build ID")
+	}
+	return deployment.CheckName(d.Name)
 }
 
 // Worker polls the sagas' task queue.
@@ -54,6 +78,7 @@ type Worker struct {
 	logger    *slog.Logger
 	worker    sdkworker.Worker
 	failed    chan error
+	version   Deployment
 	state     atomic.Int32
 
 	// over ends what is under way, stopTimeout after Stop.
@@ -96,18 +121,25 @@ func New(c client.Client, o Options) (*Worker, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	if err := o.Deployment.check(); err != nil {
+		return nil, fmt.Errorf("worker: %w", err)
+	}
 	set, err := activities.New(activities.Options{ServicesURL: o.ServicesURL, URLs: o.ServiceURLs})
 	if err != nil {
 		return nil, fmt.Errorf("worker: %w", err)
 	}
 	w := &Worker{
 		client: c, namespace: o.Namespace, schedules: schedules(o.SweepEvery, o.AuditEvery), logger: o.Logger,
-		failed: make(chan error, 1), stopTimeout: o.StopTimeout,
+		version: o.Deployment, failed: make(chan error, 1), stopTimeout: o.StopTimeout,
 	}
 	w.over, w.handBack = context.WithCancel(context.Background()) //nolint:forbidigo // the worker's own life, which begins here
 	options := Tuning(o.Tasks)
 	options.WorkerStopTimeout = o.StopTimeout + handBackTime
 	options.Interceptors = []interceptor.WorkerInterceptor{&handBack{over: w.over}}
+	options.DeploymentOptions = sdkworker.DeploymentOptions{
+		UseVersioning: o.Deployment.Name != "",
+		Version:       sdkworker.WorkerDeploymentVersion{DeploymentName: o.Deployment.Name, BuildID: o.Deployment.BuildID},
+	}
 	options.OnFatalError = func(err error) { w.failed <- fmt.Errorf("worker: %w", err) }
 	w.worker = sdkworker.New(c, workflows.TaskQueue, options)
 	workflows.Register(w.worker)
@@ -128,7 +160,8 @@ func (w *Worker) Start(ctx context.Context) error {
 	w.state.CompareAndSwap(created, polling)
 	ctx, w.stopBackground = context.WithCancel(context.WithoutCancel(ctx))
 	w.background.Go(func() { w.ensureSchedules(ctx) })
-	w.logger.Info("worker polls", "namespace", w.namespace, "task_queue", workflows.TaskQueue)
+	w.logger.Info("worker polls", "namespace", w.namespace, "task_queue", workflows.TaskQueue,
+		"deployment", w.version.Name, "build_id", w.version.BuildID)
 	return nil
 }
 
@@ -159,17 +192,43 @@ func (w *Worker) Stop() {
 	w.logger.Info("worker stopped")
 }
 
-// Run starts the worker and stops it when ctx ends, or with an error when the SDK gives up.
+// Run starts the worker and stops it when ctx ends, when its version is drained and that is wanted, or with an error when
+// the SDK gives up.
 func (w *Worker) Run(ctx context.Context) error {
 	if err := w.Start(ctx); err != nil {
 		return err
 	}
 	defer w.Stop()
+	drained, stop := w.drained(ctx)
+	defer stop()
 	select {
 	case <-ctx.Done():
 		return nil
+	case <-drained:
+		w.logger.Info("the version is drained", "deployment", w.version.Name, "build_id", w.version.BuildID)
+		return nil
 	case err := <-w.failed:
 		return err
+	}
+}
+
+// drained is closed when the worker's version has no sagas left, if it should stop then. The caller calls stop.
+func (w *Worker) drained(ctx context.Context) (_ <-chan struct{}, stop func()) {
+	if !w.version.StopWhenDrained {
+		return nil, func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	drained := make(chan struct{})
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		d := deployment.Of(w.client, w.namespace, w.version.Name, workflows.TaskQueue)
+		if d.AwaitDrained(ctx, w.version.BuildID, w.logger) == nil {
+			close(drained)
+		}
+	})
+	return drained, func() {
+		cancel()
+		watch.Wait()
 	}
 }
 

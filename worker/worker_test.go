@@ -16,8 +16,24 @@ func TestOptionsThatCannotBe(t *testing.T) {
 	for want, o := range map[string]Options{
 		"worker: service pricing: ": {ServicesURL: "127.0.0.1:8090"},
 		"worker: Tasks is 1, ":      {ServicesURL: "http://127.0.0.1:8090", Tasks: 1},
+		"worker: the deployment has no build ID": {
+			ServicesURL: "http://127.0.0.1:8090", Deployment: Deployment{Name: "amends"},
+		},
+		`worker: deployment "a.b": `: {ServicesURL: "http://127.0.0.1:8090", Deployment: Deployment{Name: "a.b", BuildID: "v1"}},
+		`worker: deployment "": `:    {ServicesURL: "http://127.0.0.1:8090", Deployment: Deployment{BuildID: "v1"}},
 	} {
 		_, err := New(c, o)
 		require.ErrorContains(t, err, want)
 	}
+}
+
+// The SDK takes no workflow on a worker of a version that does not say what becomes of it with the next one.
+func TestWorkerOfAVersion(t *testing.T) {
+	t.Parallel()
+
+	c, err := client.NewLazyClient(client.Options{})
+	require.NoError(t, err)
+	defer c.Close()
+	_, err = New(c, Options{ServicesURL: "http://127.0.0.1:8090", Deployment: Deployment{Name: "amends", BuildID: "v1"}})
+	require.NoError(t, err)
 }

@@ -13,14 +13,21 @@ type Registry interface {
 	RegisterWorkflowWithOptions(w any, options workflow.RegisterOptions)
 }
 
-// Register registers every workflow under its name.
+// Register registers every workflow under its name. What it says about versions counts on workers that have one.
+//
+// Sagas, and the recoveries of sagas, stay with the version that began them: they may wait for days, and the code of the
+// next version need not be able to replay them. What looks after sagas goes to the current version with its next task, so
+// that no old worker has to stay for it: a sweep or an audit whose version is gone would keep all after it from running, and
+// a batch may take hours, and all its runs would stay with the version of the first. Those therefore have to replay on any
+// later version, as everything had to before there were versions.
 func Register(r Registry) {
-	r.RegisterWorkflowWithOptions(PlaceOrder, workflow.RegisterOptions{Name: TypePlaceOrder})
-	r.RegisterWorkflowWithOptions(ReturnOrder, workflow.RegisterOptions{Name: TypeReturnOrder})
-	r.RegisterWorkflowWithOptions(RecoverSaga, workflow.RegisterOptions{Name: TypeRecoverSaga})
-	r.RegisterWorkflowWithOptions(ActOnSagas, workflow.RegisterOptions{Name: TypeActOnSagas})
-	r.RegisterWorkflowWithOptions(SweepSagas, workflow.RegisterOptions{Name: TypeSweepSagas})
-	r.RegisterWorkflowWithOptions(AuditBooks, workflow.RegisterOptions{Name: TypeAuditBooks})
+	stays, follows := workflow.VersioningBehaviorPinned, workflow.VersioningBehaviorAutoUpgrade
+	r.RegisterWorkflowWithOptions(PlaceOrder, workflow.RegisterOptions{Name: TypePlaceOrder, VersioningBehavior: stays})
+	r.RegisterWorkflowWithOptions(ReturnOrder, workflow.RegisterOptions{Name: TypeReturnOrder, VersioningBehavior: stays})
+	r.RegisterWorkflowWithOptions(RecoverSaga, workflow.RegisterOptions{Name: TypeRecoverSaga, VersioningBehavior: stays})
+	r.RegisterWorkflowWithOptions(ActOnSagas, workflow.RegisterOptions{Name: TypeActOnSagas, VersioningBehavior: follows})
+	r.RegisterWorkflowWithOptions(SweepSagas, workflow.RegisterOptions{Name: TypeSweepSagas, VersioningBehavior: follows})
+	r.RegisterWorkflowWithOptions(AuditBooks, workflow.RegisterOptions{Name: TypeAuditBooks, VersioningBehavior: follows})
 }
 
 // planOf is the plan as a saga of that revision runs it.

@@ -120,6 +120,8 @@ func (c *apiFlags) server(p *process, temporal client.Client, options api.Option
 type workerCommand struct {
 	workerFlags `embed:""`
 
+	StopWhenDrained bool `help:"End when the version gets no sagas any more and has none left. For process managers that do not restart what ends well." env:"AMENDS_STOP_WHEN_DRAINED"`
+
 	Ops opsFlags `embed:""`
 }
 
@@ -128,6 +130,26 @@ type workerFlags struct {
 	ServiceURLs map[string]string `help:"URL of a single service, such as payment=http://payment:8090/payment." name:"service-url" env:"AMENDS_SERVICE_URLS"`
 	Tasks       int               `help:"How many sagas to drive at the same time. More where services are slow, fewer where they are overloaded." default:"50" env:"AMENDS_WORKER_TASKS"`
 	StopTimeout time.Duration     `help:"How long what runs may take to finish at the end; the rest is handed to other workers." default:"5s" env:"AMENDS_WORKER_STOP_TIMEOUT"`
+	Deployment  string            `help:"Name of the deployment that the worker is a version of; sagas stay with the version that began them. Default: none, and any worker goes on with any saga." name:"deployment-name" env:"AMENDS_DEPLOYMENT_NAME" placeholder:"NAME"`
+	BuildID     string            `help:"The worker's version. Default: what amends version prints." name:"build-id" env:"AMENDS_BUILD_ID" placeholder:"ID"`
+}
+
+// deployment is the version as the flags say.
+func (c *workerFlags) deployment() (worker.Deployment, error) {
+	d := worker.Deployment{Name: c.Deployment, BuildID: c.BuildID}
+	if d.Name == "" {
+		if d.BuildID != "" {
+			return d, badUsage("--build-id is of a deployment: name it with --deployment-name")
+		}
+		return d, nil
+	}
+	if d.BuildID == "" {
+		d.BuildID = version()
+	}
+	if d.BuildID == "(devel)" || d.BuildID == "unknown" {
+		return d, badUsage("this build has no version of its own: give it one with --build-id")
+	}
+	return d, nil
 }
 
 func (c *workerCommand) Run(p *process) (err error) {
@@ -136,7 +158,7 @@ func (c *workerCommand) Run(p *process) (err error) {
 		return err
 	}
 	defer temporal.Close()
-	w, err := c.worker(p, temporal, namespace)
+	w, err := c.worker(p, temporal, namespace, c.StopWhenDrained)
 	if err != nil {
 		return err
 	}
@@ -148,10 +170,15 @@ func (c *workerCommand) Run(p *process) (err error) {
 	return w.Run(p.ctx)
 }
 
-func (c *workerFlags) worker(p *process, temporal client.Client, namespace string) (*worker.Worker, error) {
+func (c *workerFlags) worker(p *process, temporal client.Client, namespace string, stopWhenDrained bool) (*worker.Worker, error) {
+	d, err := c.deployment()
+	if err != nil {
+		return nil, err
+	}
+	d.StopWhenDrained = stopWhenDrained && d.Name != ""
 	return worker.New(temporal, worker.Options{
 		ServicesURL: c.ServicesURL, ServiceURLs: c.ServiceURLs, Namespace: namespace,
-		Tasks: c.Tasks, StopTimeout: c.StopTimeout, Logger: p.logger,
+		Tasks: c.Tasks, StopTimeout: c.StopTimeout, Deployment: d, Logger: p.logger,
 	})
 }
 
@@ -172,7 +199,7 @@ func (c *serveCommand) Run(p *process) error {
 		return err
 	}
 	defer temporal.Close()
-	w, err := c.Worker.worker(p, temporal, namespace)
+	w, err := c.Worker.worker(p, temporal, namespace, false)
 	if err != nil {
 		return err
 	}
@@ -180,7 +207,9 @@ func (c *serveCommand) Run(p *process) error {
 		return err
 	}
 	defer w.Stop()
-	return c.API.serve(p, temporal, api.Options{Access: callers, Namespace: namespace, EagerStart: true}, c.Ops, w.Failed())
+	// With a version, Temporal decides on whose worker a saga begins.
+	eager := c.Worker.Deployment == ""
+	return c.API.serve(p, temporal, api.Options{Access: callers, Namespace: namespace, EagerStart: eager}, c.Ops, w.Failed())
 }
 
 type servicesCommand struct {

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/amends-dev/amends/internal/commandline"
+	"github.com/amends-dev/amends/worker"
+)
+
+func TestVersionOfAWorker(t *testing.T) {
+	t.Parallel()
+
+	for _, tt := range []struct {
+		args []string
+		want worker.Deployment
+		bad  string
+	}{
+		{nil, worker.Deployment{}, ""},
+		{[]string{"--deployment-name=shop", "--build-id=v7"}, worker.Deployment{Name: "shop", BuildID: "v7"}, ""},
+		{[]string{"--build-id=v7"}, worker.Deployment{}, "name it with --deployment-name"},
+		// A test's binary is of no version.
+		{[]string{"--deployment-name=shop"}, worker.Deployment{}, "give it one with --build-id"},
+	} {
+		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
+			t.Parallel()
+
+			var c cli
+			_, err := commandline.Parse(&c, "amends", description, append([]string{"worker"}, tt.args...), &strings.Builder{}, &strings.Builder{})
+			require.NoError(t, err)
+			d, err := c.Worker.deployment()
+			if tt.bad != "" {
+				require.ErrorContains(t, err, tt.bad)
+				require.Equal(t, exitUsage, exitCode(err))
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, tt.want, d)
+		})
+	}
+}
+
+func TestFlagsOfDeploy(t *testing.T) {
+	t.Parallel()
+
+	for _, tt := range []struct{ line, bad string }{
+		{"deploy --deployment-name=shop ramp v7 --percent=20", ""},
+		{"deploy --deployment-name=shop ramp v7", "--percent"},
+		{"deploy --deployment-name=shop ramp v7 --percent=101", "must be from 0 to 100"},
+		{"deploy --deployment-name=shop ramp v7 --percent=NaN", "must be from 0 to 100"},
+		{"deploy --deployment-name=shop promote v7 --wait=1m", ""},
+		{"deploy --deployment-name=shop promote", "<build-id>"},
+		{"deploy status", "--deployment-name"},
+	} {
+		t.Run(tt.line, func(t *testing.T) {
+			t.Parallel()
+
+			var c cli
+			_, err := commandline.Parse(&c, "amends", description, strings.Fields(tt.line), &strings.Builder{}, &strings.Builder{})
+			if tt.bad == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, tt.bad)
+		})
+	}
+}

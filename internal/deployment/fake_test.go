@@ -1,0 +1,149 @@
+package deployment
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	deploymentpb "go.temporal.io/api/deployment/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	taskqueuepb "go.temporal.io/api/taskqueue/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+type routing = deploymentpb.RoutingConfig
+
+// fake is Temporal with one deployment, "amends". mu guards what follows it.
+type fake struct {
+	mu sync.Mutex
+	// summaries are the versions; nil for a deployment that nobody knows.
+	summaries []*summary
+	routing   *routing
+	// heard is what the task queues know of the routing. With deaf, they hear of no change.
+	heard *routing
+	deaf  bool
+	// seen is when a worker of a version polled last, by build ID.
+	seen    map[string]time.Time
+	pinned  map[string]int64
+	queries []string
+}
+
+// The faces of a fake.
+type (
+	fakeClient struct {
+		client.Client
+		*fake
+	}
+	fakeService struct {
+		workflowservice.WorkflowServiceClient
+		*fake
+	}
+	fakeDeployments struct {
+		client.WorkerDeploymentClient
+		*fake
+	}
+	fakeHandle struct {
+		client.WorkerDeploymentHandle
+		*fake
+	}
+)
+
+func (f fakeClient) WorkflowService() workflowservice.WorkflowServiceClient {
+	return fakeService{fake: f.fake}
+}
+
+func (f fakeClient) WorkerDeploymentClient() client.WorkerDeploymentClient {
+	return fakeDeployments{fake: f.fake}
+}
+
+func (f fakeDeployments) GetHandle(string) client.WorkerDeploymentHandle {
+	return fakeHandle{fake: f.fake}
+}
+
+func version(id string) *deploymentpb.WorkerDeploymentVersion {
+	return &deploymentpb.WorkerDeploymentVersion{DeploymentName: "amends", BuildId: id}
+}
+
+func (f fakeService) DescribeWorkerDeployment(
+	context.Context, *workflowservice.DescribeWorkerDeploymentRequest, ...grpc.CallOption,
+) (*workflowservice.DescribeWorkerDeploymentResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.summaries == nil {
+		return nil, serviceerror.NewNotFound("no such deployment")
+	}
+	return &workflowservice.DescribeWorkerDeploymentResponse{WorkerDeploymentInfo: &deploymentpb.WorkerDeploymentInfo{
+		VersionSummaries: f.summaries, RoutingConfig: f.routing,
+	}}, nil
+}
+
+func (f fakeClient) DescribeTaskQueue(
+	context.Context, string, enumspb.TaskQueueType,
+) (*workflowservice.DescribeTaskQueueResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	answer := &workflowservice.DescribeTaskQueueResponse{VersioningInfo: &taskqueuepb.TaskQueueVersioningInfo{
+		CurrentDeploymentVersion: f.heard.GetCurrentDeploymentVersion(), RampingDeploymentVersion: f.heard.GetRampingDeploymentVersion(),
+		RampingVersionPercentage: f.heard.GetRampingVersionPercentage(),
+	}}
+	for id, at := range f.seen {
+		answer.Pollers = append(answer.Pollers, &taskqueuepb.PollerInfo{
+			LastAccessTime: timestamppb.New(at), DeploymentOptions: &deploymentpb.WorkerDeploymentOptions{DeploymentName: "amends", BuildId: id},
+		}, &taskqueuepb.PollerInfo{
+			LastAccessTime: timestamppb.New(at), DeploymentOptions: &deploymentpb.WorkerDeploymentOptions{DeploymentName: "other", BuildId: id},
+		})
+	}
+	return answer, nil
+}
+
+func (f fakeClient) CountWorkflow(
+	_ context.Context, in *workflowservice.CountWorkflowExecutionsRequest,
+) (*workflowservice.CountWorkflowExecutionsResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.queries = append(f.queries, in.GetQuery())
+	for id, n := range f.pinned {
+		if (&Deployment{name: "amends"}).pinnedQuery(id) == in.GetQuery() {
+			return &workflowservice.CountWorkflowExecutionsResponse{Count: n}, nil
+		}
+	}
+	return &workflowservice.CountWorkflowExecutionsResponse{}, nil
+}
+
+func (f fakeHandle) SetCurrentVersion(
+	_ context.Context, o client.WorkerDeploymentSetCurrentVersionOptions,
+) (client.WorkerDeploymentSetCurrentVersionResponse, error) {
+	f.route(&routing{CurrentDeploymentVersion: version(o.BuildID)})
+	return client.WorkerDeploymentSetCurrentVersionResponse{}, nil
+}
+
+func (f fakeHandle) SetRampingVersion(
+	_ context.Context, o client.WorkerDeploymentSetRampingVersionOptions,
+) (client.WorkerDeploymentSetRampingVersionResponse, error) {
+	r := &routing{CurrentDeploymentVersion: f.routing.GetCurrentDeploymentVersion()}
+	if o.BuildID != "" {
+		r.RampingDeploymentVersion, r.RampingVersionPercentage = version(o.BuildID), o.Percentage
+	}
+	f.route(r)
+	return client.WorkerDeploymentSetRampingVersionResponse{}, nil
+}
+
+// route changes the routing. The task queues hear of it two seconds later.
+func (f *fake) route(r *routing) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.routing = r
+	if !f.deaf {
+		time.AfterFunc(2*time.Second, func() { f.change(func() { f.heard = r }) })
+	}
+}
+
+func (f *fake) change(what func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	what()
+}
