@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -46,12 +47,17 @@ func (h *history) started(activity string) int64 {
 	return id
 }
 
-func (h *history) done(activity string) {
+// done is the activity that ends, and returns this or nothing.
+func (h *history) done(activity string, returned ...any) {
 	id := h.started(activity)
+	var result *commonpb.Payloads
+	if len(returned) > 0 {
+		result = &commonpb.Payloads{Payloads: []*commonpb.Payload{payloads(map[string]any{"": returned[0]})[""]}}
+	}
 	h.add(&historypb.HistoryEvent{
 		EventType: enumspb.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
 		Attributes: &historypb.HistoryEvent_ActivityTaskCompletedEventAttributes{
-			ActivityTaskCompletedEventAttributes: &historypb.ActivityTaskCompletedEventAttributes{ScheduledEventId: id},
+			ActivityTaskCompletedEventAttributes: &historypb.ActivityTaskCompletedEventAttributes{ScheduledEventId: id, Result: result},
 		},
 	})
 }
@@ -229,6 +235,31 @@ func TestGetOrderThatOperatorsEnded(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, "skipped", steps[0].(map[string]any)["undo"])
 	require.Equal(t, "marked_done", steps[1].(map[string]any)["undo"])
+}
+
+// What the services answered is told as long as it stands, and after it is undone of what it was.
+func TestGetOrderTellsAmounts(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+	var h history
+	h.done("PriceOrder/do", map[string]any{"lines": []any{map[string]any{"sku": "TEA-EARL-GREY", "quantity": 2, "amount": 1300}}})
+	h.done("ReserveStock/do", map[string]any{"reservation_id": "r-1"})
+	h.done("AuthorizePayment/do", map[string]any{"authorization_id": "a-1", "amount": order.Money{Amount: 1300, Currency: "EUR"}})
+	h.done("BookShipment/do", map[string]any{"shipment_id": "s-1", "carrier": "parcel", "tracking": "P-1"})
+	b.temporal.sagas["order-"+orderID].events = h.events
+
+	for _, path := range []string{"/v1/orders/" + orderID, "/v1/sagas/order-" + orderID} {
+		facts, err := json.Marshal(b.get(t, path).json(t, "facts"))
+		require.NoError(t, err)
+		require.JSONEq(t, `[
+			{"what":"payment","is":"held","amount":{"amount":1300,"currency":"EUR"},"reference":"a-1"},
+			{"what":"stock","is":"reserved","lines":[{"sku":"TEA-EARL-GREY","quantity":2}],"reference":"r-1"},
+			{"what":"voucher","is":"open"}, {"what":"points","is":"open"},
+			{"what":"shipment","is":"booked","carrier":"parcel","tracking":"P-1","reference":"s-1"},
+			{"what":"invoice","is":"open"}
+		]`, string(facts))
+	}
 }
 
 func TestGetOrderPastItsPivot(t *testing.T) {

@@ -129,6 +129,16 @@ type Saga = View[json.RawMessage]
 type Fact struct {
 	What string `json:"what"`
 	Is   string `json:"is"`
+	// Amount is the money that it is about. Here and below, what was undone tells what it was; what is not known, or not
+	// what this is about, is zero.
+	Amount *Money `json:"amount,omitempty"`
+	Points int64  `json:"points,omitempty"`
+	Lines  []Line `json:"lines,omitempty"`
+	// Carrier and Tracking find a shipment.
+	Carrier  string `json:"carrier,omitempty"`
+	Tracking string `json:"tracking,omitempty"`
+	// Reference is what the service calls it, such as an invoice's number.
+	Reference string `json:"reference,omitempty"`
 }
 
 // Step is one step of a saga.

@@ -1,6 +1,8 @@
 package compensation
 
 import (
+	"encoding/json"
+	"fmt"
 	"testing"
 	"time"
 
@@ -33,6 +35,15 @@ func (h *tape) add(e *historypb.HistoryEvent) int64 {
 
 func (h *tape) at(id int64) time.Time { return h.start.Add(time.Duration(id) * time.Second) }
 
+// result is what the activity returned that the event with that ID ends.
+func (h *tape) result(id int64) *commonpb.Payloads {
+	p, err := converter.GetDefaultDataConverter().ToPayloads(fmt.Sprintf("result of event %d", id))
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
 func (h *tape) scheduled(activityID string) int64 {
 	return h.add(&historypb.HistoryEvent{
 		EventType: enumspb.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED,
@@ -55,7 +66,9 @@ func (h *tape) completed(id int64) int64 {
 	return h.add(&historypb.HistoryEvent{
 		EventType: enumspb.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
 		Attributes: &historypb.HistoryEvent_ActivityTaskCompletedEventAttributes{
-			ActivityTaskCompletedEventAttributes: &historypb.ActivityTaskCompletedEventAttributes{ScheduledEventId: id},
+			ActivityTaskCompletedEventAttributes: &historypb.ActivityTaskCompletedEventAttributes{
+				ScheduledEventId: id, Result: h.result(int64(len(h.events) + 1)),
+			},
 		},
 	})
 }
@@ -74,16 +87,20 @@ func (h *tape) failed(id int64, failureType, message string) {
 // marker is the record of an express step or undo; a nil failure is success.
 func (h *tape) marker(t *testing.T, summary string, attempt int, f *failurepb.Failure) int64 {
 	t.Helper()
-	at := h.at(int64(len(h.events) + 1))
+	id := int64(len(h.events) + 1)
+	details := map[string]*commonpb.Payloads{
+		"data": {Payloads: []*commonpb.Payload{payload(t, map[string]any{"ActivityID": "1", "ReplayTime": h.at(id), "Attempt": attempt})}},
+	}
+	if f == nil {
+		details["result"] = h.result(id)
+	}
 	return h.add(&historypb.HistoryEvent{
 		EventType:    enumspb.EVENT_TYPE_MARKER_RECORDED,
 		UserMetadata: &sdkpb.UserMetadata{Summary: payload(t, summary)},
 		Attributes: &historypb.HistoryEvent_MarkerRecordedEventAttributes{MarkerRecordedEventAttributes: &historypb.MarkerRecordedEventAttributes{
 			MarkerName: "LocalActivity",
 			Failure:    f,
-			Details: map[string]*commonpb.Payloads{
-				"data": {Payloads: []*commonpb.Payload{payload(t, map[string]any{"ActivityID": "1", "ReplayTime": at, "Attempt": attempt})}},
-			},
+			Details:    details,
 		}},
 	})
 }
@@ -154,7 +171,7 @@ func TestStatusOfASagaThatTurnsBack(t *testing.T) {
 	require.Equal(t, []StepStatus{
 		{
 			Name: "BookFlight", Do: DoDone, Undo: UndoRunning, Attempts: 3, UndoAttempts: 7,
-			StartedAt: h.at(flight), EndedAt: h.at(flightDone), Error: "connection reset",
+			StartedAt: h.at(flight), EndedAt: h.at(flightDone), Error: "connection reset", Result: h.result(flightDone),
 		},
 		{Name: "BookHotel", Do: DoNotRun, Undo: UndoNone},
 		{Name: "BookCar", Do: DoRefused, Undo: UndoNone, Attempts: 1, StartedAt: h.at(car), EndedAt: h.at(car + 2), Error: "no cars"},
@@ -264,10 +281,10 @@ func TestStatusOfExpressSteps(t *testing.T) {
 
 	s := project(statusPlan, describe(t, enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, Compensated, "BookCar refused: no cars"), h.events)
 	require.Equal(t, []StepStatus{
-		{Name: "BookFlight", Do: DoDone, Undo: UndoNone, Attempts: 2, StartedAt: h.at(task), EndedAt: h.at(flight)},
+		{Name: "BookFlight", Do: DoDone, Undo: UndoNone, Attempts: 2, StartedAt: h.at(task), EndedAt: h.at(flight), Result: h.result(flight)},
 		{
 			Name: "BookHotel", Do: DoDone, Undo: UndoDone, Attempts: 7, UndoAttempts: 1,
-			StartedAt: h.at(flight), EndedAt: h.at(hotel + 2), UndoneAt: h.at(undone),
+			StartedAt: h.at(flight), EndedAt: h.at(hotel + 2), UndoneAt: h.at(undone), Result: h.result(hotel + 2),
 		},
 		{Name: "BookCar", Do: DoRefused, Undo: UndoNone, Attempts: 1, StartedAt: h.at(again), EndedAt: h.at(car), Error: "no cars"},
 		{Name: "Pay", Kind: Pivot, Do: DoNotRun, Undo: UndoPrevented, UndoAttempts: 1, UndoneAt: h.at(fenced)},
@@ -296,6 +313,30 @@ func TestStatusOfAParkedSaga(t *testing.T) {
 	require.Equal(t, UndoSkipped, s.Steps[1].Undo)
 	require.Equal(t, DoRefused, s.Steps[2].Do, "skipping an undo says nothing of what was refused")
 	require.Equal(t, DoNotRun, s.Steps[3].Do)
+}
+
+// An operator's result takes the place of what the step would have returned; a step that is tried again returns anew.
+func TestStatusOfAStepDoneByHand(t *testing.T) {
+	t.Parallel()
+
+	h := &tape{start: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	h.marker(t, "book flight", 1, failure(ErrTypeRefused, "no seats"))
+	h.accepted(t, UpdateMarkDone, Act{Step: "BookFlight", By: "grace", Reason: "by phone", Result: json.RawMessage(`"12A"`)})
+	h.marker(t, "book hotel", 1, failure(ErrTypeRefused, "no rooms"))
+	h.accepted(t, UpdateMarkDone, Act{Step: "BookHotel", By: "grace", Reason: "by phone"})
+	h.marker(t, "book car", 1, failure(ErrTypeRefused, "no cars"))
+	h.accepted(t, UpdateRetry, Act{Step: "BookCar", By: "grace"})
+	car := h.scheduled("BookCar/do")
+	h.started(car, 1)
+	h.completed(car)
+
+	s := project(statusPlan, describe(t, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, Running, ""), h.events)
+	var seat string
+	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(s.Steps[0].Result, &seat))
+	require.Equal(t, "12A", seat)
+	require.Equal(t, DoMarkedDone, s.Steps[0].Do)
+	require.Nil(t, s.Steps[1].Result)
+	require.Equal(t, h.result(car+2), s.Steps[2].Result)
 }
 
 func TestStateOf(t *testing.T) {

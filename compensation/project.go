@@ -1,10 +1,12 @@
 package compensation
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
 
+	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	failurepb "go.temporal.io/api/failure/v1"
 	historypb "go.temporal.io/api/history/v1"
@@ -108,15 +110,16 @@ func (p *projection) apply(event *historypb.HistoryEvent) {
 		a := event.GetActivityTaskStartedEventAttributes()
 		p.tried(a.GetScheduledEventId(), int(a.GetAttempt()), a.GetLastFailure())
 	case enumspb.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
-		p.settled(event.GetActivityTaskCompletedEventAttributes().GetScheduledEventId(), DoDone, nil, at)
+		a := event.GetActivityTaskCompletedEventAttributes()
+		p.settled(a.GetScheduledEventId(), done(a.GetResult()), at)
 	case enumspb.EVENT_TYPE_ACTIVITY_TASK_FAILED:
 		a := event.GetActivityTaskFailedEventAttributes()
-		p.settled(a.GetScheduledEventId(), outcomeOfFailure(a.GetFailure()), a.GetFailure(), at)
+		p.settled(a.GetScheduledEventId(), failed(a.GetFailure()), at)
 	case enumspb.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
 		a := event.GetActivityTaskTimedOutEventAttributes()
-		p.settled(a.GetScheduledEventId(), DoUnknown, a.GetFailure(), at)
+		p.settled(a.GetScheduledEventId(), ending{outcome: DoUnknown, failure: a.GetFailure()}, at)
 	case enumspb.EVENT_TYPE_ACTIVITY_TASK_CANCELED:
-		p.settled(event.GetActivityTaskCanceledEventAttributes().GetScheduledEventId(), DoUnknown, nil, at)
+		p.settled(event.GetActivityTaskCanceledEventAttributes().GetScheduledEventId(), ending{outcome: DoUnknown}, at)
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
 		p.status.Result = event.GetWorkflowExecutionCompletedEventAttributes().GetResult()
 	case enumspb.EVENT_TYPE_MARKER_RECORDED:
@@ -203,11 +206,11 @@ func (p *projection) marked(event *historypb.HistoryEvent) {
 	const id = 0 // no event has it
 	p.activities[id] = p.begin(ref, p.expressed(ref.step, began))
 	p.tried(id, la.Attempt, nil)
-	outcome := DoDone
+	end := done(a.GetDetails()["result"])
 	if a.GetFailure() != nil {
-		outcome = outcomeOfFailure(a.GetFailure())
+		end = failed(a.GetFailure())
 	}
-	p.settled(id, outcome, a.GetFailure(), la.ReplayTime)
+	p.settled(id, end, la.ReplayTime)
 	delete(p.activities, id)
 }
 
@@ -256,17 +259,38 @@ func (p *projection) acted(update *updatepb.Input, at time.Time) {
 		case r.Name == UpdateSkip && do:
 			st.Do = DoSkipped
 		case r.Name == UpdateMarkDone && do:
-			st.Do = DoMarkedDone
+			st.Do, st.Result = DoMarkedDone, payloadsOf(r.Result)
 		}
 	}
 }
 
-// outcomeOfFailure is what a recorded failure says of the step's effect.
-func outcomeOfFailure(f *failurepb.Failure) DoState {
-	if f.GetApplicationFailureInfo().GetType() == ErrTypeRefused {
-		return DoRefused
+// payloadsOf is JSON as a step's result; nil for none.
+func payloadsOf(value json.RawMessage) *commonpb.Payloads {
+	if len(value) == 0 {
+		return nil
 	}
-	return DoUnknown
+	result, err := converter.GetDefaultDataConverter().ToPayloads(value)
+	if err != nil {
+		return nil // it was read from a history, so it is JSON
+	}
+	return result
+}
+
+// ending is how an activity ended.
+type ending struct {
+	outcome DoState
+	result  *commonpb.Payloads
+	failure *failurepb.Failure
+}
+
+func done(result *commonpb.Payloads) ending { return ending{outcome: DoDone, result: result} }
+
+// failed is what a recorded failure says of the step's effect.
+func failed(f *failurepb.Failure) ending {
+	if f.GetApplicationFailureInfo().GetType() == ErrTypeRefused {
+		return ending{outcome: DoRefused, failure: f}
+	}
+	return ending{outcome: DoUnknown, failure: f}
 }
 
 func (p *projection) tried(id int64, attempt int, failure *failurepb.Failure) {
@@ -285,23 +309,23 @@ func (p *projection) tried(id int64, attempt int, failure *failurepb.Failure) {
 	}
 }
 
-func (p *projection) settled(id int64, outcome DoState, failure *failurepb.Failure, at time.Time) {
+func (p *projection) settled(id int64, end ending, at time.Time) {
 	ref, ok := p.activities[id]
 	if !ok {
 		return
 	}
 	st := p.step(ref.step, ref.item)
-	if outcome == DoDone {
+	if end.outcome == DoDone {
 		st.Error = ""
-	} else if failure != nil {
-		st.Error = failureText(failure)
+	} else if end.failure != nil {
+		st.Error = failureText(end.failure)
 	}
 	switch {
 	case !ref.undo:
-		st.Do, st.EndedAt = outcome, at
-	case outcome == DoDone && (st.Kind == Pivot || st.Do == DoWaiting):
+		st.Do, st.Result, st.EndedAt = end.outcome, end.result, at
+	case end.outcome == DoDone && (st.Kind == Pivot || st.Do == DoWaiting):
 		st.Undo, st.UndoneAt = UndoPrevented, at
-	case outcome == DoDone:
+	case end.outcome == DoDone:
 		st.Undo, st.UndoneAt = UndoDone, at
 	default:
 		st.Undo = UndoFailed

@@ -202,6 +202,9 @@ type StepStatus struct {
 	EndedAt   time.Time
 	// UndoneAt is when Undo succeeded.
 	UndoneAt time.Time
+	// Result is what Do returned, or what an operator gave in its place; nil if there is none. It says what was done, and
+	// stays when that is undone.
+	Result *commonpb.Payloads
 	// Error is what the last failing try of Do or of Undo said; empty after a success.
 	Error string
 }

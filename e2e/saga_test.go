@@ -16,8 +16,11 @@ type saga struct {
 	Cause string `json:"cause"`
 	Steps []step `json:"steps"`
 	Facts []struct {
-		What string `json:"what"`
-		Is   string `json:"is"`
+		What      string          `json:"what"`
+		Is        string          `json:"is"`
+		Amount    json.RawMessage `json:"amount"`
+		Tracking  string          `json:"tracking"`
+		Reference string          `json:"reference"`
 	} `json:"facts"`
 	Waits []struct {
 		For string `json:"for"`
@@ -63,15 +66,26 @@ func (s saga) step(name string) step {
 func (s saga) requireFactsFit(tb testing.TB) {
 	tb.Helper()
 	settled := map[string][]string{
-		"completed":                   {"charged", "sold", "redeemed", "held", "dispatched", "issued", "booked", "restocked", "refunded", "taken_back", "none"},
+		"completed":                   {"charged", "sold", "redeemed", "spent", "dispatched", "issued", "booked", "restocked", "refunded", "taken_back", "none"},
 		"compensated":                 {"released", "restored", "canceled", "withdrawn", "none"},
 		"compensated_with_exceptions": {"held", "reserved", "redeemed", "booked", "inspected", "released", "restored", "canceled", "withdrawn", "none"},
 	}[s.State]
 	require.NotEmpty(tb, s.Facts)
 	for _, f := range s.Facts {
 		require.Contains(tb, settled, f.Is, "%s of a saga that is %s", f.What, s.State)
-		if f.What == "payment" && s.State == "completed" {
+		if s.State != "completed" {
+			continue
+		}
+		// The result has the same.
+		switch f.What {
+		case "payment":
 			require.Contains(tb, []string{"charged", "refunded"}, f.Is)
+			require.Contains(tb, string(s.Result), `":`+string(f.Amount)+`,`)
+			require.Contains(tb, string(s.Result), `"`+f.Reference+`"`)
+		case "shipment":
+			require.Contains(tb, string(s.Result), `"tracking":"`+f.Tracking+`"`)
+		case "invoice", "credit_note":
+			require.Contains(tb, string(s.Result), `_number":"`+f.Reference+`"`)
 		}
 	}
 }

@@ -237,6 +237,24 @@ func TestDrawing(t *testing.T) {
 	require.Equal(t, 20, strings.Count(first, "\n"))
 }
 
+// Of each fact that is one, the detail is told that people look for.
+func TestFactTexts(t *testing.T) {
+	t.Parallel()
+	tea := []client.Line{{SKU: "TEA", Quantity: 2}, {SKU: "CUP", Quantity: 4}}
+	require.Equal(t, []string{
+		"payment charged (EUR 12.90)", "stock sold (2 TEA + 4 CUP)", "points taken back (63)", "return booked (PA-1)", "invoice issued (INV-7)", "goods unsettled",
+	}, factTexts([]client.Fact{
+		{What: "payment", Is: "charged", Amount: &client.Money{Amount: 1290, Currency: "EUR"}, Reference: "cap-1"},
+		{What: "stock", Is: "sold", Lines: tea, Reference: "com-1"},
+		{What: "voucher", Is: "none"},
+		{What: "points", Is: "taken_back", Points: 63},
+		{What: "return", Is: "booked", Lines: tea, Carrier: "parcel", Tracking: "PA-1", Reference: "return-1"},
+		{What: "invoice", Is: "issued", Reference: "INV-7"},
+		{What: "goods", Is: "unsettled"},
+		{What: "shipment", Is: "open"},
+	}))
+}
+
 // What is offered is what docs/parked-sagas.md says.
 func TestNextCommands(t *testing.T) {
 	t.Parallel()

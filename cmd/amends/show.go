@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
 	"time"
 
 	"github.com/amends-dev/amends/client"
+	"github.com/amends-dev/amends/internal/order"
 	"github.com/amends-dev/amends/internal/terminal"
 )
 
@@ -28,8 +30,10 @@ func writeView[R any](w io.Writer, width int, noun string, v *client.View[R]) {
 	if v.Cause != "" {
 		line("cause: %s", v.Cause)
 	}
-	if facts := factsText(v.Facts); facts != "" {
-		line("facts: %s", facts)
+	label := "facts:"
+	for _, fact := range factTexts(v.Facts) {
+		line("%-6s %s", label, fact)
+		label = ""
 	}
 	fmt.Fprintln(w)
 	terminal.WriteTable(w, width, stepColumns, stepRows(v.Steps))
@@ -63,15 +67,36 @@ func writeView[R any](w io.Writer, width int, noun string, v *client.View[R]) {
 	}
 }
 
-// factsText is what can be said so far: "payment held, stock being released".
-func factsText(facts []client.Fact) string {
+// factTexts are what can be said so far: "payment held (EUR 12.90)", "shipment booked (PARCEL-7)".
+func factTexts(facts []client.Fact) []string {
 	var told []string
 	for _, f := range facts {
 		if f.Is != "open" && f.Is != "none" {
-			told = append(told, f.What+" "+strings.ReplaceAll(f.Is, "_", " "))
+			told = append(told, f.What+" "+strings.ReplaceAll(f.Is, "_", " ")+factDetail(f))
 		}
 	}
-	return strings.Join(told, ", ")
+	return told
+}
+
+// factDetail is the first of a fact's details that people look for.
+func factDetail(f client.Fact) string {
+	detail := cmp.Or(f.Tracking, f.Reference)
+	switch {
+	case f.Amount != nil:
+		detail = order.Money(*f.Amount).String()
+	case len(f.Lines) > 0 && f.Tracking == "":
+		lines := make([]string, len(f.Lines))
+		for i, l := range f.Lines {
+			lines[i] = fmt.Sprintf("%d %s", l.Quantity, l.SKU)
+		}
+		detail = strings.Join(lines, " + ")
+	case f.Points != 0:
+		detail = fmt.Sprint(f.Points)
+	}
+	if detail == "" {
+		return ""
+	}
+	return " (" + detail + ")"
 }
 
 func times[R any](v *client.View[R]) string {

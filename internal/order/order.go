@@ -32,8 +32,8 @@ type Customer struct {
 
 // Line is a quantity of one article.
 type Line struct {
-	SKU      string `json:"sku"`
-	Quantity int64  `json:"quantity"`
+	SKU      string `json:"sku" doc:"The article." example:"TEA-EARL-GREY"`
+	Quantity int64  `json:"quantity" doc:"How many of it." example:"2"`
 }
 
 // Payment names the card to charge, as the token that the payment provider gave for it.
