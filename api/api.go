@@ -22,7 +22,7 @@ import (
 	"github.com/amends-dev/amends/internal/access"
 )
 
-//go:generate go test -run ^TestOpenAPIDocument$ -update .
+//go:generate go test -run ^Test(OpenAPIDocument|ProblemsPage)$ -update .
 
 // Options of the API. The zero value is what each field says.
 type Options struct {

@@ -1,8 +1,14 @@
 package api
 
 import (
+	"bytes"
+	"cmp"
+	"flag"
 	"fmt"
+	"maps"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,27 +16,53 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Each problem's type is the address of its section in docs/problems.md.
-func TestProblemsAreDocumented(t *testing.T) {
-	t.Parallel()
+// Update makes the tests of generated files write them again (make generate).
+var Update = flag.Bool("update", false, "write generated files in docs/ again")
 
-	page, err := os.ReadFile("../docs/problems.md")
+var problemsBlock = regexp.MustCompile(`(?s)(<!-- from the catalogue in api/catalogue.go: make generate -->\n).*(<!-- end -->\n)`)
+
+// Each problem's type is the address of its section in docs/problems.md, which says what the catalogue says.
+func TestProblemsPage(t *testing.T) {
+	t.Parallel()
+	const file = "../docs/problems.md"
+
+	page, err := os.ReadFile(file)
 	require.NoError(t, err)
-	sections := 0
-	for line := range strings.Lines(string(page)) {
-		if code, ok := strings.CutPrefix(strings.TrimSpace(line), "## "); ok {
-			require.Contains(t, problems, Code(code), "a section of no problem")
-			sections++
+	require.Len(t, problemsBlock.FindAll(page, -1), 1)
+	parts := problemsBlock.FindSubmatch(page)
+	current := bytes.Replace(page, parts[0], slices.Concat(parts[1], []byte(problemsText(t)), parts[2]), 1)
+	if *Update {
+		require.NoError(t, os.WriteFile(file, current, 0o644))
+		return
+	}
+	require.Equal(t, string(current), string(page), "make generate")
+}
+
+// problemsText is a table of the problems by status, and a section of each.
+func problemsText(t *testing.T) string {
+	t.Helper()
+	codes := slices.SortedFunc(maps.Keys(problems), func(a, b Code) int {
+		return cmp.Or(cmp.Compare(problems[a].status, problems[b].status), cmp.Compare(a, b))
+	})
+	var table, sections strings.Builder
+	last := 0
+	for _, code := range codes {
+		k := problems[code]
+		require.NotEmpty(t, k.means, code)
+		require.NotEmpty(t, k.remedy, code)
+		if k.status != last {
+			last = k.status
+			fmt.Fprintf(&table, " |\n| %d | [%s](#%s)", k.status, code, code)
+		} else {
+			fmt.Fprintf(&table, ", [%s](#%s)", code, code)
 		}
+		again := ""
+		if k.retryAfter > 0 {
+			again = fmt.Sprintf(", `Retry-After: %d`", k.retryAfter)
+		}
+		fmt.Fprintf(&sections, "\n## %s\n\n%d%s: %s\n\n%s\n\n**What to do:** %s\n", code, k.status, again, k.title, k.means, k.remedy)
 	}
-	require.Len(t, problems, sections, "a problem without a section")
-	for code, kind := range problems {
-		row := fmt.Sprintf("\n| %d | ", kind.status)
-		at := strings.Index(string(page), row)
-		require.GreaterOrEqual(t, at, 0, "no row for status %d", kind.status)
-		cells, _, _ := strings.Cut(string(page)[at+1:], "\n")
-		require.Contains(t, cells, fmt.Sprintf("[%s](#%s)", code, code))
-	}
+	return "\n| status | codes |\n|---|---" + strings.TrimPrefix(table.String(), " ") + " |\n" + sections.String() + "\n"
 }
 
 // An operation of which nothing says who may do it is found when the API is made, and a rule is about an operation.

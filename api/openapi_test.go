@@ -3,7 +3,6 @@ package api_test
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,9 +12,6 @@ import (
 
 	"github.com/amends-dev/amends/api"
 )
-
-// update makes TestOpenAPIDocument write docs/openapi.json again (make generate).
-var update = flag.Bool("update", false, "write docs/openapi.json again")
 
 // docs/openapi.json is what GET /openapi.json answers, for those who do not run the API.
 func TestOpenAPIDocument(t *testing.T) {
@@ -29,7 +25,7 @@ func TestOpenAPIDocument(t *testing.T) {
 	document.WriteByte('\n')
 
 	const file = "../docs/openapi.json"
-	if *update {
+	if *api.Update {
 		require.NoError(t, os.WriteFile(file, document.Bytes(), 0o644))
 	}
 	recorded, err := os.ReadFile(file)

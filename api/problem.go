@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -17,92 +16,6 @@ import (
 	"github.com/amends-dev/amends/internal/connect"
 	"github.com/amends-dev/amends/internal/order"
 )
-
-// Code names a kind of problem, for programs.
-type Code string
-
-const (
-	codeMalformed            Code = "malformed"
-	codeKeyRequired          Code = "idempotency_key_required"
-	codeBadParameter         Code = "bad_parameter"
-	codeUnauthenticated      Code = "unauthenticated"
-	codeForbidden            Code = "forbidden"
-	codeNotFound             Code = "not_found"
-	codeMethodNotAllowed     Code = "method_not_allowed"
-	codeBodyTimeout          Code = "body_timeout"
-	codeInFlight             Code = "in_flight"
-	codeOrderNotCompleted    Code = "order_not_completed"
-	codeTooLate              Code = "too_late_to_cancel"
-	codeAlreadyEnded         Code = "already_ended"
-	codeNotAwaited           Code = "not_awaited"
-	codeActRefused           Code = "act_refused"
-	codePreconditionFailed   Code = "precondition_failed"
-	codeBodyTooLarge         Code = "body_too_large"
-	codeUnsupportedMedia     Code = "unsupported_media_type"
-	codeInvalid              Code = "invalid"
-	codeUnknownOrder         Code = "unknown_order"
-	codeKeyReused            Code = "idempotency_key_reused"
-	codePreconditionRequired Code = "precondition_required"
-	codeTooManyStreams       Code = "too_many_streams"
-	codeTooManyRequests      Code = "too_many_requests"
-	codeInternal             Code = "internal"
-	codeNamespaceIncomplete  Code = "namespace_incomplete"
-	codeUnchecked            Code = "credentials_unchecked"
-	codeNoWorker             Code = "no_worker"
-	codeUnavailable          Code = "temporal_unavailable"
-	codeStopping             Code = "stopping"
-)
-
-// kind is what all problems of one code have in common.
-type kind struct {
-	status int
-	title  string
-	// retryAfter is in seconds; 0 for problems that trying again does not mend, or whose time differs.
-	retryAfter int
-}
-
-// problems is the closed list of what can go wrong.
-var problems = map[Code]kind{
-	codeMalformed:            {status: http.StatusBadRequest, title: "The body is not what this resource reads."},
-	codeBadParameter:         {status: http.StatusBadRequest, title: "A parameter is wrong."},
-	codeUnauthenticated:      {status: http.StatusUnauthorized, title: "Nobody knows who asks."},
-	codeForbidden:            {status: http.StatusForbidden, title: "Your role may not do this."},
-	codeNotFound:             {status: http.StatusNotFound, title: "There is no such resource."},
-	codeMethodNotAllowed:     {status: http.StatusMethodNotAllowed, title: "The resource does not take this method."},
-	codeKeyRequired:          {status: http.StatusBadRequest, title: "There is no usable Idempotency-Key."},
-	codeBodyTimeout:          {status: http.StatusRequestTimeout, title: "The body did not arrive in time."},
-	codeInFlight:             {status: http.StatusConflict, title: "The same request is being carried out.", retryAfter: 1},
-	codeOrderNotCompleted:    {status: http.StatusConflict, title: "The order is not completed."},
-	codeTooLate:              {status: http.StatusConflict, title: "It is too late to cancel."},
-	codeAlreadyEnded:         {status: http.StatusConflict, title: "The saga has ended."},
-	codeNotAwaited:           {status: http.StatusConflict, title: "Nothing waits for this."},
-	codeActRefused:           {status: http.StatusConflict, title: "The act does not fit the saga."},
-	codePreconditionFailed:   {status: http.StatusPreconditionFailed, title: "The saga has changed."},
-	codeBodyTooLarge:         {status: http.StatusRequestEntityTooLarge, title: "The body is too large."},
-	codeUnsupportedMedia:     {status: http.StatusUnsupportedMediaType, title: "The body is not JSON."},
-	codeInvalid:              {status: http.StatusUnprocessableEntity, title: "The body is well-formed, but some of it is not possible."},
-	codeUnknownOrder:         {status: http.StatusUnprocessableEntity, title: "There is no such order."},
-	codeKeyReused:            {status: http.StatusUnprocessableEntity, title: "The Idempotency-Key belongs to another request."},
-	codePreconditionRequired: {status: http.StatusPreconditionRequired, title: "If-Match is missing."},
-	codeTooManyStreams:       {status: http.StatusTooManyRequests, title: "Too many streams are open.", retryAfter: 5},
-	codeTooManyRequests:      {status: http.StatusTooManyRequests, title: "The caller asks too often."},
-	codeInternal:             {status: http.StatusInternalServerError, title: "Something went wrong here."},
-	codeNamespaceIncomplete:  {status: http.StatusServiceUnavailable, title: "The namespace lacks search attributes.", retryAfter: 5},
-	codeUnchecked:            {status: http.StatusServiceUnavailable, title: "The credentials cannot be checked now.", retryAfter: 5},
-	codeNoWorker:             {status: http.StatusServiceUnavailable, title: "No worker answers.", retryAfter: 5},
-	codeUnavailable:          {status: http.StatusServiceUnavailable, title: "Temporal is not available.", retryAfter: 5},
-	codeStopping:             {status: http.StatusServiceUnavailable, title: "The process stops.", retryAfter: 5},
-}
-
-// Schema implements [huma.SchemaProvider].
-func (Code) Schema(huma.Registry) *huma.Schema {
-	s := &huma.Schema{Type: huma.TypeString}
-	for _, c := range slices.Sorted(maps.Keys(problems)) {
-		s.Enum = append(s.Enum, string(c))
-	}
-	s.PrecomputeMessages()
-	return s
-}
 
 // commandCodes are the problems of any operation that has an effect.
 var commandCodes = []Code{codeKeyRequired, codeInFlight, codeKeyReused, codeMalformed, codeInvalid, codeBodyTimeout, codeBodyTooLarge, codeUnsupportedMedia}
