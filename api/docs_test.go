@@ -19,9 +19,9 @@ import (
 // Update makes the tests of generated files write them again (make generate).
 var Update = flag.Bool("update", false, "write generated files in docs/ again")
 
-var problemsBlock = regexp.MustCompile(`(?s)(<!-- from the catalogue in api/catalogue.go: make generate -->\n).*(<!-- end -->\n)`)
+var problemsBlock = regexp.MustCompile(`(?s)(<!-- from the catalog in api/catalog.go: make generate -->\n).*(<!-- end -->\n)`)
 
-// Each problem's type is the address of its section in docs/problems.md, which says what the catalogue says.
+// Each problem's type is the address of its section in docs/problems.md, which says what the catalog says.
 func TestProblemsPage(t *testing.T) {
 	t.Parallel()
 	const file = "../docs/problems.md"

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"os"
@@ -66,10 +67,9 @@ func TestFacts(t *testing.T) {
 				{Name: "CapturePayment", Do: tt.capture.do, Undo: tt.capture.undo, Result: resultOf(t, `{"capture_id":"c","amount":{"amount":2,"currency":"EUR"}}`)},
 			}})
 			want := fact{What: "payment", Is: tt.want}
-			switch tt.want {
-			case "charged":
+			if tt.want == "charged" {
 				want.Amount, want.Reference = &order.Money{Amount: 2, Currency: "EUR"}, "c"
-			case "held", "released", "being_released":
+			} else if slices.Contains([]factual{"held", "released", "being_released"}, tt.want) {
 				want.Amount, want.Reference = &order.Money{Amount: 1, Currency: "EUR"}, "a"
 			}
 			require.Equal(t, want, facts[0])
@@ -178,12 +178,11 @@ type recorded struct {
 }
 
 func (r recorded) GetWorkflowHistory(context.Context, string, string, bool, enumspb.HistoryEventFilterType) client.HistoryEventIterator {
-	file, err := os.Open(r.file)
+	text, err := os.ReadFile(r.file)
 	if err != nil {
 		panic(err)
 	}
-	defer file.Close()
-	history, err := client.HistoryFromJSON(file, client.HistoryJSONOptions{})
+	history, err := client.HistoryFromJSON(bytes.NewReader(text), client.HistoryJSONOptions{})
 	if err != nil {
 		panic(err)
 	}
