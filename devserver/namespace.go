@@ -3,8 +3,6 @@ package devserver
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/operatorservice/v1"
@@ -14,6 +12,8 @@ import (
 	sqliteschema "go.temporal.io/server/schema/sqlite"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/amends-dev/amends/internal/connect"
 )
 
 // SearchAttributes are the keys as Options takes them.
@@ -57,29 +57,5 @@ func addSearchAttributes(ctx context.Context, conn grpc.ClientConnInterface, o O
 	if len(missing) == 0 {
 		return nil
 	}
-	_, err = operator.AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{
-		Namespace:        o.Namespace,
-		SearchAttributes: missing,
-	})
-	if err != nil {
-		return fmt.Errorf("add search attributes: %w", err)
-	}
-	frontend := workflowservice.NewWorkflowServiceClient(conn)
-	for _, name := range slices.Sorted(maps.Keys(missing)) {
-		if err := poll(ctx, "search attribute "+name, func(ctx context.Context) error {
-			return queryable(ctx, frontend, o.Namespace, name)
-		}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// queryable fails until the frontend's cache knows the search attribute name.
-func queryable(ctx context.Context, frontend workflowservice.WorkflowServiceClient, namespace, name string) error {
-	_, err := frontend.CountWorkflowExecutions(ctx, &workflowservice.CountWorkflowExecutionsRequest{
-		Namespace: namespace,
-		Query:     fmt.Sprintf("`%s` IS NULL", name),
-	})
-	return err
+	return connect.AddSearchAttributes(ctx, workflowservice.NewWorkflowServiceClient(conn), operator, o.Namespace, missing)
 }

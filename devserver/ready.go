@@ -3,7 +3,6 @@ package devserver
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"go.temporal.io/api/common/v1"
 	"go.temporal.io/api/workflowservice/v1"
@@ -12,10 +11,9 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
-)
 
-// readyLimit bounds each wait of a start; it takes under a second when all is well.
-const readyLimit = time.Minute
+	"github.com/amends-dev/amends/internal/connect"
+)
 
 // waitReady returns when every history shard answers and the search attributes
 // can be used.
@@ -27,14 +25,14 @@ func waitReady(ctx context.Context, addr string, o Options) error {
 	defer func() { _ = conn.Close() }()
 	frontend := workflowservice.NewWorkflowServiceClient(conn)
 	var namespace *workflowservice.DescribeNamespaceResponse
-	if err := poll(ctx, "namespace "+o.Namespace, func(ctx context.Context) error {
+	if err := connect.Poll(ctx, "namespace "+o.Namespace, func(ctx context.Context) error {
 		namespace, err = frontend.DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: o.Namespace})
 		return err
 	}); err != nil {
 		return err
 	}
 	for _, id := range oneWorkflowPerShard(namespace.GetNamespaceInfo().GetId(), o.HistoryShards) {
-		if err := poll(ctx, "history", func(ctx context.Context) error {
+		if err := connect.Poll(ctx, "history", func(ctx context.Context) error {
 			return serving(ctx, frontend, o.Namespace, id)
 		}); err != nil {
 			return err
@@ -69,23 +67,4 @@ func serving(ctx context.Context, frontend workflowservice.WorkflowServiceClient
 		return nil
 	}
 	return err
-}
-
-// poll calls try every few milliseconds until it succeeds, for at most readyLimit.
-func poll(ctx context.Context, what string, try func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, readyLimit)
-	defer cancel()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := try(ctx)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("wait for %s: %w (last answer: %w)", what, ctx.Err(), err)
-		case <-tick.C:
-		}
-	}
 }

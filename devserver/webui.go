@@ -8,6 +8,8 @@ import (
 	uiserver "github.com/temporalio/ui-server/v2/server"
 	uiconfig "github.com/temporalio/ui-server/v2/server/config"
 	"github.com/temporalio/ui-server/v2/server/server_options"
+
+	"github.com/amends-dev/amends/internal/connect"
 )
 
 // webUI is the running Web UI.
@@ -36,7 +38,7 @@ func startWebUI(ctx context.Context, p ports, namespace string) (*webUI, error) 
 		defer close(ui.done)
 		_ = ui.server.Start() // only that it was closed; on any other error it ends the process
 	}()
-	if err := poll(ctx, "answer", func(ctx context.Context) error { return healthy(ctx, p.uiAddr()) }); err != nil {
+	if err := connect.Poll(ctx, "answer", func(ctx context.Context) error { return healthy(ctx, p.uiAddr()) }); err != nil {
 		ui.stop()
 		return nil, err
 	}

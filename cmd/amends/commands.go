@@ -213,17 +213,18 @@ func (c *serveCommand) Run(p *process) error {
 }
 
 type servicesCommand struct {
-	Names  []string `arg:"" optional:"" help:"Services to host; all of them if none is named." complete:"service"`
-	Addr   string   `help:"Address to listen at." default:"127.0.0.1:8090" env:"AMENDS_SERVICES_ADDR"`
-	DSN    string   `help:"PostgreSQL to keep the state in, one schema for each service. Default: SQLite files." name:"dsn" env:"AMENDS_SERVICES_DSN"`
-	Data   string   `help:"Folder of the SQLite files and the mails." default:".amends/services" env:"AMENDS_SERVICES_DATA" type:"path"`
-	Faults bool     `help:"Serve the fault settings, with which a service can be made slow, flaky or lose replies. For demos and tests." env:"AMENDS_SERVICES_FAULTS"`
+	servicesStore `embed:""`
+
+	Addr   string `help:"Address to listen at." default:"127.0.0.1:8090" env:"AMENDS_SERVICES_ADDR"`
+	Faults bool   `help:"Serve the fault settings, with which a service can be made slow, flaky or lose replies. For demos and tests." env:"AMENDS_SERVICES_FAULTS"`
 
 	Ops opsFlags `embed:""`
 }
 
 func (c *servicesCommand) Run(p *process) (err error) {
-	host, err := services.Open(p.ctx, services.Config{DSN: c.DSN, Dir: c.Data, Names: c.Names, Faults: c.Faults, Logger: p.logger})
+	config := c.config(p)
+	config.Faults = c.Faults
+	host, err := services.Open(p.ctx, config)
 	if err != nil {
 		return err
 	}

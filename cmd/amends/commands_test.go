@@ -35,3 +35,12 @@ func TestFlagsOfTheAPI(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"https://a.example", "https://b.example"}, c.API.Origins)
 }
+
+func TestFlagsOfMigrate(t *testing.T) {
+	t.Parallel()
+
+	_, _, err := command(t, "migrate", "--namespace-retention", "23h")
+	require.ErrorContains(t, err, "--namespace-retention 23h0m0s: must be a day at least")
+	_, _, err = command(t, "migrate", "--grant-to", "amends_services")
+	require.ErrorContains(t, err, "--grant-to: only PostgreSQL has roles")
+}

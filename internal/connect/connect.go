@@ -1,4 +1,4 @@
-// Package connect connects to Temporal, with what was measured to suit sagas.
+// Package connect connects to Temporal, with what was measured to suit sagas, and makes there what they need.
 package connect
 
 import (

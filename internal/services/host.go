@@ -24,6 +24,9 @@ type Config struct {
 	// DSN is a PostgreSQL connection string (postgres://…), where each service has a schema of its
 	// own name. Empty means a SQLite file for each service, <Dir>/<name>.db.
 	DSN string
+	// GrantTo is a role of PostgreSQL that gets the right to use what is in the schemas, for hosts that are to have no more
+	// than that. Empty means nobody.
+	GrantTo string
 	// Dir is the folder of the SQLite files and of the mails, <Dir>/mails/*.eml. It is created.
 	Dir string
 	// Names are the services to serve; empty means all of [Names].
@@ -52,8 +55,8 @@ type hosted struct {
 	service
 }
 
-// Open opens the databases of the named services, creating, migrating and seeding them as needed.
-func Open(ctx context.Context, c Config) (*Host, error) {
+// withDefaults checks what was given, and sets what was not.
+func (c Config) withDefaults() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -61,15 +64,26 @@ func Open(ctx context.Context, c Config) (*Host, error) {
 		c.Names = Names
 	}
 	if c.Dir == "" {
-		return nil, errors.New("open the services: no folder is given for their files")
+		return c, errors.New("open the services: no folder is given for their files")
 	}
 	for i, name := range c.Names {
 		if !slices.Contains(Names, name) {
-			return nil, fmt.Errorf("open the services: there is no service %q; there are: %s", name, strings.Join(Names, ", "))
+			return c, fmt.Errorf("open the services: there is no service %q; there are: %s", name, strings.Join(Names, ", "))
 		}
 		if slices.Contains(c.Names[:i], name) {
-			return nil, fmt.Errorf("open the services: %s is named twice", name)
+			return c, fmt.Errorf("open the services: %s is named twice", name)
 		}
+	}
+	return c, nil
+}
+
+func (c Config) store() store.Config { return store.Config{DSN: c.DSN, Dir: c.Dir, GrantTo: c.GrantTo} }
+
+// Open opens the databases of the named services, creating, migrating and seeding them as needed.
+func Open(ctx context.Context, c Config) (*Host, error) {
+	c, err := c.withDefaults()
+	if err != nil {
+		return nil, err
 	}
 	h := &Host{config: c, services: make([]*hosted, len(c.Names))}
 	var g errgroup.Group
@@ -86,8 +100,8 @@ func Open(ctx context.Context, c Config) (*Host, error) {
 }
 
 func open(ctx context.Context, c Config, name string) (*hosted, error) {
-	k := table[slices.Index(Names, name)]
-	db, err := store.Open(ctx, store.Config{DSN: c.DSN, Dir: c.Dir}, name, k.migrations)
+	k := kindOf(name)
+	db, err := store.Open(ctx, c.store(), name, k.migrations)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"embed"
 	"net/http"
 	"path/filepath"
+	"slices"
 
 	"github.com/amends-dev/amends/internal/services/audit"
 	"github.com/amends-dev/amends/internal/services/fraud"
@@ -60,6 +61,9 @@ func namesOf(kinds []kind) []string {
 	}
 	return names
 }
+
+// kindOf is the one of that name, which is among [Names].
+func kindOf(name string) kind { return table[slices.Index(Names, name)] }
 
 // plain opens a service that needs its database only.
 func plain[S service](construct func(*store.DB) S) func(*store.DB, Config) (service, error) {

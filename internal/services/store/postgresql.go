@@ -18,8 +18,8 @@ import (
 // in PostgreSQL's default of 100.
 const maxConns = 6
 
-// openPostgreSQL connects with the schema called name, which it creates, as the only one of the
-// search path, and takes the lock under which it is migrated.
+// openPostgreSQL connects with the schema called name as the only one of the search path, and takes the
+// lock under which it is migrated.
 func openPostgreSQL(ctx context.Context, c Config, name string) (*DB, func() error, error) {
 	cfg, err := pgx.ParseConfig(c.DSN)
 	if err != nil {
@@ -34,9 +34,6 @@ func openPostgreSQL(ctx context.Context, c Config, name string) (*DB, func() err
 	unlock, err := lockSchema(ctx, db, name)
 	if err != nil {
 		return nil, nil, errors.Join(err, db.Close())
-	}
-	if _, err := db.ExecContext(ctx, "CREATE SCHEMA IF NOT EXISTS "+name); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("create the schema: %w", err), unlock(), db.Close())
 	}
 	return &DB{DB: db, Dialect: fence.PostgreSQL}, unlock, nil
 }
@@ -59,4 +56,27 @@ func lockSchema(ctx context.Context, db *sql.DB, name string) (func() error, err
 		_, err := conn.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", key)
 		return errors.Join(err, conn.Close())
 	}, nil
+}
+
+// lacksRights tells whether the role may not use the schema or one of its tables. Whoever has one right to a table has
+// all that grant gives.
+func lacksRights(ctx context.Context, db *sql.DB, name, role string) (lacks bool, err error) {
+	err = db.QueryRowContext(ctx, `SELECT NOT has_schema_privilege($1, n.oid, 'USAGE') OR EXISTS (
+			SELECT FROM pg_class t WHERE t.relnamespace = n.oid AND t.relkind = 'r' AND NOT has_table_privilege($1, t.oid, 'UPDATE'))
+		FROM pg_namespace n WHERE n.nspname = $2`, role, name).Scan(&lacks)
+	if err != nil {
+		return false, fmt.Errorf("look at the rights of %s: %w", role, err)
+	}
+	return lacks, nil
+}
+
+// grant lets the role use the tables that are in the schema now.
+func grant(ctx context.Context, db *sql.DB, name, role string) error {
+	role = pgx.Identifier{role}.Sanitize()
+	for _, rights := range []string{"USAGE ON SCHEMA ", "SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "} {
+		if _, err := db.ExecContext(ctx, "GRANT "+rights+name+" TO "+role); err != nil {
+			return fmt.Errorf("grant %s%s to %s: %w", rights, name, role, err)
+		}
+	}
+	return nil
 }

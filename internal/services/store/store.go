@@ -15,8 +15,6 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/pressly/goose/v3"
-
 	"github.com/amends-dev/amends/fence"
 )
 
@@ -26,6 +24,9 @@ type Config struct {
 	DSN string
 	// Dir is the folder of the SQLite files; it is created. Not used with a DSN.
 	Dir string
+	// GrantTo is a role that gets the right to use the tables, and none to change the schema, if it does not have it.
+	// PostgreSQL only; empty means nobody.
+	GrantTo string
 }
 
 // DB is the database of one service, with the ledger of its steps. It is safe for concurrent use;
@@ -35,6 +36,8 @@ type DB struct {
 	*sql.DB
 	Dialect fence.Dialect
 	Ledger  *fence.Ledger
+	// Migrated is what Open did to the database: see [Pending].
+	Migrated []string
 }
 
 // namePattern is what a name may be: it stands in file names and as a schema, both unquoted.
@@ -43,16 +46,25 @@ var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_]{0,39}$`)
 // Open opens the database of the service called name (lower case letters, digits and _), creating
 // it when it is new, and brings it up to date: the ledger of package fence, then the goose
 // migrations that lie in the folder "migrations" of migrations. Processes that open one database at
-// the same time wait for each other's migrations.
+// the same time wait for each other's migrations. Where nothing is missing, nothing is changed, and the
+// rights to change the schema are not needed.
 func Open(ctx context.Context, c Config, name string, migrations fs.FS) (*DB, error) {
-	db, err := open(ctx, c, name, migrations)
+	db, err := connect(ctx, c, name, migrations, func(db *DB, migrations fs.FS) (err error) {
+		db.Migrated, err = db.pending(ctx, c, name, migrations)
+		if err != nil || len(db.Migrated) == 0 {
+			return err
+		}
+		return db.migrate(ctx, c, name, migrations)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("open the database of %s: %w", name, err)
 	}
+	db.Ledger = fence.NewLedger(db.DB, db.Dialect)
 	return db, nil
 }
 
-func open(ctx context.Context, c Config, name string, migrations fs.FS) (*DB, error) {
+// connect connects to the database and has prepare look after its schema, under the lock that keeps others from it.
+func connect(ctx context.Context, c Config, name string, migrations fs.FS, prepare func(*DB, fs.FS) error) (*DB, error) {
 	if !namePattern.MatchString(name) {
 		return nil, fmt.Errorf("%q cannot name a database: use lower case letters, digits and _", name)
 	}
@@ -60,39 +72,18 @@ func open(ctx context.Context, c Config, name string, migrations fs.FS) (*DB, er
 	if err != nil {
 		return nil, err
 	}
-	connect := openSQLite
+	open := openSQLite
 	if c.DSN != "" {
-		connect = openPostgreSQL
+		open = openPostgreSQL
 	}
-	db, unlock, err := connect(ctx, c, name)
+	db, unlock, err := open(ctx, c, name)
 	if err != nil {
 		return nil, err
 	}
-	err = errors.Join(db.migrate(ctx, migrations), unlock())
-	if err != nil {
+	if err := errors.Join(prepare(db, migrations), unlock()); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	db.Ledger = fence.NewLedger(db.DB, db.Dialect)
 	return db, nil
-}
-
-// migrate runs under the lock that open took, so it sees and changes the schema alone.
-func (db *DB) migrate(ctx context.Context, migrations fs.FS) error {
-	if _, err := db.ExecContext(ctx, fence.Schema(db.Dialect)); err != nil {
-		return fmt.Errorf("create the step ledger: %w", err)
-	}
-	dialect := goose.DialectSQLite3
-	if db.Dialect == fence.PostgreSQL {
-		dialect = goose.DialectPostgres
-	}
-	p, err := goose.NewProvider(dialect, db.DB, migrations, goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return fmt.Errorf("read the migrations: %w", err)
-	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("migrate: %w", err)
-	}
-	return nil
 }
 
 // Snapshot runs read in a read-only transaction that sees one state of the database, whatever is
