@@ -96,6 +96,7 @@ type server struct {
 	log      *slog.Logger
 	flights  flights
 	streams  *streams
+	watches  watches
 	// overviews and durations are the last ones that were made.
 	overviews kept[*overview]
 	durations kept[durations]
@@ -106,7 +107,7 @@ type server struct {
 // New returns the API's handler. It uses c until the last request is answered, and does not close it.
 func New(c client.Client, o Options) http.Handler {
 	o = o.withDefaults()
-	s := &server{temporal: c, options: o, log: o.Logger, rules: map[string]rule{}, streams: &streams{most: o.StreamsPerCaller, open: map[string]int{}}}
+	s := &server{temporal: c, options: o, log: o.Logger, rules: map[string]rule{}, streams: &streams{most: o.StreamsPerCaller, open: map[string]int{}}, watches: watches{open: map[string]*watch{}}}
 
 	router := chi.NewRouter()
 	router.Use(s.identify, s.clientIP(), s.logRequest, secure)

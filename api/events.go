@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"reflect"
-	"strings"
 	"sync"
 	"time"
 
@@ -24,8 +23,6 @@ const (
 	reconnectAfter = time.Second
 	// eventTimeout is how long a caller may take to read what was sent.
 	eventTimeout = 10 * time.Second
-	// lookTimeout bounds one look at a saga, and with that how late a heartbeat can be.
-	lookTimeout = 5 * time.Second
 	// blindFor is how long a stream goes on while its saga cannot be looked at. Then its caller may find a process that can.
 	blindFor = time.Minute
 	// defaultStreams is how many streams a caller may have, unless the options say otherwise.
@@ -84,23 +81,21 @@ func (s *server) followSaga(ctx context.Context, in *eventsInput) (*huma.StreamR
 	if err != nil {
 		return nil, err
 	}
-	look := func(ctx context.Context) (snapshot, error) {
-		ctx, cancel := context.WithTimeout(ctx, lookTimeout)
-		defer cancel()
-		if err := s.stillProved(ctx); err != nil {
-			return snapshot{}, refusedCaller(err)
-		}
-		v, tag, err := s.tagged(ctx, c, id)
-		return snapshot{view: v, id: strings.Trim(tag, `"`)}, err
+	watch, leave := s.join(ctx, c, id)
+	now, err := watch.now(ctx)
+	if err == nil {
+		err = seen(ctx, c, id, now.info)
 	}
-	now, err := look(ctx)
 	if err != nil {
+		leave()
 		return nil, err
 	}
 	if now.id == in.LastEventID && now.ended() {
+		leave()
 		return &huma.StreamResponse{Body: func(answer huma.Context) { answer.SetStatus(http.StatusNoContent) }}, nil
 	}
 	return &huma.StreamResponse{Body: func(answer huma.Context) {
+		defer leave()
 		answer.SetHeader("Content-Type", "text/event-stream")
 		answer.SetHeader("Cache-Control", "no-store")
 		answer.SetHeader("X-Accel-Buffering", "no") // nginx would wait for more
@@ -112,17 +107,18 @@ func (s *server) followSaga(ctx context.Context, in *eventsInput) (*huma.StreamR
 		defer cancel()
 		_, w := humachi.Unwrap(answer)
 		st := stream{out: w, connection: http.NewResponseController(w), log: s.log.With("saga", in.ID, "request_id", requestID(ctx))}
-		st.follow(ctx, in.LastEventID, now, look)
+		st.follow(ctx, in.LastEventID, now, func(ctx context.Context) (snapshot, <-chan struct{}, error) {
+			latest, later, err := watch.latest()
+			if err == nil {
+				err = seen(ctx, c, id, latest.info)
+			}
+			if unproved := s.stillProved(ctx); unproved != nil {
+				err = refusedCaller(unproved)
+			}
+			return latest, later, err
+		})
 	}}, nil
 }
-
-// snapshot is a saga at one moment, under the ID of its event.
-type snapshot struct {
-	view *sagaView
-	id   string
-}
-
-func (n snapshot) ended() bool { return n.view.EndedAt != nil }
 
 // stream is an answer that goes on.
 type stream struct {
@@ -134,17 +130,19 @@ type stream struct {
 }
 
 // follow sends the saga, which is now as given, whenever it is not what the caller has. It returns once the saga has
-// ended, ctx is done, the caller does not read, or the saga could not be looked at for too long.
-func (st *stream) follow(ctx context.Context, has string, now snapshot, look func(context.Context) (snapshot, error)) {
+// ended, ctx is done, the caller does not read, or the saga could not be looked at for too long. What look returns besides
+// the saga tells when to look again before it is time for that anyway.
+func (st *stream) follow(
+	ctx context.Context, has string, now snapshot, look func(context.Context) (_ snapshot, later <-chan struct{}, _ error),
+) {
 	// The request is read, and net/http would cancel it. Connections without deadlines are those of tests.
 	_ = st.connection.SetReadDeadline(time.Time{}) // see above
 	defer st.allowWrite()                          // for what net/http writes at the end
 	if st.send(fmt.Sprintf("retry: %d\n\n", reconnectAfter.Milliseconds())) != nil {
 		return
 	}
-	again := time.NewTicker(lookEvery)
-	defer again.Stop()
 	seen, blind := time.Now(), false
+	var later <-chan struct{}
 	for {
 		if now.id != has {
 			if st.sendSaga(now) != nil {
@@ -156,14 +154,17 @@ func (st *stream) follow(ctx context.Context, has string, now snapshot, look fun
 			return
 		}
 		select {
-		case <-again.C:
+		case <-time.After(lookEvery):
+		case <-later:
 		case <-ctx.Done():
 			return
 		}
 		if time.Since(st.spoke) >= heartbeatEvery && st.send(": heartbeat\n\n") != nil {
 			return
 		}
-		next, err := look(ctx)
+		var next snapshot
+		var err error
+		next, later, err = look(ctx)
 		switch {
 		case err == nil:
 			now, seen, blind = next, time.Now(), false

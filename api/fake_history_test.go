@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
@@ -10,11 +11,13 @@ import (
 )
 
 func (f *fakeTemporal) GetWorkflowHistory(
-	_ context.Context, id, _ string, _ bool, _ enumspb.HistoryEventFilterType,
+	ctx context.Context, id, _ string, wait bool, _ enumspb.HistoryEventFilterType,
 ) client.HistoryEventIterator {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	s := f.sagas[id]
+	return &fakeHistory{ctx: ctx, temporal: f, saga: f.sagas[id], wait: wait}
+}
+
+// history are the saga's events.
+func (s *saga) history() []*historypb.HistoryEvent {
 	begin := &historypb.HistoryEvent{
 		EventType: enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED, EventTime: s.info.GetStartTime(),
 		Attributes: &historypb.HistoryEvent_WorkflowExecutionStartedEventAttributes{
@@ -23,7 +26,7 @@ func (f *fakeTemporal) GetWorkflowHistory(
 			},
 		},
 	}
-	return &fakeHistory{events: append(append([]*historypb.HistoryEvent{begin}, s.events...), s.ending()...)}
+	return append(append([]*historypb.HistoryEvent{begin}, s.events...), s.ending()...)
 }
 
 // ending is the event with which the saga has ended; none if it runs.
@@ -51,12 +54,46 @@ func (s *saga) ending() []*historypb.HistoryEvent {
 	return []*historypb.HistoryEvent{event}
 }
 
-type fakeHistory struct{ events []*historypb.HistoryEvent }
+// fakeHistory are a saga's events; with wait, also those to come until it ends.
+type fakeHistory struct {
+	ctx      context.Context //nolint:containedctx // as the SDK's has it
+	temporal *fakeTemporal
+	saga     *saga
+	wait     bool
+	read     int
+}
 
-func (h *fakeHistory) HasNext() bool { return len(h.events) > 0 }
+func (h *fakeHistory) HasNext() bool {
+	for {
+		_, more, over := h.peek()
+		if more || over || !h.wait {
+			return more
+		}
+		select {
+		case <-time.After(time.Millisecond):
+		case <-h.ctx.Done():
+			return true // Next has the error
+		}
+	}
+}
 
 func (h *fakeHistory) Next() (*historypb.HistoryEvent, error) {
-	next := h.events[0]
-	h.events = h.events[1:]
+	next, more, _ := h.peek()
+	if !more {
+		return nil, h.ctx.Err()
+	}
+	h.read++
 	return next, nil
+}
+
+// peek is the next event, if there is one, and whether no more will come.
+func (h *fakeHistory) peek() (next *historypb.HistoryEvent, more, over bool) {
+	h.temporal.mu.Lock()
+	defer h.temporal.mu.Unlock()
+	events := h.saga.history()
+	over = h.temporal.down != nil || h.saga.info.GetCloseTime() != nil
+	if h.read == len(events) {
+		return nil, false, over
+	}
+	return events[h.read], true, over
 }

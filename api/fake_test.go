@@ -194,6 +194,7 @@ func (f *fakeTemporal) DescribeWorkflowExecution(_ context.Context, id, _ string
 	if !ok {
 		panic("a clone of another type")
 	}
+	info.HistoryLength = int64(len(s.history()))
 	return &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: info}, nil
 }
 

@@ -152,6 +152,26 @@ func (s *server) once(ctx context.Context, o client.StartWorkflowOptions, reques
 // look asks Temporal for the saga. The error for an unknown ID is a [*serviceerror.NotFound]; so it is for a saga that the
 // caller does not see.
 func (s *server) look(ctx context.Context, c collection, id string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	d, err := s.lookFor(ctx, c, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := seen(ctx, c, id, d.GetWorkflowExecutionInfo()); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// seen is nil if the caller sees the saga, and otherwise the error of one that is not there.
+func seen(ctx context.Context, c collection, id string, info *workflowpb.WorkflowExecutionInfo) error {
+	if !sees(callerOf(ctx), info) {
+		return serviceerror.NewNotFound(c.noun + " " + id + " is somebody else's")
+	}
+	return nil
+}
+
+// lookFor is look for everybody.
+func (s *server) lookFor(ctx context.Context, c collection, id string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
 	workflowID, err := c.find(id)
 	if err != nil {
 		return nil, err
@@ -159,9 +179,6 @@ func (s *server) look(ctx context.Context, c collection, id string) (*workflowse
 	d, err := s.temporal.DescribeWorkflowExecution(ctx, workflowID, "")
 	if err != nil {
 		return nil, fmt.Errorf("describe %s %s: %w", c.noun, id, err)
-	}
-	if !sees(callerOf(ctx), d.GetWorkflowExecutionInfo()) {
-		return nil, serviceerror.NewNotFound(c.noun + " " + id + " is somebody else's")
 	}
 	return d, nil
 }

@@ -100,7 +100,15 @@ func (s *server) getSaga(ctx context.Context, in *showInput) (*showOutput[sagaVi
 }
 
 func (s *server) saga(ctx context.Context, c collection, id string) (*sagaView, error) {
-	v, err := show[json.RawMessage](ctx, s, c, id)
+	status, err := s.status(ctx, c, id)
+	if err != nil {
+		return nil, err
+	}
+	return s.sagaViewOf(c, id, status)
+}
+
+func (s *server) sagaViewOf(c collection, id string, status compensation.Status) (*sagaView, error) {
+	v, err := viewOf[json.RawMessage](s, c, id, status)
 	if err != nil {
 		return nil, err
 	}
