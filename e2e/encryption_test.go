@@ -31,11 +31,15 @@ var secrets = []string{
 	"c-1001", "Ada Lovelace", "ada@example.com", "Harbor Street", "Hamburg", "TEA-EARL-GREY", "CUP-PORCELAIN", "tok_visa", "tok_declined", "SPRING-",
 }
 
-// Everything works with encrypted payloads as it does without, and who has Temporal but no keys reads nothing of it.
+// Everything works with payloads that are encrypted, some of them in a store, as it does without; and who has Temporal but no
+// keys reads nothing of it.
+//
+//nolint:tparallel // what comes after the sagas, which run in parallel, is about all of them
 func TestEncryptedSagas(t *testing.T) {
 	t.Parallel()
 
-	s := startSystemWith(t, newPayloadKeys(t))
+	store := t.TempDir()
+	s := startSystemWith(t, payload.Config{KeyFile: newPayloadKeys(t), Store: "file://" + store, StoreAbove: 512})
 	s.playAll(t)
 	s.requireBatchesWork()
 	s.requireRecoveriesWork()
@@ -54,6 +58,9 @@ func TestEncryptedSagas(t *testing.T) {
 		unreadable = append(unreadable, v.Cause)
 	}
 	s.requireUnreadable(unreadable)
+	stored, err := filepath.Glob(filepath.Join(store, "*", "*"))
+	require.NoError(t, err)
+	require.NotEmpty(t, stored)
 	s.requireDecodable(workflowID(place("good.json")(s)), "ada@example.com")
 }
 
@@ -103,34 +110,36 @@ func (s *system) requireRecoveriesWork() {
 }
 
 // newPayloadKeys makes a file of payload keys as an operator does.
-func newPayloadKeys(t *testing.T) payload.KeyFile {
+func newPayloadKeys(t *testing.T) (file string) {
 	t.Helper()
-	file := payload.KeyFile{Path: filepath.Join(t.TempDir(), "payload-keys.toml")}
+	file = filepath.Join(t.TempDir(), "payload-keys.toml")
 	rotate(t, file)
 	return file
 }
 
-func rotate(t *testing.T, file payload.KeyFile) (id string) {
+func rotate(t *testing.T, file string) (id string) {
 	t.Helper()
-	out, err := exec.Command(binaries.amends, "payload-keys", "rotate", "--payload-keys", file.Path, "--output", "json").Output()
+	out, err := exec.Command(binaries.amends, "payload-keys", "rotate", "--payload-keys", file, "--output", "json").Output()
 	require.NoError(t, err)
 	var key payload.Key
 	require.NoError(t, json.Unmarshal(out, &key))
 	return key.ID
 }
 
-// requireUnreadable requires that all payloads in Temporal are encrypted, and that these texts are nowhere else, but for search
+// requireUnreadable requires that all payloads in Temporal are encrypted or elsewhere, and that these texts are nowhere else, but for search
 // attributes.
 func (s *system) requireUnreadable(texts []string) {
 	s.t.Helper()
-	spy, seen := s.dialWith(""), 0
+	spy, seen := s.dialWith(payload.Config{}), 0
 	look := func(where string, m proto.Message) {
 		err := proxy.VisitPayloads(s.t.Context(), m, proxy.VisitPayloadsOptions{
 			SkipSearchAttributes: true,
 			Visitor: func(_ *proxy.VisitPayloadsContext, payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
 				for _, p := range payloads {
 					seen++
-					require.Equal(s.t, "binary/encrypted", string(p.GetMetadata()["encoding"]), "%s: %v", where, m)
+					if len(p.GetExternalPayloads()) == 0 { // otherwise it is in the store
+						require.Equal(s.t, "binary/encrypted", string(p.GetMetadata()["encoding"]), "%s: %v", where, m)
+					}
 				}
 				return payloads, nil
 			},
@@ -176,7 +185,7 @@ func TestPayloadKeysAreExchanged(t *testing.T) {
 	plain := place("fraud-review.json")(s)
 	s.awaitWait(plain)
 
-	s.payloadKeys = newPayloadKeys(t)
+	s.payloads.KeyFile = newPayloadKeys(t)
 	s.restart()
 	first := place("fraud-review.json")(s)
 	s.awaitWait(first)
@@ -185,11 +194,11 @@ func TestPayloadKeysAreExchanged(t *testing.T) {
 	require.Empty(t, s.inputKey(plain))
 
 	// The API has the keys, and the worker doesn't.
-	keys := s.payloadKeys
+	keys := s.payloads.KeyFile
 	s.worker.kill()
-	s.payloadKeys = payload.KeyFile{}
+	s.payloads.KeyFile = ""
 	s.startWorker()
-	s.payloadKeys = keys
+	s.payloads.KeyFile = keys
 	untaken := place("good.json")(s)
 	require.Eventually(t, func() bool {
 		return strings.Contains(s.worker.out.String(), "payload cannot be read: it is encrypted")
@@ -198,7 +207,7 @@ func TestPayloadKeysAreExchanged(t *testing.T) {
 	s.worker.kill()
 	s.startWorker()
 
-	secondKey := rotate(t, s.payloadKeys)
+	secondKey := rotate(t, s.payloads.KeyFile)
 	require.NotEqual(t, firstKey, secondKey)
 	var second string
 	require.Eventually(t, func() bool {
@@ -232,7 +241,7 @@ func (s *system) inputKey(path string) string {
 // input is the workflow's input as Temporal has it.
 func (s *system) input(workflowID string) []*commonpb.Payload {
 	s.t.Helper()
-	events := s.dialWith("").GetWorkflowHistory(s.t.Context(), workflowID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	events := s.dialWith(payload.Config{}).GetWorkflowHistory(s.t.Context(), workflowID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	event, err := events.Next()
 	require.NoError(s.t, err)
 	return event.GetWorkflowExecutionStartedEventAttributes().GetInput().GetPayloads()

@@ -9,6 +9,8 @@ import (
 
 // Every way in which a saga of either kind ends, all at once on one system, whose books must balance afterwards. With
 // -record, their histories are recorded for the replay tests.
+//
+//nolint:tparallel // what comes after the sagas, which run in parallel, is about all of them
 func TestEndings(t *testing.T) {
 	t.Parallel()
 

@@ -42,8 +42,8 @@ type system struct {
 	// hastyURL is an API that gives people two seconds.
 	hastyURL string
 	vouchers *atomic.Int64
-	// payloadKeys is the file of the keys that the processes encrypt payloads with, "" if they don't.
-	payloadKeys payload.KeyFile
+	// payloads is how the processes keep payloads.
+	payloads payload.Config
 }
 
 // of is the system in a subtest.
@@ -56,13 +56,13 @@ func (s *system) of(t *testing.T) *system {
 
 func startSystem(t *testing.T) *system {
 	t.Helper()
-	return startSystemWith(t, payload.KeyFile{})
+	return startSystemWith(t, payload.Config{})
 }
 
-// startSystemWith is startSystem with processes that have a file of payload keys.
-func startSystemWith(t *testing.T, payloadKeys payload.KeyFile) *system {
+// startSystemWith is startSystem with processes that keep payloads like that.
+func startSystemWith(t *testing.T, payloads payload.Config) *system {
 	t.Helper()
-	s := &system{t: t, dir: t.TempDir(), temporalPort: freePort(t), vouchers: &atomic.Int64{}, payloadKeys: payloadKeys}
+	s := &system{t: t, dir: t.TempDir(), temporalPort: freePort(t), vouchers: &atomic.Int64{}, payloads: payloads}
 	s.startTemporal()
 
 	s.servicesURL = fmt.Sprintf("http://127.0.0.1:%d", freePort(t))
@@ -111,7 +111,10 @@ func (s *system) startServices() {
 func (s *system) address() string { return fmt.Sprintf("127.0.0.1:%d", s.temporalPort) }
 
 func (s *system) temporalEnv() []string {
-	return []string{"TEMPORAL_ADDRESS=" + s.address(), "AMENDS_PAYLOAD_KEYS=" + s.payloadKeys.Path}
+	return []string{
+		"TEMPORAL_ADDRESS=" + s.address(), "AMENDS_PAYLOAD_KEYS=" + s.payloads.KeyFile,
+		"AMENDS_PAYLOAD_STORE=" + s.payloads.Store, fmt.Sprint("AMENDS_PAYLOAD_STORE_ABOVE=", max(512, s.payloads.StoreAbove)),
+	}
 }
 
 func (s *system) startWorker() {
@@ -161,13 +164,14 @@ func (s *system) awaitReady(name string, p *process, url string) {
 // dial connects to the system's Temporal as its processes do.
 func (s *system) dial() client.Client {
 	s.t.Helper()
-	return s.dialWith(s.payloadKeys.Path)
+	return s.dialWith(s.payloads)
 }
 
-// dialWith connects to the system's Temporal with the keys in that file, "" for none.
-func (s *system) dialWith(payloadKeys string) client.Client {
+// dialWith connects to the system's Temporal as somebody who keeps payloads like that.
+func (s *system) dialWith(payloads payload.Config) client.Client {
 	s.t.Helper()
-	codec, err := payload.Open(s.t.Context(), payload.Config{KeyFile: payloadKeys, Logger: slog.New(slog.DiscardHandler)})
+	payloads.Logger = slog.New(slog.DiscardHandler)
+	codec, err := payload.Open(s.t.Context(), payloads)
 	require.NoError(s.t, err)
 	options := client.Options{HostPort: s.address(), Logger: quiet}
 	if codec != nil {

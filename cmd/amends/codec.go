@@ -34,7 +34,7 @@ func (c *codecCommand) Run(p *process) (err error) {
 		return err
 	}
 	if codec == nil {
-		return errors.New("codec: with which keys? Name their file with --payload-keys")
+		return errors.New("codec: with which keys? Name their file with --payload-keys, or a --payload-store")
 	}
 	health, err := c.Ops.start(p, nil)
 	if err != nil {

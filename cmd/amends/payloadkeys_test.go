@@ -45,6 +45,7 @@ func TestPayloadKeys(t *testing.T) {
 		"it is file:///PATH or exec:///": {"payload-keys", "list", "--payload-keys", file, "--payload-kms", "vault"},
 		`has no key "p1"`:                {"payload-keys", "activate", "p1", "--payload-keys", file},
 		"no such file":                   {"payload-keys", "list", "--payload-keys", file + "x"},
+		"must be 512 at least":           {"worker", "--payload-store-above", "10"},
 		"which keys?":                    {"worker", "--payload-kms", "file:///master.key"},
 	} {
 		_, _, err := command(t, args...)

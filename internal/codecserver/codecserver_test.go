@@ -64,8 +64,15 @@ func setup(t *testing.T, o codecserver.Options) *bundle {
 	return b
 }
 
+// reply is an answer to [bundle.ask].
+type reply struct {
+	status int
+	header http.Header
+	body   string
+}
+
 // ask sends a request with headers, given as name and value in turn.
-func (b *bundle) ask(t *testing.T, method, path, body string, headers ...string) (*http.Response, string) {
+func (b *bundle) ask(t *testing.T, method, path, body string, headers ...string) reply {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, b.url+path, strings.NewReader(body))
 	require.NoError(t, err)
@@ -77,7 +84,7 @@ func (b *bundle) ask(t *testing.T, method, path, body string, headers ...string)
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
-	return resp, string(text)
+	return reply{resp.StatusCode, resp.Header, string(text)}
 }
 
 func jsonOf(t *testing.T, payloads ...*commonpb.Payload) string {
@@ -117,20 +124,20 @@ func TestWhoMayDecode(t *testing.T) {
 	} {
 		b := setup(t, codecserver.Options{Role: least})
 		for role, key := range b.keys {
-			resp, body := b.ask(t, http.MethodPost, "/decode", jsonOf(t, b.sealed), "Authorization", key)
+			got := b.ask(t, http.MethodPost, "/decode", jsonOf(t, b.sealed), "Authorization", key)
 			want := http.StatusForbidden
 			for _, r := range may {
 				if r == role {
 					want = http.StatusOK
 				}
 			}
-			require.Equal(t, want, resp.StatusCode, "%s: %s", role, body)
+			require.Equal(t, want, got.status, "%s: %s", role, got.body)
 		}
 		for _, nobody := range []string{"", "Bearer amends_k1_secret", "Bearer e30.e30."} {
-			resp, body := b.ask(t, http.MethodPost, "/decode", jsonOf(t, b.sealed), "Authorization", nobody)
-			require.Equal(t, http.StatusUnauthorized, resp.StatusCode)
-			require.Equal(t, "Bearer", resp.Header.Get("WWW-Authenticate"))
-			require.NotContains(t, body, "no such key", "why is for the log")
+			got := b.ask(t, http.MethodPost, "/decode", jsonOf(t, b.sealed), "Authorization", nobody)
+			require.Equal(t, http.StatusUnauthorized, got.status)
+			require.Equal(t, "Bearer", got.header.Get("WWW-Authenticate"))
+			require.NotContains(t, got.body, "no such key", "why is for the log")
 		}
 	}
 }
@@ -153,11 +160,11 @@ func TestRequestsThatCannotBeAnswered(t *testing.T) {
 		{http.MethodGet, "/decode", "", http.StatusMethodNotAllowed, ""},
 		{http.MethodGet, "/healthz", "", http.StatusNoContent, ""},
 	} {
-		resp, body := b.ask(t, tt.method, tt.path, tt.body, "Authorization", b.keys[access.Admin])
-		require.Equal(t, tt.status, resp.StatusCode, "%s %s: %s", tt.method, tt.path, body)
-		require.Contains(t, body, tt.says)
+		got := b.ask(t, tt.method, tt.path, tt.body, "Authorization", b.keys[access.Admin])
+		require.Equal(t, tt.status, got.status, "%s %s: %s", tt.method, tt.path, got.body)
+		require.Contains(t, got.body, tt.says)
 		if tt.says != "" {
-			require.Equal(t, "application/problem+json", resp.Header.Get("Content-Type"))
+			require.Equal(t, "application/problem+json", got.header.Get("Content-Type"))
 		}
 	}
 }
@@ -174,10 +181,10 @@ func TestOrigins(t *testing.T) {
 		{nil, webUI, ""},
 	} {
 		b := setup(t, codecserver.Options{Origins: tt.listed})
-		preflight, _ := b.ask(t, http.MethodOptions, "/decode", "", "Origin", tt.from,
+		preflight := b.ask(t, http.MethodOptions, "/decode", "", "Origin", tt.from,
 			"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization,content-type,x-namespace")
-		require.Equal(t, tt.allows, preflight.Header.Get("Access-Control-Allow-Origin"))
-		resp, _ := b.ask(t, http.MethodPost, "/decode", jsonOf(t, b.sealed), "Origin", tt.from, "Authorization", b.keys[access.Admin])
-		require.Equal(t, tt.allows, resp.Header.Get("Access-Control-Allow-Origin"))
+		require.Equal(t, tt.allows, preflight.header.Get("Access-Control-Allow-Origin"))
+		asked := b.ask(t, http.MethodPost, "/decode", jsonOf(t, b.sealed), "Origin", tt.from, "Authorization", b.keys[access.Admin])
+		require.Equal(t, tt.allows, asked.header.Get("Access-Control-Allow-Origin"))
 	}
 }

@@ -2,6 +2,7 @@ package connect
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -27,27 +28,32 @@ import (
 // another one, or comes again later. The SDK would take a failing data converter for an error of the workflow and end the saga,
 // with whatever it had done.
 func Encoded(options client.Options, codec payload.Codec) (client.Options, error) {
-	var interceptors []grpc.UnaryClientInterceptor
-	var payloads grpc.UnaryClientInterceptor
-	var err error
 	if codec == nil {
-		payloads, err = visiting(nil, func(_ context.Context, payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
-			return payloads, payload.Check(payloads)
-		})
-	} else {
-		var failures grpc.UnaryClientInterceptor
-		failures, err = converter.NewFailureGRPCClientInterceptor(converter.NewFailureGRPCClientInterceptorOptions{EncodeCommonAttributes: true})
+		return intercepted(options, nil, check)
+	}
+	interceptors := []grpc.UnaryClientInterceptor{cloned}
+	if payload.Encrypts(codec) {
+		failures, err := converter.NewFailureGRPCClientInterceptor(converter.NewFailureGRPCClientInterceptorOptions{EncodeCommonAttributes: true})
 		if err != nil {
 			return client.Options{}, err
 		}
-		interceptors = append(interceptors, cloned, failures)
-		payloads, err = visiting(codec.Encode, codec.Decode)
+		interceptors = append(interceptors, failures)
 	}
+	return intercepted(options, codec.Encode, codec.Decode, interceptors...)
+}
+
+func check(_ context.Context, payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
+	return payloads, payload.Check(payloads)
+}
+
+// intercepted is options with which payloads are encoded and decoded after what these interceptors do.
+func intercepted(options client.Options, encode, decode visit, before ...grpc.UnaryClientInterceptor) (client.Options, error) {
+	payloads, err := visiting(encode, decode)
 	if err != nil {
 		return client.Options{}, err
 	}
 	options.ConnectionOptions.DialOptions = append(slices.Clone(options.ConnectionOptions.DialOptions),
-		grpc.WithChainUnaryInterceptor(append(interceptors, payloads)...))
+		grpc.WithChainUnaryInterceptor(append(before, payloads)...))
 	return options, nil
 }
 
@@ -110,7 +116,11 @@ func visitor(v visit) *proxy.VisitPayloadsOptions {
 		Visitor: func(ctx *proxy.VisitPayloadsContext, payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
 			out, err := v(ctx, payloads)
 			if err != nil {
-				return nil, status.Error(codes.DataLoss, err.Error())
+				code := codes.DataLoss
+				if errors.Is(err, payload.ErrUnavailable) {
+					code = codes.Unavailable
+				}
+				return nil, status.Error(code, err.Error())
 			}
 			return out, nil
 		},

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -18,6 +19,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/log"
+	temporalsdk "go.temporal.io/sdk/temporal"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -146,7 +148,9 @@ func TestWithoutTheKey(t *testing.T) {
 	sealed, err := writer.Encode(t.Context(), []*commonpb.Payload{plain})
 	require.NoError(t, err)
 	temporal.memo = sealed[0]
-	cause := func(info *workflowpb.WorkflowExecutionInfo) *commonpb.Payload { return info.GetMemo().GetFields()["cause"] }
+	cause := func(info *workflowpb.WorkflowExecutionInfo) *commonpb.Payload {
+		return info.GetMemo().GetFields()["cause"]
+	}
 
 	reader := temporal.dial(t, writer)
 	described, err := reader.DescribeWorkflowExecution(t.Context(), "order-1", "")
@@ -169,6 +173,43 @@ func TestWithoutTheKey(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, proto.Equal(sealed[0], cause(list.GetExecutions()[0])))
 	}
+}
+
+// absent is a store that comes back at the third try.
+type absent struct {
+	payload.Codec
+
+	tries *int
+}
+
+func (a absent) Encode(ctx context.Context, payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
+	if *a.tries++; *a.tries < 3 {
+		return nil, payload.ErrUnavailable
+	}
+	return a.Codec.Encode(ctx, payloads)
+}
+
+// A store that is away for a moment is asked again, as Temporal would be.
+func TestStoreThatIsAway(t *testing.T) {
+	t.Parallel()
+	temporal, tries := serveRecorder(t), 0
+	c := temporal.dial(t, absent{cipherIn(t), &tries})
+	require.NoError(t, c.CompleteActivity(t.Context(), []byte("token"), nil, temporalsdk.NewApplicationError("declined", "Refused", "a detail")))
+	require.Equal(t, 3, tries)
+	require.Len(t, temporal.failures, 1)
+}
+
+// Without encryption, a failure's text stays where people look for it.
+func TestOnlyEncryptionHidesFailures(t *testing.T) {
+	t.Parallel()
+	temporal := serveRecorder(t)
+	codec, err := payload.Open(t.Context(), payload.Config{Store: "file://" + t.TempDir(), StoreAbove: 10})
+	require.NoError(t, err)
+	large := strings.Repeat("x", 1000)
+	require.NoError(t, temporal.dial(t, codec).CompleteActivity(t.Context(), []byte("token"), nil,
+		temporalsdk.NewApplicationError("declined", "Refused", large)))
+	require.Equal(t, "declined", temporal.failures[0].GetMessage())
+	require.NotContains(t, temporal.failures[0].String(), large)
 }
 
 // A server can be set to send histories in a form that the interceptors don't see into. Replayed like that, sagas would fail.

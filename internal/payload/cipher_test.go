@@ -58,7 +58,9 @@ func TestCipher(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	plain := []*commonpb.Payload{
-		jsonOf(canary), jsonOf(canary), {}, {Metadata: map[string][]byte{"messageType": []byte("canary")}},
+		jsonOf(canary), jsonOf(canary),
+		{},
+		{Metadata: map[string][]byte{"messageType": []byte("canary")}},
 		{Data: bytes.Repeat([]byte("canary"), 100_000), ExternalPayloads: []*commonpb.Payload_ExternalPayloadDetails{{SizeBytes: 3}}},
 	}
 	untouched := proto.CloneOf(&commonpb.Payloads{Payloads: plain})

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/amends-dev/amends/internal/payload"
 )
@@ -65,7 +66,7 @@ func TestKMS(t *testing.T) {
 		sealed := b.encrypt(t, b.open(t), jsonOf(canary))
 		read, err := b.open(t).Decode(t.Context(), []*commonpb.Payload{sealed})
 		require.NoError(t, err)
-		require.Equal(t, canary, string(read[0].GetData()))
+		require.True(t, proto.Equal(jsonOf(canary), read[0]))
 
 		_, err = payload.Open(t.Context(), payload.Config{KeyFile: b.file.Path, KMS: tt.broken})
 		require.ErrorContains(t, err, tt.said)
