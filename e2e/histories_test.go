@@ -1,57 +1,40 @@
 package e2e_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
-	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
-	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/amends-dev/amends/activities"
 	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/internal/replay"
 	"github.com/amends-dev/amends/workflows"
 )
 
 // histories is where the replay tests read what is recorded here.
 var histories = filepath.Join("..", "workflows", "testdata", "revision-"+strconv.Itoa(workflows.Revision))
 
-// who did something stands in histories as a process and its machine, and as a sticky task queue named after the
-// machine. Both are nobody's business, and replaying does not need them.
-var (
-	identity    = regexp.MustCompile(`("identity": )"[^"]*"`)
-	stickyQueue = regexp.MustCompile(`("name": )"[^":]*:[0-9a-f-]{36}"`)
-)
-
 // recordHistory writes the history of an ended saga.
 func (s *system) recordHistory(workflowID, folder, name string) {
 	s.t.Helper()
-	var h historypb.History
+	h := replay.History{Name: name}
 	it := s.dial().GetWorkflowHistory(s.t.Context(), workflowID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for it.HasNext() {
 		event, err := it.Next()
 		require.NoError(s.t, err)
 		h.Events = append(h.Events, event)
 	}
-	compact, err := protojson.Marshal(&h)
+	content, err := h.Encode()
 	require.NoError(s.t, err)
-	// protojson varies its white space on purpose; a recorded file should differ only where the history does.
-	var text bytes.Buffer
-	require.NoError(s.t, json.Indent(&text, compact, "", " "))
-	text.WriteByte('\n')
-
 	folder = filepath.Join(histories, folder)
 	require.NoError(s.t, os.MkdirAll(folder, 0o755))
-	content := identity.ReplaceAll(text.Bytes(), []byte(`$1"recorder"`))
-	content = stickyQueue.ReplaceAll(content, []byte(`$1"recorder"`))
 	require.NoError(s.t, os.WriteFile(filepath.Join(folder, name+".json"), content, 0o644))
 }
 

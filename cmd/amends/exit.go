@@ -18,6 +18,7 @@ const (
 	exitStillRuns   = 4 // it had not ended when the wait was over
 	exitRefused     = 5 // the API refuses the request: 4xx
 	exitUnavailable = 6 // the API is not reachable, or cannot answer now
+	exitDiffers     = 7 // sagas that run would not go on with this code
 )
 
 // exitCode is the program's exit code for run's error.
@@ -27,12 +28,15 @@ func exitCode(err error) int {
 		usage   *usageError
 		ended   *endError
 		problem *client.Problem
+		differs *differsError
 	)
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &parse), errors.As(err, &usage):
 		return exitUsage
+	case errors.As(err, &differs):
+		return exitDiffers
 	case errors.As(err, &ended) && ended.state.Ended():
 		return exitNotDone
 	case errors.As(err, &ended):

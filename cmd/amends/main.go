@@ -41,6 +41,7 @@ type cli struct {
 	Saga     sagaCommand     `cmd:"" help:"Find, show, follow and operate sagas."`
 	Load     loadCommand     `cmd:"" help:"Place orders of the examples at a rate, follow them to their end, and measure."`
 	Plan     planCommand     `cmd:"" help:"Show a saga's steps, and what it does when one of them is refused."`
+	Replay   replayCommand   `cmd:"" help:"Replay the histories of sagas, to find out whether this build or another would go on with them."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 
 	Codec       codecCommand       `cmd:"" help:"Decrypt payloads for the Temporal Web UI and command line."`
