@@ -222,9 +222,9 @@ type servicesCommand struct {
 }
 
 func (c *servicesCommand) Run(p *process) (err error) {
-	config := c.config(p)
-	config.Faults = c.Faults
-	host, err := services.Open(p.ctx, config)
+	store := c.config(p)
+	store.Faults = c.Faults
+	host, err := services.Open(p.ctx, store)
 	if err != nil {
 		return err
 	}

@@ -10,12 +10,11 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 
-	"github.com/BurntSushi/toml"
-
 	"github.com/amends-dev/amends/client"
+	"github.com/amends-dev/amends/internal/config"
 )
 
 const (
@@ -31,13 +30,17 @@ type connection struct {
 	Output output `help:"text for people, json for programs: what the API answered." enum:"text,json" default:"text" env:"AMENDS_OUTPUT"`
 }
 
-// endpoint is where the API is. What no flag and no variable says is in the configuration file.
+// endpoint is where the API is. What no flag and no variable says is in a profile of the configuration file.
 type endpoint struct {
-	API     string `help:"Base URL of the API. Default: the configuration's, or http://127.0.0.1:8080." name:"api" env:"AMENDS_API" placeholder:"URL"`
-	APIKey  string `help:"API key, or token of an OpenID provider. Default: the configuration's, or the one that make run keeps in .amends/api-key. Better in the variable or a file: a command line can be seen by others." name:"api-key" env:"AMENDS_API_KEY" placeholder:"KEY"`
-	Config  string `help:"Configuration file. Default: amends/config.toml in the user's folder of configurations." env:"AMENDS_CONFIG" type:"path" placeholder:"FILE"`
-	Profile string `help:"Profile of the configuration file." env:"AMENDS_PROFILE" placeholder:"NAME"`
+	API     string        `help:"Base URL of the API. Default: the profile's, or http://127.0.0.1:8080." name:"api" env:"AMENDS_API" placeholder:"URL"`
+	APIKey  config.Secret `help:"API key, or token of an OpenID provider. Default: the profile's, or the one that make run keeps in .amends/api-key. Better in the variable or a file: a command line can be seen by others." name:"api-key" env:"AMENDS_API_KEY" placeholder:"KEY"`
+	Profile string        `help:"Profile of the configuration file. Default: [profile.default], if there is one." env:"AMENDS_PROFILE" placeholder:"NAME"`
 }
+
+// profileTable holds the profiles, and profileSettings are what each may say.
+const profileTable = "profile"
+
+var profileSettings = []string{"api", "api-key"}
 
 type output string
 
@@ -48,17 +51,20 @@ func (c *endpoint) client(p *process) (*client.Client, error) { return c.clientO
 
 // clientOver is client with connections of its own; nil for those of all.
 func (c *endpoint) clientOver(p *process, connections *http.Client) (*client.Client, error) {
-	settings, err := c.settings(p)
+	profile, err := c.profile(p)
 	if err != nil {
 		return nil, err
 	}
-	url := cmp.Or(c.API, settings.API, defaultAPI)
-	key := c.APIKey
+	configured := cmp.Or(p.file.Text(profileTable, profile, "api"), defaultAPI)
+	url := cmp.Or(c.API, configured)
+	key := c.APIKey.Reveal()
 	// A key is for the API that it is configured with, and goes to no other one.
-	if key == "" && url == cmp.Or(settings.API, defaultAPI) {
-		if key, err = settings.key(); err != nil {
-			return nil, err
+	if key == "" && url == configured {
+		secret, err := p.file.Secret(profileTable, profile, "api-key")
+		if err != nil {
+			return nil, &usageError{err}
 		}
+		key = secret.Reveal()
 	}
 	if key == "" && url == defaultAPI {
 		if key, err = readLocalKey(); err != nil {
@@ -84,115 +90,26 @@ func readLocalKey() (string, error) {
 	return strings.TrimSpace(string(content)), nil
 }
 
-// config is the configuration file. What stands before its profiles is for whoever names none.
-type config struct {
-	settings
-	Profiles map[string]settings `toml:"profile"`
-}
-
-type settings struct {
-	API        string `toml:"api"`
-	APIKey     string `toml:"api_key"`
-	APIKeyFile string `toml:"api_key_file"`
-
-	// dir is where the file lies.
-	dir string
-}
-
-// settings are those of the chosen profile; none if there is no file and nobody asked for one.
-func (c *endpoint) settings(p *process) (settings, error) {
-	path := c.Config
-	if path == "" {
-		dir, err := os.UserConfigDir()
-		if err != nil {
-			return settings{}, nil //nolint:nilerr // a user without a home has no configuration
+// profile is the profile that counts; "" if there is none and nobody asked for one.
+func (c *endpoint) profile(p *process) (string, error) {
+	name := cmp.Or(c.Profile, "default")
+	if !p.file.Has(profileTable, name) {
+		if c.Profile != "" {
+			return "", badUsage("%s has no [%s.%s]", cmp.Or(p.file.Path(), "the configuration"), profileTable, name)
 		}
-		path = filepath.Join(dir, "amends", "config.toml")
+		return "", nil
 	}
-	var file config
-	known, err := toml.DecodeFile(path, &file)
-	var broken toml.ParseError
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && c.Config == "" && c.Profile == "":
-		return settings{}, nil
-	case errors.As(err, &broken):
-		return settings{}, badUsage("%s, line %d: %s", path, broken.Position.Line, broken.Message)
-	case err != nil:
-		return settings{}, badUsage("configuration: %w", err)
+	if slices.ContainsFunc(p.file.Keys(profileTable), func(name string) bool { return p.file.Bare(profileTable, name, "api-key") }) {
+		warnOfReaders(p)
 	}
-	if unknown := known.Undecoded(); len(unknown) > 0 {
-		return settings{}, badUsage("%s, line %d: there is no setting %s", path, lineOf(path, unknown[0]), unknown[0])
-	}
-	chosen, ok := file.settings, true
-	if c.Profile != "" {
-		chosen, ok = file.Profiles[c.Profile]
-	}
-	if !ok {
-		return settings{}, badUsage("%s has no [profile.%s]", path, c.Profile)
-	}
-	chosen.dir = filepath.Dir(path)
-	if file.hasKey() {
-		warnOfReaders(p, path)
-	}
-	return chosen, nil
+	return name, nil
 }
 
-// hasKey tells whether a key stands in the file itself.
-func (c config) hasKey() bool {
-	for _, s := range c.Profiles {
-		if s.APIKey != "" {
-			return true
-		}
+// warnOfReaders warns of a configuration file with a secret that others may read.
+func warnOfReaders(p *process) {
+	if path := p.file.Path(); config.ReadByOthers(path) {
+		fmt.Fprintf(p.stderr, "amends: %s has a secret in it and others may read it: chmod 600 %s\n", path, path)
 	}
-	return c.APIKey != ""
-}
-
-// key is the API key; empty for none.
-func (s settings) key() (string, error) {
-	if s.APIKeyFile == "" || s.APIKey != "" {
-		return s.APIKey, nil
-	}
-	path := s.APIKeyFile
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(s.dir, path)
-	}
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return "", badUsage("api_key_file: %w", err)
-	}
-	return strings.TrimSpace(string(content)), nil
-}
-
-// warnOfReaders warns of a file with a key that others may read.
-func warnOfReaders(p *process, path string) {
-	info, err := os.Stat(path)
-	if err == nil && info.Mode().Perm()&0o077 != 0 {
-		fmt.Fprintf(p.stderr, "amends: %s has a key in it and others may read it: chmod 600 %s\n", path, path)
-	}
-}
-
-// lineOf is the line of the file on which the setting is, from 1; 0 if it is not found. The parser tells lines of what is
-// malformed only.
-func lineOf(path string, setting toml.Key) int {
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return 0
-	}
-	table := ""
-	for i, line := range strings.Split(string(content), "\n") {
-		line = strings.TrimSpace(line)
-		if name, ok := strings.CutPrefix(line, "["); ok {
-			if table = strings.TrimSuffix(name, "]"); table == setting.String() {
-				return i + 1
-			}
-			table += "."
-			continue
-		}
-		if name, _, ok := strings.Cut(line, "="); ok && table+strings.TrimSpace(name) == setting.String() {
-			return i + 1
-		}
-	}
-	return 0
 }
 
 // print writes an answer: as it is, or as text does it.

@@ -13,7 +13,7 @@ import (
 func configured(t *testing.T, config string) *desk {
 	t.Helper()
 	d := newDesk(t, map[string]answer{"GET /v1/orders/42": {200, viewOf("42", "running", links, ""), nil}})
-	require.NoError(t, os.WriteFile(d.config, []byte(strings.ReplaceAll(config, "URL", d.url)), 0o600))
+	d.write(strings.ReplaceAll(config, "URL", d.url))
 	return d
 }
 
@@ -30,12 +30,13 @@ func (d *desk) get(args ...string) string {
 func TestConfiguration(t *testing.T) {
 	t.Parallel()
 	d := configured(t, `
+[profile.default]
 api = "URL"
-api_key = "plain"
+api-key = "plain"
 
 [profile.prod]
 api = "URL"
-api_key_file = "prod.key"
+api-key = "file:prod.key"
 
 [profile.open]
 api = "URL"
@@ -54,12 +55,14 @@ api = "URL"
 func TestConfigurationThatCannotBe(t *testing.T) {
 	t.Parallel()
 	for config, want := range map[string]string{
-		"api = \"URL\"\n\n[profile.prod]\ncolor = 1\n": "line 4: there is no setting profile.prod.color",
-		"color = 1":                  "line 1: there is no setting color",
-		"\n[server]\nport = 1\n":     "line 2: there is no setting server",
-		"api = \"URL\"\napi = ":      "line 2: ",
-		"api = 1":                    "line 1 ",
-		"api_key_file = \"missing\"": "api_key_file: open ",
+		"[profile.default]\n\n[profile.prod]\ncolor = 1\n": "line 4: there is no setting profile.prod.color; there are api, api-key",
+		"[profile.prod]\napi_key = \"k\"":                  "line 2: there is no setting profile.prod.api_key; did you mean api-key?",
+		"color = 1":                                        "line 1: there is no setting color; there are config, log-json, log-level",
+		"\n[server]\nport = 1\n":                           "line 2: there is no table [server]; did you mean serve?",
+		"[profile.prod]\napi = ":                           "line 2: ",
+		"[profile.prod]\napi = 1":                          "line 2: profile.prod.api must be text in quotes but is a whole number",
+		"[profile]\napi = \"URL\"":                         "line 2: profile.api must be a table",
+		"[profile.default]\napi-key = \"file:missing\"":    "line 2: profile.default.api-key: open ",
 	} {
 		d := configured(t, config)
 		_, complaints, code := d.runAt("order", "get", "42", "--config", d.config)
@@ -77,9 +80,13 @@ func TestConfigurationThatCannotBe(t *testing.T) {
 
 func TestWarningOfReaders(t *testing.T) {
 	t.Parallel()
-	for config, warned := range map[string]bool{"api_key = \"k\"": true, "[profile.p]\napi_key = \"k\"": true, "api_key_file = \"/dev/null\"": false} {
+	for config, warned := range map[string]bool{
+		"[profile.default]\napi-key = \"k\"": true, "[profile.default]\n[profile.p]\napi-key = \"k\"": true,
+		"[profile.default]\napi-key = \"file:secret\"": false,
+	} {
 		d := configured(t, config)
-		require.NoError(t, os.Chmod(d.config, 0o640))
+		require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(d.config), "secret"), []byte("k"), 0o600))
+		d.readableByAll()
 		_, complaints, code := d.run("order", "get", "42")
 		require.Zero(t, code)
 		require.Equal(t, warned, strings.Contains(complaints, "others may read it: chmod 600"), complaints)
@@ -88,7 +95,7 @@ func TestWarningOfReaders(t *testing.T) {
 
 // Not parallel: it sets variables of the process.
 func TestConfigurationWhereItIsLookedFor(t *testing.T) {
-	d := configured(t, "api = \"URL\"\napi_key = \"from the file\"\n")
+	d := configured(t, "[profile.default]\napi = \"URL\"\napi-key = \"from the file\"\n")
 	home := t.TempDir()
 	t.Setenv("XDG_CONFIG_HOME", home)
 	require.NoError(t, os.Mkdir(filepath.Join(home, "amends"), 0o700))

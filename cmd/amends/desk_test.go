@@ -40,7 +40,7 @@ type desk struct {
 func newDesk(t *testing.T, answers map[string]answer) *desk {
 	t.Helper()
 	d := &desk{t: t, answers: answers, config: filepath.Join(t.TempDir(), "config.toml")}
-	require.NoError(t, os.WriteFile(d.config, nil, 0o600))
+	d.write("")
 	d.url = apitest.Serve(t, "../../docs/openapi.json", d.serve).URL
 	return d
 }
@@ -77,6 +77,18 @@ func problem(status int, code, detail string, header ...string) answer {
 		status, fmt.Sprintf(`{"type":"https://p.example","title":"No.","status":%d,"code":%q,"detail":%q}`, status, code, detail),
 		append(header, "Content-Type", "application/problem+json"),
 	}
+}
+
+// write makes content the configuration file.
+func (d *desk) write(content string) {
+	d.t.Helper()
+	require.NoError(d.t, os.WriteFile(d.config, []byte(content), 0o600))
+}
+
+// readableByAll lets others read the configuration file.
+func (d *desk) readableByAll() {
+	d.t.Helper()
+	require.NoError(d.t, os.Chmod(d.config, 0o644))
 }
 
 // run types a command, and returns what it printed, what it complained of, and its exit code.

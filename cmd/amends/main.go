@@ -7,10 +7,12 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/term"
 
 	"github.com/amends-dev/amends/internal/commandline"
+	"github.com/amends-dev/amends/internal/config"
 	"github.com/amends-dev/amends/internal/terminal"
 )
 
@@ -22,8 +24,10 @@ func main() {
 	}
 }
 
-// cli is the command line. Every flag can be given by the environment variable that the help names.
+// cli is the command line. Every flag can be given by the environment variable that the help names, and in the configuration
+// file, in the table of its command.
 type cli struct {
+	Config   string     `help:"Configuration file. Default: amends/config.toml in the user's folder of configurations, if it is there." env:"AMENDS_CONFIG" type:"path" placeholder:"FILE"`
 	LogLevel slog.Level `help:"Least level to log: debug, info, warn or error." default:"info" env:"AMENDS_LOG_LEVEL" complete:"log-level"`
 	LogJSON  bool       `help:"Log JSON instead of text." env:"AMENDS_LOG_JSON"`
 
@@ -59,6 +63,8 @@ type process struct {
 	interactive bool
 	payloads    payloadFlags
 	logger      *slog.Logger
+	// file is the configuration file; nil if there is none.
+	file *config.File
 }
 
 const description = `Durable order sagas on Temporal.
@@ -76,12 +82,25 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 func (p *process) run(args []string) error {
 	var c cli
-	command, err := commandline.Parse(&c, "amends", description, args, p.stdout, p.stderr)
+	loader := newLoader()
+	command, err := commandline.Parse(&c, "amends", description, args, p.stdout, p.stderr, loader.Options()...)
 	if err != nil || command == nil {
 		return err
 	}
-	p.logger, p.payloads = c.logger(p.stderr), c.Payloads
+	p.logger, p.payloads, p.file = c.logger(p.stderr), c.Payloads, loader.File()
+	if loader.Bare() {
+		warnOfReaders(p)
+	}
 	return command.Run(p)
+}
+
+// newLoader finds what the flags are set to.
+func newLoader() *config.Loader {
+	l := &config.Loader{Flag: "config", Groups: map[string][]string{profileTable: profileSettings}}
+	if dir, err := os.UserConfigDir(); err == nil { // a user without a home has no configuration
+		l.Default = filepath.Join(dir, "amends", "config.toml")
+	}
+	return l
 }
 
 func (c *cli) logger(w io.Writer) *slog.Logger {

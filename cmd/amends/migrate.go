@@ -7,6 +7,7 @@ import (
 
 	"go.temporal.io/sdk/client"
 
+	"github.com/amends-dev/amends/internal/config"
 	"github.com/amends-dev/amends/internal/connect"
 	"github.com/amends-dev/amends/internal/services"
 	"github.com/amends-dev/amends/workflows"
@@ -22,19 +23,19 @@ type migrateCommand struct {
 
 // servicesStore is where the step services keep their state.
 type servicesStore struct {
-	Names []string `arg:"" optional:"" help:"Services; all of them if none is named." complete:"service"`
-	DSN   string   `help:"PostgreSQL to keep the state in, one schema for each service. Default: SQLite files." name:"dsn" env:"AMENDS_SERVICES_DSN"`
-	Data  string   `help:"Folder of the SQLite files and the mails." default:".amends/services" env:"AMENDS_SERVICES_DATA" type:"path"`
+	Names []string      `arg:"" optional:"" help:"Services; all of them if none is named." complete:"service"`
+	DSN   config.Secret `help:"PostgreSQL to keep the state in, one schema for each service. Default: SQLite files." name:"dsn" env:"AMENDS_SERVICES_DSN"`
+	Data  string        `help:"Folder of the SQLite files and the mails." default:".amends/services" env:"AMENDS_SERVICES_DATA" type:"path"`
 }
 
 func (s *servicesStore) config(p *process) services.Config {
-	return services.Config{DSN: s.DSN, Dir: s.Data, Names: s.Names, Logger: p.logger}
+	return services.Config{DSN: s.DSN.Reveal(), Dir: s.Data, Names: s.Names, Logger: p.logger}
 }
 
 func (c *migrateCommand) config(p *process) services.Config {
-	config := c.servicesStore.config(p)
-	config.GrantTo = c.GrantTo
-	return config
+	store := c.servicesStore.config(p)
+	store.GrantTo = c.GrantTo
+	return store
 }
 
 // Validate implements kong's interface. Temporal refuses less than a day, in words that name no flag.
@@ -42,7 +43,7 @@ func (c *migrateCommand) Validate() error {
 	if c.NamespaceRetention < 24*time.Hour {
 		return fmt.Errorf("--namespace-retention %s: must be a day at least", c.NamespaceRetention)
 	}
-	if c.GrantTo != "" && c.DSN == "" {
+	if c.GrantTo != "" && c.DSN.Reveal() == "" {
 		return errors.New("--grant-to: only PostgreSQL has roles, name one with --dsn")
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"net/url"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -18,12 +19,23 @@ import (
 // in PostgreSQL's default of 100.
 const maxConns = 6
 
+// dsnError is what keeps pgx from understanding dsn, without any of it: pgx quotes it, and knows the password in a
+// well-formed one only.
+func dsnError(dsn string, err error) error {
+	const text = "the DSN is no connection string of PostgreSQL, such as postgres://user:password@host/database?sslmode=verify-full"
+	cause := errors.Unwrap(err)
+	if _, malformed := url.Parse(dsn); cause == nil || malformed != nil {
+		return errors.New(text + "; in a password @ is written as %40, and so on")
+	}
+	return fmt.Errorf("%s: %w", text, cause)
+}
+
 // openPostgreSQL connects with the schema called name as the only one of the search path, and takes the
 // lock under which it is migrated.
 func openPostgreSQL(ctx context.Context, c Config, name string) (*DB, func() error, error) {
 	cfg, err := pgx.ParseConfig(c.DSN)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, dsnError(c.DSN, err)
 	}
 	cfg.RuntimeParams["search_path"] = name
 	db := stdlib.OpenDB(*cfg)

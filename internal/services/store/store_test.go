@@ -120,6 +120,25 @@ func TestOpenWithoutADatabase(t *testing.T) {
 	require.ErrorContains(t, err, "open the database of till")
 }
 
+func TestDSNIsNotShown(t *testing.T) {
+	t.Parallel()
+	for dsn, want := range map[string]string{
+		"postgres://u:sec/ret@h/db":                                  "in a password @ is written as %40",
+		"postgres://u:sec%zret@h/db":                                 "in a password @ is written as %40",
+		"postgres://u:sec ret@h/db?sslmode=verify-full":              "in a password @ is written as %40",
+		"host=h password='secret":                                    "no connection string",
+		"postgres://u:secret@h/db?sslmode=always":                    "sslmode is invalid",
+		"postgres://u:secret@h/db?sslrootcert=/no":                   "no such file",
+		"postgres://u:secret@127.0.0.1:1/none?connect_timeout=1":     "open the database of till",
+		"host=127.0.0.1 port=1 password=sec\\ ret connect_timeout=1": "open the database of till",
+	} {
+		_, err := store.Open(t.Context(), store.Config{DSN: dsn}, "till", counters())
+		require.ErrorContains(t, err, want, dsn)
+		require.NotContains(t, err.Error(), "sec", dsn)
+		require.NotContains(t, err.Error(), "ret", dsn)
+	}
+}
+
 func TestSnapshotSeesOneState(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, c store.Config) {
