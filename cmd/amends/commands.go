@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,25 +52,27 @@ const maxRate = 1_000_000
 
 // Validate implements kong's interface.
 func (c *apiFlags) Validate() error {
+	var errs []error
 	if !(c.Rate >= 0 && c.Rate <= maxRate) || c.Burst < 0 || c.Burst > maxRate {
-		return fmt.Errorf("--rate and --burst: must be from 0 to %d", maxRate)
+		errs = append(errs, fmt.Errorf("--rate and --burst: must be from 0 to %d", maxRate))
 	}
 	if c.DrainDelay < 0 {
-		return fmt.Errorf("--drain-delay %s: must not be negative", c.DrainDelay)
+		errs = append(errs, fmt.Errorf("--drain-delay %s: must not be negative", c.DrainDelay))
 	}
-	return checkOrigins(c.Origins)
+	return errors.Join(append(errs, checkOrigins(c.Origins))...)
 }
 
 // checkOrigins refuses origins that no browser sends, since they would never match.
 func checkOrigins(origins []string) error {
+	var errs []error
 	for _, origin := range origins {
 		u, err := url.Parse(origin)
 		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || origin != u.Scheme+"://"+strings.ToLower(u.Host) ||
 			strings.Contains(u.Host, "*") {
-			return fmt.Errorf("--cors-origin %s: must be an origin as browsers send it, such as https://console.example", origin)
+			errs = append(errs, fmt.Errorf("--cors-origin %s: must be an origin as browsers send it, such as https://console.example", origin))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (c *apiCommand) Run(p *process) error {
@@ -260,15 +263,9 @@ func version() string {
 
 // dial connects to Temporal as TEMPORAL_* variables and profiles say.
 func dial(p *process) (client.Client, string, error) {
-	options, err := envconfig.LoadDefaultClientOptions()
+	options, err := temporalOptions()
 	if err != nil {
-		return nil, "", fmt.Errorf("configuration of Temporal: %w", err)
-	}
-	if options.HostPort == "" {
-		options.HostPort = client.DefaultHostPort
-	}
-	if options.Namespace == "" {
-		options.Namespace = client.DefaultNamespace
+		return nil, "", err
 	}
 	options.Logger = log.NewStructuredLogger(p.logger)
 	codec, err := payload.Open(p.ctx, p.payloads.config(p.logger))
@@ -283,4 +280,15 @@ func dial(p *process) (client.Client, string, error) {
 		return nil, "", fmt.Errorf("connect to Temporal at %s (set TEMPORAL_ADDRESS for another): %w", options.HostPort, err)
 	}
 	return c, options.Namespace, nil
+}
+
+// temporalOptions are what TEMPORAL_* variables and profiles say, with Temporal's defaults.
+func temporalOptions() (client.Options, error) {
+	options, err := envconfig.LoadDefaultClientOptions()
+	if err != nil {
+		return client.Options{}, fmt.Errorf("configuration of Temporal: %w", err)
+	}
+	options.HostPort = cmp.Or(options.HostPort, client.DefaultHostPort)
+	options.Namespace = cmp.Or(options.Namespace, client.DefaultNamespace)
+	return options, nil
 }

@@ -27,7 +27,7 @@ func main() {
 // cli is the command line. Every flag can be given by the environment variable that the help names, and in the configuration
 // file, in the table of its command.
 type cli struct {
-	Config   string     `help:"Configuration file. Default: amends/config.toml in the user's folder of configurations, if it is there." env:"AMENDS_CONFIG" type:"path" placeholder:"FILE"`
+	File     string     `name:"config" help:"Configuration file. Default: amends/config.toml in the user's folder of configurations, if it is there." env:"AMENDS_CONFIG" type:"path" placeholder:"FILE"`
 	LogLevel slog.Level `help:"Least level to log: debug, info, warn or error." default:"info" env:"AMENDS_LOG_LEVEL" complete:"log-level"`
 	LogJSON  bool       `help:"Log JSON instead of text." env:"AMENDS_LOG_JSON"`
 
@@ -46,6 +46,7 @@ type cli struct {
 	Load     loadCommand     `cmd:"" help:"Place orders of the examples at a rate, follow them to their end, and measure."`
 	Plan     planCommand     `cmd:"" help:"Show a saga's steps, and what it does when one of them is refused."`
 	Replay   replayCommand   `cmd:"" help:"Replay the histories of sagas, to find out whether this build or another would go on with them."`
+	Config   configCommand   `cmd:"" help:"Check and show the configuration."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 
 	Codec       codecCommand       `cmd:"" help:"Decrypt payloads for the Temporal Web UI and command line."`
@@ -63,8 +64,9 @@ type process struct {
 	interactive bool
 	payloads    payloadFlags
 	logger      *slog.Logger
-	// file is the configuration file; nil if there is none.
-	file *config.File
+	// file is the configuration file; nil if there is none. config is its path if one was named.
+	file   *config.File
+	config string
 }
 
 const description = `Durable order sagas on Temporal.
@@ -87,7 +89,8 @@ func (p *process) run(args []string) error {
 	if err != nil || command == nil {
 		return err
 	}
-	p.logger, p.payloads, p.file = c.logger(p.stderr), c.Payloads, loader.File()
+	p.logger, p.payloads = c.logger(p.stderr), c.Payloads
+	p.file, p.config = loader.File(), c.File
 	if loader.Bare() {
 		warnOfReaders(p)
 	}
@@ -96,7 +99,7 @@ func (p *process) run(args []string) error {
 
 // newLoader finds what the flags are set to.
 func newLoader() *config.Loader {
-	l := &config.Loader{Flag: "config", Groups: map[string][]string{profileTable: profileSettings}}
+	l := &config.Loader{Flag: "config", Groups: map[string][]string{profileTable: profileSettings}, Lenient: "config"}
 	if dir, err := os.UserConfigDir(); err == nil { // a user without a home has no configuration
 		l.Default = filepath.Join(dir, "amends", "config.toml")
 	}

@@ -31,3 +31,16 @@ func Parse(grammar any, name, description string, args []string, stdout, stderr 
 	}
 	return parser.Parse(args)
 }
+
+// Trace reads args into a trace of grammar's commands and flags, and sets nothing. Its error is about args themselves.
+func Trace(grammar any, name string, args []string, options ...kong.Option) (*kong.Context, error) {
+	parser, err := kong.New(grammar, append(options, kong.Name(name))...)
+	if err != nil {
+		return nil, err
+	}
+	trace, err := kong.Trace(parser, args)
+	if err != nil {
+		return nil, err
+	}
+	return trace, trace.Error
+}

@@ -55,8 +55,11 @@ func (l *Loader) Options() []kong.Option {
 				return nil, nil // kong has read it
 			}
 			v, err := l.find(tableOf(parent.Node()), flag)
-			if err != nil || v == nil {
-				return nil, err
+			switch {
+			case v == nil:
+				return nil, nil
+			case err != nil:
+				return nil, fmt.Errorf("%s: %w", v.from, err)
 			}
 			return v.text, nil
 		})),
@@ -124,7 +127,8 @@ type value struct {
 	from string
 }
 
-// find looks for the flag in its variables and in the table of its command. It returns nil if the flag is set in neither.
+// find looks for the flag in its variables and in the table of its command. It returns nil if the flag is set in neither,
+// and with the value the error why the flag cannot be that.
 func (l *Loader) find(table []string, flag *kong.Flag) (*value, error) {
 	if name := variableOf(flag); name != "" {
 		return checked(flag, &value{os.Getenv(name), name})
@@ -145,7 +149,7 @@ func (l *Loader) find(table []string, flag *kong.Flag) (*value, error) {
 	l.bare = l.bare || isSecret(flag) && l.file.Bare(key...)
 	text, err := textOf(flag, raw)
 	if err != nil {
-		return &value{from: where}, fmt.Errorf("%s: %s: %w", where, strings.Join(key, "."), err)
+		return &value{fmt.Sprint(raw), where}, err
 	}
 	return checked(flag, &value{l.file.resolved(flag, text), where})
 }
@@ -176,12 +180,9 @@ func (f *File) resolved(flag *kong.Flag, text string) string {
 	return text
 }
 
-// checked returns v, and an error that says where it is set if the flag cannot be that.
 func checked(flag *kong.Flag, v *value) (*value, error) {
-	if _, err := decode(flag, v.text); err != nil {
-		return v, fmt.Errorf("%s: %w", v.from, err)
-	}
-	return v, nil
+	_, err := decode(flag, v.text)
+	return v, err
 }
 
 // decode reads text as kong does.

@@ -19,23 +19,46 @@ import (
 // in PostgreSQL's default of 100.
 const maxConns = 6
 
-// dsnError is what keeps pgx from understanding dsn, without any of it: pgx quotes it, and knows the password in a
+// parseDSN is [pgx.ParseConfig] with an error that has nothing of dsn in it: pgx's quotes it, and knows the password in a
 // well-formed one only.
-func dsnError(dsn string, err error) error {
+func parseDSN(dsn string) (*pgx.ConnConfig, error) {
+	cfg, err := pgx.ParseConfig(dsn)
+	if err == nil {
+		return cfg, nil
+	}
 	const text = "the DSN is no connection string of PostgreSQL, such as postgres://user:password@host/database?sslmode=verify-full"
 	cause := errors.Unwrap(err)
 	if _, malformed := url.Parse(dsn); cause == nil || malformed != nil {
-		return errors.New(text + "; in a password @ is written as %40, and so on")
+		return nil, errors.New(text + "; in a password @ is written as %40, and so on")
 	}
-	return fmt.Errorf("%s: %w", text, cause)
+	return nil, fmt.Errorf("%s: %w", text, cause)
+}
+
+// CheckDSN tells why dsn is none of PostgreSQL.
+func CheckDSN(dsn string) error {
+	_, err := parseDSN(dsn)
+	return err
+}
+
+// Ping tells why there is no connection with the PostgreSQL of dsn. It writes nothing there.
+func Ping(ctx context.Context, dsn string) error {
+	cfg, err := parseDSN(dsn)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	return conn.Close(ctx)
 }
 
 // openPostgreSQL connects with the schema called name as the only one of the search path, and takes the
 // lock under which it is migrated.
 func openPostgreSQL(ctx context.Context, c Config, name string) (*DB, func() error, error) {
-	cfg, err := pgx.ParseConfig(c.DSN)
+	cfg, err := parseDSN(c.DSN)
 	if err != nil {
-		return nil, nil, dsnError(c.DSN, err)
+		return nil, nil, err
 	}
 	cfg.RuntimeParams["search_path"] = name
 	db := stdlib.OpenDB(*cfg)
