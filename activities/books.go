@@ -40,8 +40,9 @@ type ServiceBooks struct {
 // maxFindings bounds what of a service's findings is kept: they stand in a history. The service has all of them.
 const maxFindings = 20
 
-// MetricBooksBalanced is the gauge that is 1 while a service's books balance and 0 while they do not, by service.
-const MetricBooksBalanced = "amends_books_balanced"
+// MetricBooksAudits counts audits, by service and state. It is no gauge, since audits go from worker to worker: each would
+// go on telling what it found last.
+const MetricBooksAudits = "amends_books_audits"
 
 // AuditBooks asks every service that keeps books whether they balance. Those without an audit are left out; one that does
 // not answer is no error of the activity.
@@ -62,13 +63,13 @@ func (b *Books) AuditBooks(ctx context.Context) ([]ServiceBooks, error) {
 			continue
 		}
 		all = append(all, *books)
-		gauge := metrics.WithTags(map[string]string{"service": books.Service}).Gauge(MetricBooksBalanced)
-		switch books.State {
-		case BooksBalanced:
-			gauge.Update(1)
-		case BooksUnbalanced:
-			gauge.Update(0)
-		case BooksUnknown: // as it was
+		for _, state := range []BooksState{BooksBalanced, BooksUnbalanced, BooksUnknown} {
+			var found int64
+			if state == books.State {
+				found = 1
+			}
+			// Also by 0: a counter that begins with 1 has not increased yet.
+			metrics.WithTags(map[string]string{"service": books.Service, "state": string(state)}).Counter(MetricBooksAudits).Inc(found)
 		}
 	}
 	return all, ctx.Err()
