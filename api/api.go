@@ -22,6 +22,9 @@ import (
 	"github.com/amends-dev/amends/internal/access"
 )
 
+// The examples are built into what describes itself after them.
+//
+//go:generate go test -run ^TestExamples$ -update .
 //go:generate go test -run ^Test(OpenAPIDocument|ProblemsPage)$ -update .
 
 // Options of the API. The zero value is what each field says.
@@ -132,6 +135,7 @@ func New(c client.Client, o Options) http.Handler {
 	s.routePlans(api)
 	s.routeCaller(api)
 	s.routeHealth(api)
+	describeExamples(api)
 	router.Get("/openapi.json", document(api))
 	s.routePage(router)
 	return router

@@ -229,9 +229,13 @@ func (f *fakeTemporal) accept(o client.UpdateWorkflowOptions, update fakeUpdate)
 	defer f.mu.Unlock()
 	f.taken[o.UpdateID] = update
 	s := f.sagas[o.WorkflowID]
+	at := startTime
+	if n := len(s.events); n > 0 {
+		at = s.events[n-1].GetEventTime().AsTime().Add(time.Minute)
+	}
 	s.events = append(s.events, &historypb.HistoryEvent{
 		EventType: enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED,
-		EventTime: timestamppb.New(startTime),
+		EventTime: timestamppb.New(at),
 		Attributes: &historypb.HistoryEvent_WorkflowExecutionUpdateAcceptedEventAttributes{
 			WorkflowExecutionUpdateAcceptedEventAttributes: &historypb.WorkflowExecutionUpdateAcceptedEventAttributes{
 				AcceptedRequest: &updatepb.Request{
