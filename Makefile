@@ -61,7 +61,7 @@ fuzz: ## Fuzz every decoder, each for FOR=30s
 	done
 
 .PHONY: bench
-bench: ## Measure sagas against plain Temporal and DBOS; ARGS="--quick", ARGS="--json" and the like are passed on
+bench: ## Measure sagas against plain Temporal and DBOS, and orders over REST; ARGS="--quick", ARGS="--json" and the like are passed on
 	@test -x .bin/bench || echo "Building. The first time takes about four minutes, later times take seconds." >&2
 	@$(GO) build -o .bin/bench ./bench
 	@exec .bin/bench $(ARGS)

@@ -36,6 +36,7 @@ type flags struct {
 	Engines []engine.Name `default:"plain,amends,dbos" enum:"plain,amends,dbos" help:"Which engines take part."`
 	Cases   []engine.Case `default:"success,failing" enum:"success,failing" help:"What happens to the sagas."`
 	AtOnce  []int         `default:"1,20,50" help:"How many sagas at once."`
+	REST    bool          `name:"rest" default:"true" negatable:"" help:"Also measure what an order costs over REST; needs Go, and the repository as the working folder."`
 	Try     []string      `sep:"none" placeholder:"SETTINGS" help:"Measure Amends with these settings as well, on servers of its own: such as \"server:GOGC=400 dynamic:history.cacheMaxSize=1000\". See docs/performance.md."`
 	Write   string        `type:"path" placeholder:"FILE" help:"Also replace the latest table in this document."`
 	Dir     string        `type:"path" placeholder:"DIR" help:"Where PostgreSQL's files go meanwhile: on a disk, not in memory. Default: the folder for temporary files."`

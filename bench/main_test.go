@@ -116,7 +116,7 @@ func TestHelp(t *testing.T) {
 
 	var out bytes.Buffer
 	require.NoError(t, run(t.Context(), []string{"--help"}, nil, &out, &out))
-	for _, flag := range []string{"--quick", "--json", "--rounds", "--window", "--engines", "--cases", "--at-once", "--try", "--write", "--dir", "--profile"} {
+	for _, flag := range []string{"--quick", "--json", "--rounds", "--window", "--engines", "--cases", "--at-once", "--[no-]rest", "--try", "--write", "--dir", "--profile"} {
 		require.Contains(t, out.String(), flag)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/amends-dev/amends/bench/internal/report"
 )
@@ -15,7 +16,17 @@ func measure(ctx context.Context, p plan, stdout, stderr io.Writer) (err error) 
 		return err
 	}
 	progress := newProgress(stderr, p)
+	var besides []report.Goal
+	if p.REST {
+		progress.say("measuring orders over REST")
+		goal, err := measureREST(ctx, restCommand(p.Rounds), stderr)
+		if err != nil {
+			return err
+		}
+		besides = append(besides, goal)
+	}
 	progress.say("starting PostgreSQL, Temporal, the step server and the engines")
+	progress.began = time.Now()
 	ctx, s, err := startSystem(ctx, p, stderr)
 	defer func() { err = errors.Join(err, s.stop(context.WithoutCancel(ctx))) }()
 	if err != nil {
@@ -30,7 +41,7 @@ func measure(ctx context.Context, p plan, stdout, stderr io.Writer) (err error) 
 	if err != nil {
 		return orCause(ctx, err)
 	}
-	return publish(p, env, report.Rows(all), stdout)
+	return publish(p, env, report.Rows(all), stdout, besides...)
 }
 
 // orCause is why ctx ended, if that is why there is an error.
@@ -41,10 +52,10 @@ func orCause(ctx context.Context, err error) error {
 	return err
 }
 
-// publish says what was measured where the plan wants it.
-func publish(p plan, env environment, rows []report.Row, stdout io.Writer) error {
+// publish says what was measured where the plan wants it, with the goals that no row tells.
+func publish(p plan, env environment, rows []report.Row, stdout io.Writer, besides ...report.Goal) error {
 	text := report.Table(rows)
-	for _, goal := range report.Goals(rows) {
+	for _, goal := range append(report.Goals(rows), besides...) {
 		text += "\n- " + goal.String()
 	}
 	text += "\n"

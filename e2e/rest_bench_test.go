@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
@@ -27,8 +28,9 @@ import (
 	"github.com/amends-dev/amends/workflows"
 )
 
+var restRounds = flag.Int("rest.rounds", 5, "how often BenchmarkREST measures")
+
 const (
-	restRounds = 5
 	// restOrders are those of a round and a way, restAtOnce how many are in flight.
 	restOrders = 400
 	restAtOnce = 20
@@ -52,7 +54,7 @@ func BenchmarkREST(b *testing.B) {
 		costs []float64
 	}{{name: "sdk", place: s.placeBySDK()}, {name: "rest", place: s.placeByREST()}}
 	for range b.N {
-		for range restRounds + 1 {
+		for range *restRounds + 1 {
 			for i := range ways {
 				before := s.cpu()
 				g, ctx := errgroup.WithContext(b.Context())
