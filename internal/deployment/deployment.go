@@ -165,16 +165,22 @@ const pollerLife = 90 * time.Second
 // (server 1.32).
 func (d *Deployment) describeQueues(ctx context.Context, routing *deploymentpb.RoutingConfig) (workers map[string]int, settled bool, _ error) {
 	settled = true
-	for _, kind := range []enumspb.TaskQueueType{enumspb.TASK_QUEUE_TYPE_ACTIVITY, enumspb.TASK_QUEUE_TYPE_WORKFLOW} {
+	for i, kind := range []enumspb.TaskQueueType{enumspb.TASK_QUEUE_TYPE_ACTIVITY, enumspb.TASK_QUEUE_TYPE_WORKFLOW} {
 		queue, err := d.client.DescribeTaskQueue(ctx, d.queue, kind)
 		if err != nil {
 			return nil, false, fmt.Errorf("describe task queue %s: %w", d.queue, err)
 		}
-		workers = map[string]int{}
+		polling := map[string]int{}
 		for _, p := range queue.GetPollers() {
 			if o := p.GetDeploymentOptions(); o.GetDeploymentName() == d.name && time.Since(p.GetLastAccessTime().AsTime()) < pollerLife {
-				workers[o.GetBuildId()]++
+				polling[o.GetBuildId()]++
 			}
+		}
+		if i == 0 {
+			workers = polling
+		}
+		for id := range workers {
+			workers[id] = min(workers[id], polling[id]) // a worker polls both
 		}
 		known := queue.GetVersioningInfo()
 		settled = settled && proto.Equal(known.GetCurrentDeploymentVersion(), routing.GetCurrentDeploymentVersion()) &&

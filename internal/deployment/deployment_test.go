@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -105,6 +106,37 @@ func TestPromote(t *testing.T) {
 		require.ErrorIs(t, d.Promote(t.Context(), "v1", time.Second), ErrNoWorker, "its workers are gone")
 		require.ErrorIs(t, d.Ramp(t.Context(), "v1", 20, time.Second), ErrNoWorker)
 	})
+}
+
+// Of a version whose task queues Temporal has not all noted, it would route nothing.
+func TestPromoteBeforeAllQueuesAreNoted(t *testing.T) {
+	t.Parallel()
+
+	synctest.Test(t, func(t *testing.T) {
+		f, start := afterThree(), time.Now()
+		f.noted = map[string][]client.WorkerDeploymentTaskQueueInfo{"v2": {
+			{Name: "queue", Type: client.TaskQueueTypeWorkflow}, {Name: "other", Type: client.TaskQueueTypeActivity},
+		}}
+		require.ErrorIs(t, f.deployment().Ramp(t.Context(), "v2", 20, time.Second), ErrNoWorker)
+
+		time.AfterFunc(3*time.Second, func() { f.change(func() { delete(f.noted, "v2") }) })
+		require.NoError(t, f.deployment().Promote(t.Context(), "v2", time.Minute))
+		require.InDelta(t, 6*time.Second, time.Since(start), float64(2*lookEvery))
+	})
+}
+
+// A worker that polls one queue only is none.
+func TestWorkersPollBoth(t *testing.T) {
+	t.Parallel()
+
+	f := afterThree()
+	f.onlyWorkflows = "v2"
+	s, err := f.deployment().Status(t.Context())
+	require.NoError(t, err)
+	v, _ := s.Version("v2")
+	require.Zero(t, v.Workers)
+	v, _ = s.Version("v3")
+	require.Equal(t, 1, v.Workers)
 }
 
 func TestPromoteUnheard(t *testing.T) {

@@ -27,9 +27,13 @@ type fake struct {
 	heard *routing
 	deaf  bool
 	// seen is when a worker of a version polled last, by build ID.
-	seen    map[string]time.Time
-	pinned  map[string]int64
-	queries []string
+	seen map[string]time.Time
+	// noted is what Temporal has noted of a version's task queues; both, of a version that is not in here.
+	noted map[string][]client.WorkerDeploymentTaskQueueInfo
+	// onlyWorkflows is a version whose workers poll for workflow tasks only.
+	onlyWorkflows string
+	pinned        map[string]int64
+	queries       []string
 }
 
 // The faces of a fake.
@@ -82,7 +86,7 @@ func (f fakeService) DescribeWorkerDeployment(
 }
 
 func (f fakeClient) DescribeTaskQueue(
-	context.Context, string, enumspb.TaskQueueType,
+	_ context.Context, _ string, kind enumspb.TaskQueueType,
 ) (*workflowservice.DescribeTaskQueueResponse, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -91,6 +95,9 @@ func (f fakeClient) DescribeTaskQueue(
 		RampingVersionPercentage: f.heard.GetRampingVersionPercentage(),
 	}}
 	for id, at := range f.seen {
+		if id == f.onlyWorkflows && kind != enumspb.TASK_QUEUE_TYPE_WORKFLOW {
+			continue
+		}
 		answer.Pollers = append(answer.Pollers, &taskqueuepb.PollerInfo{
 			LastAccessTime: timestamppb.New(at), DeploymentOptions: &deploymentpb.WorkerDeploymentOptions{DeploymentName: "amends", BuildId: id},
 		}, &taskqueuepb.PollerInfo{
@@ -112,6 +119,20 @@ func (f fakeClient) CountWorkflow(
 		}
 	}
 	return &workflowservice.CountWorkflowExecutionsResponse{}, nil
+}
+
+func (f fakeHandle) DescribeVersion(
+	_ context.Context, o client.WorkerDeploymentDescribeVersionOptions,
+) (client.WorkerDeploymentVersionDescription, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	queues, ok := f.noted[o.BuildID]
+	if !ok {
+		queues = []client.WorkerDeploymentTaskQueueInfo{
+			{Name: "queue", Type: client.TaskQueueTypeWorkflow}, {Name: "queue", Type: client.TaskQueueTypeActivity},
+		}
+	}
+	return client.WorkerDeploymentVersionDescription{Info: client.WorkerDeploymentVersionInfo{TaskQueuesInfos: queues}}, nil
 }
 
 func (f fakeHandle) SetCurrentVersion(

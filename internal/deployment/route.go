@@ -74,32 +74,44 @@ func (d *Deployment) handle() client.WorkerDeploymentHandle {
 	return d.client.WorkerDeploymentClient().GetHandle(d.name)
 }
 
-// awaitWorkers returns when a worker of the version polls, or with [ErrNoWorker].
+// awaitWorkers returns when a worker of the version polls, and Temporal has noted both of its task queues: it does that
+// some time after the first polls, and routes nothing before. Otherwise the error wraps [ErrNoWorker].
 func (d *Deployment) awaitWorkers(ctx context.Context, buildID string, wait time.Duration) error {
 	none := fmt.Errorf("version %s of deployment %s: %w", buildID, d.name, ErrNoWorker)
-	return d.await(ctx, wait, none, func(s Status) bool {
-		v, _ := s.Version(buildID)
-		return v.Workers > 0
+	return d.await(ctx, wait, none, func(s Status) (bool, error) {
+		if v, _ := s.Version(buildID); v.Workers == 0 {
+			return false, nil
+		}
+		version, err := d.handle().DescribeVersion(ctx, client.WorkerDeploymentDescribeVersionOptions{BuildID: buildID})
+		noted := map[client.TaskQueueType]bool{}
+		for _, queue := range version.Info.TaskQueuesInfos {
+			noted[queue.Type] = noted[queue.Type] || queue.Name == d.queue
+		}
+		return noted[client.TaskQueueTypeWorkflow] && noted[client.TaskQueueTypeActivity], err
 	})
 }
 
 // awaitSettled returns when every task queue has heard of the change.
 func (d *Deployment) awaitSettled(ctx context.Context) error {
 	slow := fmt.Errorf("deployment %s: the change is made, but not every task queue has heard of it within %s", d.name, settleWithin)
-	return d.await(ctx, settleWithin, slow, func(s Status) bool { return s.settled })
+	return d.await(ctx, settleWithin, slow, func(s Status) (bool, error) { return s.settled, nil })
 }
 
 // await returns when the deployment is as wanted, or with otherwise when that takes longer. It looks once at least. A
 // deployment that nobody knows may come into being.
-func (d *Deployment) await(ctx context.Context, wait time.Duration, otherwise error, wanted func(Status) bool) error {
+func (d *Deployment) await(ctx context.Context, wait time.Duration, otherwise error, wanted func(Status) (bool, error)) error {
 	over := time.After(wait)
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
+		is := false
 		s, err := d.Status(ctx)
+		if err == nil {
+			is, err = wanted(s)
+		}
 		var notFound *serviceerror.NotFound
 		switch {
-		case err == nil && wanted(s):
+		case is:
 			return nil
 		case err != nil && !errors.As(err, &notFound):
 			return err
