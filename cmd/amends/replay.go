@@ -24,7 +24,7 @@ type replayCommand struct {
 	Query       string   `help:"Which of them, as a visibility query. Default: all of our workflows." placeholder:"QUERY"`
 	Limit       int      `help:"How many of them at most." default:"1000"`
 	Against     string   `help:"Replay with this binary's workflows instead: the amends of another version." placeholder:"BINARY" type:"existingfile"`
-	Record      string   `help:"Also write the histories below this folder, one file each. They have what customers sent." placeholder:"DIR" type:"path"`
+	Record      string   `help:"Also write the histories below this folder, one file each. They have what customers sent, not encrypted." placeholder:"DIR" type:"path"`
 	Output      string   `help:"text or json." enum:"text,json" default:"text" placeholder:"FORMAT"`
 }
 
