@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -29,7 +30,9 @@ type Options struct {
 	ServicesURL string
 	// URLs overrides the URL of single services by name, such as "payment".
 	URLs map[string]string
-	// Transport carries the calls. Default: one of its own that keeps up to 64 idle connections to each host.
+	// TLS is how the services are called over https. Default: as the system does.
+	TLS *tls.Config
+	// Transport carries the calls, and knows TLS by itself. Default: one of its own that keeps up to 64 idle connections to each host.
 	Transport http.RoundTripper
 }
 
@@ -39,6 +42,9 @@ func New(o Options) (*Set, error) {
 		t := http.DefaultTransport.(*http.Transport).Clone()
 		t.MaxIdleConnsPerHost = 64
 		t.IdleConnTimeout = 30 * time.Second
+		if o.TLS != nil {
+			t.TLSClientConfig = o.TLS
+		}
 		o.Transport = t
 	}
 	httpClient := &http.Client{

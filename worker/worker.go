@@ -4,6 +4,7 @@ package worker
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,6 +28,8 @@ type Options struct {
 	ServicesURL string
 	// ServiceURLs overrides the URL of single services by name.
 	ServiceURLs map[string]string
+	// ServicesTLS is how they are called over https. Default: as the system does.
+	ServicesTLS *tls.Config
 	// Namespace is the client's. Default "default".
 	Namespace string
 	// StopTimeout is how long what runs may take to finish when the worker stops. Activities that do not are handed back:
@@ -124,7 +127,7 @@ func New(c client.Client, o Options) (*Worker, error) {
 	if err := o.Deployment.check(); err != nil {
 		return nil, fmt.Errorf("worker: %w", err)
 	}
-	set, err := activities.New(activities.Options{ServicesURL: o.ServicesURL, URLs: o.ServiceURLs})
+	set, err := activities.New(activities.Options{ServicesURL: o.ServicesURL, URLs: o.ServiceURLs, TLS: o.ServicesTLS})
 	if err != nil {
 		return nil, fmt.Errorf("worker: %w", err)
 	}

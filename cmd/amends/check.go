@@ -31,6 +31,9 @@ const connectTimeout = 5 * time.Second
 
 func (c *apiFlags) check(r *report) {
 	r.listen("addr", c.Addr)
+	if c.inPlainText() {
+		r.warn("addr", "%s", plainText)
+	}
 	if c.WebUI != "" {
 		r.add("web-ui", checkURL(c.WebUI))
 	}
@@ -61,10 +64,10 @@ func (c *workerFlags) check(r *report) {
 		return
 	}
 	if len(c.ServiceURLs) < len(services.Names) {
-		r.add("services-url", r.reach(c.ServicesURL))
+		r.add("services-url", r.reach(c.ServicesURL, &c.ServicesTLS))
 	}
 	for _, base := range c.ServiceURLs {
-		r.add("service-url", r.reach(base))
+		r.add("service-url", r.reach(base, &c.ServicesTLS))
 	}
 }
 
@@ -140,12 +143,16 @@ func checkFolder(path string) error {
 }
 
 // reach tries to get any answer from there.
-func (r *report) reach(base string) error {
+func (r *report) reach(base string, call *callTLS) (err error) {
 	request, err := http.NewRequestWithContext(r.ctx, http.MethodGet, base, http.NoBody)
 	if err != nil {
 		return err
 	}
-	answer, err := (&http.Client{Timeout: connectTimeout}).Do(request)
+	transport := &http.Transport{DisableKeepAlives: true}
+	if transport.TLSClientConfig, err = call.config(slog.New(slog.DiscardHandler)); err != nil {
+		return err
+	}
+	answer, err := (&http.Client{Transport: transport, Timeout: connectTimeout}).Do(request)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ type codecCommand struct {
 	Origins []string    `help:"Site whose scripts may ask: the Temporal Web UI's, such as https://temporal.example; can be given more than once." name:"cors-origin" env:"AMENDS_CODEC_CORS_ORIGINS"`
 
 	Access accessFlags `embed:""`
+	TLS    listenTLS   `embed:"" prefix:"tls-" envprefix:"AMENDS_TLS_"`
 	Ops    opsFlags    `embed:""`
 }
 
@@ -36,13 +37,18 @@ func (c *codecCommand) Run(p *process) (err error) {
 	if codec == nil {
 		return errors.New("codec: with which keys? Name their file with --payload-keys, or a --payload-store")
 	}
+	secure, err := c.TLS.config(p)
+	if err != nil {
+		return fmt.Errorf("codec: %w", err)
+	}
 	health, err := c.Ops.start(p, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, health.Stop(context.WithoutCancel(p.ctx))) }()
 	return serve(p, "codec", &http.Server{
-		Addr: c.Addr,
+		Addr:      c.Addr,
+		TLSConfig: secure,
 		Handler: codecserver.New(codec, codecserver.Options{
 			Access: callers, Role: c.Role, Origins: c.Origins, Logger: p.logger,
 		}),

@@ -45,6 +45,7 @@ type apiFlags struct {
 	DrainDelay time.Duration `help:"How long to answer on after /readyz says that the process stops, for whoever sends requests here to notice." default:"0s" env:"AMENDS_DRAIN_DELAY"`
 
 	Access accessFlags `embed:""`
+	TLS    listenTLS   `embed:"" prefix:"tls-" envprefix:"AMENDS_TLS_"`
 }
 
 // maxRate is more than any process can do.
@@ -75,6 +76,13 @@ func checkOrigins(origins []string) error {
 	return errors.Join(errs...)
 }
 
+// plainText is said of an API that is open to a network as it is.
+const plainText = "keys and orders cross the network in plain text: use --tls-cert and --tls-key, or name the proxy before it that has a certificate with --trusted-proxy"
+
+func (c *apiFlags) inPlainText() bool {
+	return c.TLS.Cert == "" && !isLoopback(c.Addr) && len(c.TrustedProxy) == 0
+}
+
 func (c *apiCommand) Run(p *process) error {
 	callers, err := c.Access.authenticator(p, c.Addr)
 	if err != nil {
@@ -99,9 +107,18 @@ func (c *apiFlags) serve(p *process, temporal client.Client, options api.Options
 		return err
 	}
 	defer func() { err = errors.Join(err, health.Stop(context.WithoutCancel(p.ctx))) }()
+	secure, err := c.TLS.config(p)
+	if err != nil {
+		return fmt.Errorf("api: %w", err)
+	}
+	if c.inPlainText() {
+		p.logger.Warn(plainText, "addr", c.Addr)
+	}
 	stopping := make(chan struct{})
 	options.Stopping = stopping
-	return serve(p, "api", c.server(p, temporal, options), ending{
+	server := c.server(p, temporal, options)
+	server.TLSConfig = secure
+	return serve(p, "api", server, ending{
 		failed: failed, delay: c.DrainDelay, drain: func() {
 			close(stopping)
 			health.Drain()
@@ -132,6 +149,7 @@ type workerFlags struct {
 	ServicesURL string            `help:"Where the step services are." default:"http://127.0.0.1:8090" env:"AMENDS_SERVICES_URL"`
 	ServiceURLs map[string]string `help:"URL of a single service, such as payment=http://payment:8090/payment." name:"service-url" env:"AMENDS_SERVICE_URLS"`
 	Tasks       int               `help:"How many sagas to drive at the same time. More where services are slow, fewer where they are overloaded." default:"50" env:"AMENDS_WORKER_TASKS"`
+	ServicesTLS callTLS           `embed:"" prefix:"services-" envprefix:"AMENDS_SERVICES_"`
 	StopTimeout time.Duration     `help:"How long what runs may take to finish at the end; the rest is handed to other workers." default:"5s" env:"AMENDS_WORKER_STOP_TIMEOUT"`
 	Deployment  string            `help:"Name of the deployment that the worker is a version of; sagas stay with the version that began them. Default: none, and any worker goes on with any saga." name:"deployment-name" env:"AMENDS_DEPLOYMENT_NAME" placeholder:"NAME"`
 	BuildID     string            `help:"The worker's version. Default: what amends version prints." name:"build-id" env:"AMENDS_BUILD_ID" placeholder:"ID"`
@@ -179,8 +197,12 @@ func (c *workerFlags) worker(p *process, temporal client.Client, namespace strin
 		return nil, err
 	}
 	d.StopWhenDrained = stopWhenDrained && d.Name != ""
+	secure, err := c.ServicesTLS.config(p.logger)
+	if err != nil {
+		return nil, fmt.Errorf("worker: step services: %w", err)
+	}
 	return worker.New(temporal, worker.Options{
-		ServicesURL: c.ServicesURL, ServiceURLs: c.ServiceURLs, Namespace: namespace,
+		ServicesURL: c.ServicesURL, ServiceURLs: c.ServiceURLs, ServicesTLS: secure, Namespace: namespace,
 		Tasks: c.Tasks, StopTimeout: c.StopTimeout, Deployment: d, Logger: p.logger,
 	})
 }
@@ -221,10 +243,15 @@ type servicesCommand struct {
 	Addr   string `help:"Address to listen at." default:"127.0.0.1:8090" env:"AMENDS_SERVICES_ADDR"`
 	Faults bool   `help:"Serve the fault settings, with which a service can be made slow, flaky or lose replies. For demos and tests." env:"AMENDS_SERVICES_FAULTS"`
 
-	Ops opsFlags `embed:""`
+	TLS listenTLS `embed:"" prefix:"tls-" envprefix:"AMENDS_TLS_"`
+	Ops opsFlags  `embed:""`
 }
 
 func (c *servicesCommand) Run(p *process) (err error) {
+	secure, err := c.TLS.config(p)
+	if err != nil {
+		return fmt.Errorf("services: %w", err)
+	}
 	store := c.config(p)
 	store.Faults = c.Faults
 	host, err := services.Open(p.ctx, store)
@@ -237,7 +264,8 @@ func (c *servicesCommand) Run(p *process) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, health.Stop(context.WithoutCancel(p.ctx))) }()
-	return serve(p, "services", &http.Server{Addr: c.Addr, Handler: host.Handler(), ReadHeaderTimeout: 5 * time.Second}, ending{drain: health.Drain})
+	server := &http.Server{Addr: c.Addr, Handler: host.Handler(), ReadHeaderTimeout: 5 * time.Second, TLSConfig: secure}
+	return serve(p, "services", server, ending{drain: health.Drain})
 }
 
 type versionCommand struct{}

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/amends-dev/amends/client"
+	"github.com/amends-dev/amends/internal/certificate"
 	"github.com/amends-dev/amends/internal/config"
 )
 
@@ -34,13 +35,16 @@ type connection struct {
 type endpoint struct {
 	API     string        `help:"Base URL of the API. Default: the profile's, or http://127.0.0.1:8080." name:"api" env:"AMENDS_API" placeholder:"URL"`
 	APIKey  config.Secret `help:"API key, or token of an OpenID provider. Default: the profile's, or the one that make run keeps in .amends/api-key. Better in the variable or a file: a command line can be seen by others." name:"api-key" env:"AMENDS_API_KEY" placeholder:"KEY"`
+	CA      string        `help:"File with the authorities that the API's certificate has to be from, as PEM. Default: the profile's, or the system's." name:"ca" env:"AMENDS_CA" type:"path" placeholder:"FILE"`
+	Cert    string        `help:"File with the certificate to show to the API, if it wants one. Default: the profile's." name:"client-cert" env:"AMENDS_CLIENT_CERT" type:"path" placeholder:"FILE"`
+	CertKey string        `help:"File with the certificate's key. Default: the profile's." name:"client-key" env:"AMENDS_CLIENT_KEY" type:"path" placeholder:"FILE"`
 	Profile string        `help:"Profile of the configuration file. Default: [profile.default], if there is one." env:"AMENDS_PROFILE" placeholder:"NAME"`
 }
 
 // profileTable holds the profiles, and profileSettings are what each may say.
 const profileTable = "profile"
 
-var profileSettings = []string{"api", "api-key"}
+var profileSettings = []string{"api", "api-key", "ca", "client-cert", "client-key"}
 
 type output string
 
@@ -49,8 +53,8 @@ const outputJSON output = "json"
 // client is the API's client, as flags, variables and the configuration say, in this order.
 func (c *endpoint) client(p *process) (*client.Client, error) { return c.clientOver(p, nil) }
 
-// clientOver is client with connections of its own; nil for those of all.
-func (c *endpoint) clientOver(p *process, connections *http.Client) (*client.Client, error) {
+// clientOver is client with connections of its own; nil for usual ones.
+func (c *endpoint) clientOver(p *process, transport *http.Transport) (*client.Client, error) {
 	profile, err := c.profile(p)
 	if err != nil {
 		return nil, err
@@ -71,7 +75,16 @@ func (c *endpoint) clientOver(p *process, connections *http.Client) (*client.Cli
 			return nil, err
 		}
 	}
-	api, err := client.New(url, client.Options{Token: key, HTTP: connections, UserAgent: "amends/" + version(), Repeats: repeats})
+	if transport == nil {
+		transport = http.DefaultTransport.(*http.Transport).Clone()
+	}
+	setting := func(name string) string { return p.file.PathAt(profileTable, profile, name) }
+	if transport.TLSClientConfig, err = certificate.Client(certificate.Files{
+		CA: cmp.Or(c.CA, setting("ca")), Cert: cmp.Or(c.Cert, setting("client-cert")), Key: cmp.Or(c.CertKey, setting("client-key")),
+	}, p.logger); err != nil {
+		return nil, &usageError{err}
+	}
+	api, err := client.New(url, client.Options{Token: key, HTTP: &http.Client{Transport: transport}, UserAgent: "amends/" + version(), Repeats: repeats})
 	if err != nil {
 		return nil, &usageError{err}
 	}

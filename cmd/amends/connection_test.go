@@ -57,7 +57,7 @@ func TestConfigurationThatCannotBe(t *testing.T) {
 	for config, want := range map[string]string{
 		"[profile.default]\n\n[profile.prod]\ncolor = 1\n": "line 4: there is no setting profile.prod.color; there are api, api-key",
 		"[profile.prod]\napi_key = \"k\"":                  "line 2: there is no setting profile.prod.api_key; did you mean api-key?",
-		"color = 1":                                        "line 1: there is no setting color; there are config, log-json, log-level",
+		"color = 1":                                        "line 1: there is no setting color; there are log-json, log-level",
 		"\n[server]\nport = 1\n":                           "line 2: there is no table [server]; did you mean serve?",
 		"[profile.prod]\napi = ":                           "line 2: ",
 		"[profile.prod]\napi = 1":                          "line 2: profile.prod.api must be text in quotes but is a whole number",

@@ -51,7 +51,7 @@ func (c *loadCommand) Run(p *process) error {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost, transport.MaxIdleConns = 1000, 0 // each order that is followed has one
-	api, err := c.Connection.clientOver(p, &http.Client{Transport: transport})
+	api, err := c.Connection.clientOver(p, transport)
 	if err != nil {
 		return err
 	}

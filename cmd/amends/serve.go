@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +16,8 @@ import (
 // opsFlags say where operators ask.
 type opsFlags struct {
 	Addr string `help:"Address where operators and their machines ask: /healthz and /readyz. Keep the public away from it. Default: none." name:"ops-addr" env:"AMENDS_OPS_ADDR" placeholder:"HOST:PORT"`
+
+	TLS listenTLS `embed:"" prefix:"ops-tls-" envprefix:"AMENDS_OPS_TLS_"`
 }
 
 // start begins to answer operators, if there is where. Ready finds what keeps the process from its work; nil: nothing does.
@@ -22,7 +25,11 @@ func (f opsFlags) start(p *process, ready func(context.Context) error) (*ops.Ser
 	if f.Addr == "" {
 		return nil, nil //nolint:nilnil // a nil Server is one that nobody asked for
 	}
-	return ops.Start(p.ctx, ops.Options{Addr: f.Addr, Version: version(), Ready: ready, Logger: p.logger})
+	secure, err := f.TLS.config(p)
+	if err != nil {
+		return nil, fmt.Errorf("ops: %w", err)
+	}
+	return ops.Start(p.ctx, ops.Options{Addr: f.Addr, TLS: secure, Version: version(), Ready: ready, Logger: p.logger})
 }
 
 // shutdownTimeout is how long requests that are being answered may take when the process ends.
@@ -44,7 +51,11 @@ func serve(p *process, what string, server *http.Server, end ending) error {
 		return fmt.Errorf("%s: listen at %s (choose another with --addr): %w", what, server.Addr, err)
 	}
 	server.ErrorLog = slog.NewLogLogger(p.logger.Handler(), slog.LevelWarn)
-	p.logger.Info("listening", "serving", what, "url", "http://"+listener.Addr().String())
+	scheme := "http"
+	if server.TLSConfig != nil {
+		scheme, listener = "https", tls.NewListener(listener, server.TLSConfig)
+	}
+	p.logger.Info("listening", "serving", what, "url", scheme+"://"+listener.Addr().String())
 
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()

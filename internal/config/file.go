@@ -62,6 +62,14 @@ func (f *File) Text(key ...string) string {
 	return text
 }
 
+// PathAt is the path at key, and if it is relative: from the file's folder. "" if there is none.
+func (f *File) PathAt(key ...string) string {
+	if text := f.Text(key...); text != "" {
+		return f.beside(text)
+	}
+	return ""
+}
+
 // Secret is the secret at key, which may be a reference to a file beside this one; empty if there is none.
 func (f *File) Secret(key ...string) (s Secret, err error) {
 	text := f.Text(key...)

@@ -51,9 +51,6 @@ func (l *Loader) Options() []kong.Option {
 			return l.load(ctx)
 		}),
 		kong.Resolvers(kong.ResolverFunc(func(_ *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
-			if variableOf(flag) != "" {
-				return nil, nil // kong has read it
-			}
 			v, err := l.find(tableOf(parent.Node()), flag)
 			switch {
 			case v == nil:
@@ -93,7 +90,7 @@ func (l *Loader) load(ctx *kong.Context) error {
 	if err := l.read(ctx); err != nil {
 		return err
 	}
-	for _, problem := range l.file.misfits(ctx.Model.Node, l.Groups, ctx.Path) {
+	for _, problem := range l.misfits(ctx.Model.Node, ctx.Path) {
 		return problem
 	}
 	return nil

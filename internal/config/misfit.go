@@ -11,11 +11,11 @@ import (
 
 // misfits are the settings of the file that there are not: in the tables of the commands on path, or in all of them if
 // path is nil. A table that no command has is always one: nobody would ever miss what is in it.
-func (f *File) misfits(root *kong.Node, groups map[string][]string, path []*kong.Path) []error {
-	if f == nil {
+func (l *Loader) misfits(root *kong.Node, path []*kong.Path) []error {
+	if l.file == nil {
 		return nil
 	}
-	m := misfits{file: f, groups: groups}
+	m := misfits{file: l.file, own: l.Flag, groups: l.Groups}
 	if path != nil {
 		m.nodes = []*kong.Node{}
 		for _, p := range path {
@@ -27,7 +27,9 @@ func (f *File) misfits(root *kong.Node, groups map[string][]string, path []*kong
 }
 
 type misfits struct {
-	file   *File
+	file *File
+	// own is the flag with the file's path, which cannot be in the file.
+	own    string
 	groups map[string][]string
 	// nodes are the commands whose flags count; nil for all.
 	nodes []*kong.Node
@@ -38,7 +40,7 @@ func (m *misfits) walk(node *kong.Node) {
 	table := tableOf(node)
 	var names, commands []string
 	for _, flag := range node.Flags {
-		if flag.Name != "help" {
+		if flag.Name != "help" && flag.Name != m.own {
 			names = append(names, flag.Name)
 		}
 	}

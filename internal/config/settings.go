@@ -81,7 +81,7 @@ func (l *Loader) Read(trace *kong.Context) []error {
 	if err := l.read(trace); err != nil {
 		return []error{err}
 	}
-	return l.file.misfits(trace.Model.Node, l.Groups, nil)
+	return l.misfits(trace.Model.Node, nil)
 }
 
 // serviceLink matches variables that Kubernetes sets for a service of the namespace which is called amends-something.

@@ -5,6 +5,7 @@ package ops
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +26,8 @@ const (
 type Options struct {
 	// Addr is where it listens, host:port. Required.
 	Addr string
+	// TLS is how it proves itself. Default: plain HTTP.
+	TLS *tls.Config
 	// Version is what /healthz says of the process.
 	Version string
 	// Ready finds what keeps the process from its work. Default: nothing does.
@@ -62,6 +65,10 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		return nil, fmt.Errorf("ops: listen at %s (choose another with --ops-addr): %w", o.Addr, err)
 	}
 	s.URL = "http://" + listener.Addr().String()
+	if o.TLS != nil {
+		s.URL = "https://" + listener.Addr().String()
+		listener = tls.NewListener(listener, o.TLS)
+	}
 	s.server = &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
