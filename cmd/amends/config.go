@@ -16,6 +16,8 @@ import (
 	"github.com/amends-dev/amends/internal/config"
 )
 
+//go:generate go test -run ^TestSettingsInDocs$ -update .
+
 type configCommand struct {
 	Check configCheck `cmd:"" help:"Report everything that is wrong with the configuration of processes, at once."`
 	Show  configShow  `cmd:"" help:"Print what the flags of a command are set to, and where. Secrets are masked."`

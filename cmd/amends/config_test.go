@@ -1,8 +1,11 @@
 package main
 
 import (
+	"fmt"
+	"os"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -117,4 +120,62 @@ func TestWarningOfReadersOfAProcess(t *testing.T) {
 	_, complaints, _ := d.runAt("services", "--config", d.config)
 	require.Contains(t, complaints, "has a secret in it and others may read it")
 	require.NotContains(t, strings.ToLower(complaints), "h h")
+}
+
+var settingsBlock = regexp.MustCompile(`(?s)(<!-- settings: (\w+) -->\n)(.*?)(<!-- /settings -->\n)`)
+
+// The documentation lists the flags that there are.
+func TestSettingsInDocs(t *testing.T) {
+	t.Parallel()
+	const file = "../../docs/configuration.md"
+	recorded, err := os.ReadFile(file)
+	require.NoError(t, err)
+	app := model(t)
+	var found []string
+	current := settingsBlock.ReplaceAllStringFunc(string(recorded), func(block string) string {
+		part := settingsBlock.FindStringSubmatch(block)
+		found = append(found, part[2])
+		node := app.Node
+		if i := slices.IndexFunc(app.Children, func(n *kong.Node) bool { return n.Name == part[2] }); i >= 0 {
+			node = app.Children[i]
+		}
+		return part[1] + settingsTable(node) + part[4]
+	})
+	if *update {
+		require.NoError(t, os.WriteFile(file, []byte(current), 0o644)) //nolint:gosec // a document
+		return
+	}
+	require.Equal(t, current, string(recorded), "make generate")
+	require.Subset(t, append(found, "serve"), processNames(app), "%s has no table of it", file)
+}
+
+// settingsTable lists the command's own flags.
+func settingsTable(node *kong.Node) string {
+	var table strings.Builder
+	table.WriteString("\n| flag | variable | in the file | default | |\n|---|---|---|---|---|\n")
+	for _, flag := range node.Flags {
+		if flag.Name == "help" {
+			continue
+		}
+		key := flag.Name
+		if node.Parent != nil {
+			key = node.Name + "." + key
+		}
+		variable := "`" + flag.Envs[0] + "`"
+		if flag.Target.Type() == reflect.TypeFor[config.Secret]() {
+			variable += " or `" + flag.Envs[0] + "_FILE`"
+		}
+		byDefault := flag.Default
+		if byDefault != "" {
+			byDefault = "`" + byDefault + "`"
+		}
+		if key == "config" {
+			key = ""
+		} else {
+			key = "`" + key + "`"
+		}
+		help := strings.ReplaceAll(flag.Help, "|", "\\|")
+		fmt.Fprintf(&table, "| `--%s` | %s | %s | %s | %s |\n", flag.Name, variable, key, byDefault, help)
+	}
+	return table.String() + "\n"
 }
