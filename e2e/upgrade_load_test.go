@@ -117,18 +117,24 @@ func (u *upgrade) hurt(ctx context.Context, f fault, d document) error {
 	return err
 }
 
-// request asks an API once.
+// request asks an API. A 503 says to repeat the request, as it may on a machine that is too busy; it is counted.
 func (u *upgrade) request(ctx context.Context, method, path, key string, body []byte, want int) ([]byte, error) {
-	began := time.Now()
-	status, answer, err := exchange(ctx, http.DefaultClient, method, u.apis.pick()+path, key, body)
-	u.traffic.add(time.Since(began))
-	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", method, path, err)
+	for {
+		began := time.Now()
+		status, answer, err := exchange(ctx, http.DefaultClient, method, u.apis.pick()+path, key, body)
+		u.traffic.add(time.Since(began), status)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("%s %s: %w", method, path, err)
+		case status == want:
+			return answer, nil
+		case status != http.StatusServiceUnavailable:
+			return nil, fmt.Errorf("%s %s: %d %s", method, path, status, answer)
+		}
+		if err := pause(ctx, time.Second); err != nil {
+			return nil, err
+		}
 	}
-	if status != want {
-		return nil, fmt.Errorf("%s %s: %d %s", method, path, status, answer)
-	}
-	return answer, nil
 }
 
 // balancer sends each request to the next API that is ready.
@@ -168,22 +174,27 @@ func (b *balancer) pick() string {
 	return b.apis[b.next%len(b.apis)].url
 }
 
-// traffic is how long the requests took.
+// traffic is how the requests were answered.
 type traffic struct {
 	mu   sync.Mutex
 	took []time.Duration
+	// busy counts those that were answered 503.
+	busy int
 }
 
-func (t *traffic) add(d time.Duration) {
+func (t *traffic) add(d time.Duration, status int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.took = append(t.took, d)
+	if status == http.StatusServiceUnavailable {
+		t.busy++
+	}
 }
 
 func (t *traffic) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	slices.Sort(t.took)
-	return fmt.Sprintf("%d requests, none failed, p50 %d ms, p99 %d ms, at most %d ms", len(t.took),
+	return fmt.Sprintf("%d requests, none failed, %d answered 503 and repeated, p50 %d ms, p99 %d ms, at most %d ms", len(t.took), t.busy,
 		t.took[len(t.took)/2].Milliseconds(), t.took[len(t.took)*99/100].Milliseconds(), t.took[len(t.took)-1].Milliseconds())
 }
