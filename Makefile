@@ -4,10 +4,13 @@
 MAKEFLAGS += --no-print-directory
 
 # All modules of the workspace; tools/ holds only the versions of the tools.
-PACKAGES := ./... ./devserver/... ./bench/...
+PACKAGES := ./... ./devserver/... ./bench/... ./deploy/...
 
 # Only the race detector needs cgo. One setting for all the rest lets it share one build cache.
 GO := CGO_ENABLED=0 go
+
+# What the image is called, and says of itself.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo local)
 
 # .ci/run puts a runner here that counts.
 GO_TEST ?= go test
@@ -104,6 +107,7 @@ lint-modules:
 	GOWORK=off go mod tidy -diff
 	GOWORK=off go -C devserver mod tidy -diff
 	GOWORK=off go -C bench mod tidy -diff
+	GOWORK=off go -C deploy mod tidy -diff
 	GOWORK=off go -C tools mod tidy -diff
 
 .PHONY: sbom
@@ -123,6 +127,10 @@ vulncheck: .bin/.tools ## Look for known vulnerabilities in what is called; asks
 .PHONY: build
 build: ## Build bin/amends and bin/amends-dev, static and without machine paths
 	$(GO) build -trimpath -o bin/ ./cmd/amends ./devserver/cmd/amends-dev
+
+.PHONY: image
+image: ## Build the container image amends:VERSION; needs Docker
+	docker build --build-arg VERSION=$(VERSION) --build-arg SOURCE_DATE_EPOCH=0 --tag amends:$(VERSION) .
 
 .PHONY: generate
 generate: ## Write generated files again; changes nothing when they are current

@@ -259,7 +259,7 @@ func (c *servicesCommand) Run(p *process) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, host.Close()) }()
-	health, err := c.Ops.start(p, nil)
+	health, err := c.Ops.start(p, host.Ready)
 	if err != nil {
 		return err
 	}
@@ -275,8 +275,14 @@ func (versionCommand) Run(p *process) error {
 	return err
 }
 
-// version is the module's version, or the commit that was built.
+// release is set by the linker where a build has no version control to ask: in the image.
+var release string
+
+// version is the release, the module's version, or the commit that was built.
 func version() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

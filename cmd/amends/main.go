@@ -39,6 +39,7 @@ type cli struct {
 	Services servicesCommand `cmd:"" help:"Host the reference step services."`
 	Deploy   deployCommand   `cmd:"" help:"Show and route the versions of the workers."`
 	Migrate  migrateCommand  `cmd:"" help:"Make what the processes need: the step services' tables, Temporal's namespace and its search attributes."`
+	Ready    readyCommand    `cmd:"" help:"Ask a process on this machine whether it is ready: the health check of containers."`
 	Demo     demoCommand     `cmd:"" help:"Place a mix of orders against a running system and show what became of them."`
 	Keys     keysCommand     `cmd:"" help:"Make, list and revoke the API keys that callers prove themselves with."`
 	Order    orderCommand    `cmd:"" help:"Place, show, cancel and decide orders."`

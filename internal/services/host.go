@@ -169,15 +169,23 @@ func (h *Host) audit(s *hosted) http.HandlerFunc {
 // readyWait is how long a database may take to answer while the host counts as ready.
 const readyWait = 2 * time.Second
 
-func (h *Host) ready(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), readyWait)
+// Ready tells which database does not answer; nil if all do.
+func (h *Host) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyWait)
 	defer cancel()
 	for _, s := range h.services {
 		if err := s.db.PingContext(ctx); err != nil {
 			h.config.Logger.ErrorContext(ctx, "not ready", "service", s.name, "err", err)
-			writeProblem(w, http.StatusServiceUnavailable, "unavailable", "the database of %s does not answer", s.name)
-			return
+			return fmt.Errorf("the database of %s does not answer", s.name)
 		}
+	}
+	return nil
+}
+
+func (h *Host) ready(w http.ResponseWriter, r *http.Request) {
+	if err := h.Ready(r.Context()); err != nil {
+		writeProblem(w, http.StatusServiceUnavailable, "unavailable", "%s", err)
+		return
 	}
 	writeJSON(w, map[string]string{"status": "ready"})
 }
