@@ -21,6 +21,7 @@ import (
 	"github.com/amends-dev/amends/activities"
 	"github.com/amends-dev/amends/internal/config"
 	"github.com/amends-dev/amends/internal/connect"
+	"github.com/amends-dev/amends/internal/payload"
 	"github.com/amends-dev/amends/internal/services"
 	"github.com/amends-dev/amends/internal/services/store"
 	"github.com/amends-dev/amends/workflows"
@@ -88,6 +89,21 @@ func (c *workerCommand) check(r *report) {
 }
 
 func (*serveCommand) check(r *report) { r.temporal() }
+
+func (c *codecCommand) check(r *report) {
+	r.listen("addr", c.Addr)
+	_, err := c.Access.authenticator(&process{ctx: r.ctx, logger: slog.New(slog.DiscardHandler)}, c.Addr)
+	r.add("", err)
+}
+
+func (f *payloadFlags) check(r *report) {
+	c := f.config(slog.New(slog.DiscardHandler))
+	if !r.connect {
+		c.Store = "" // to open a folder is to make it
+	}
+	_, err := payload.Open(r.ctx, c)
+	r.add("", err)
+}
 
 func (c *servicesCommand) check(r *report) {
 	r.listen("addr", c.Addr)

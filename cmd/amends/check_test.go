@@ -92,8 +92,20 @@ func TestConfigCheckOfWhatIsGood(t *testing.T) {
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, report, `--ops-addr (AMENDS_OPS_ADDR, serve.ops-addr) is "x" by --ops-addr: `)
 
+	report, code = d.check("codec", "--addr=0.0.0.0:0", "--no-auth", "--payload-keys=/nowhere", "--payload-store-above=1")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, report, "codec: problem: --no-auth at 0.0.0.0:0")
+	require.Contains(t, report, "/nowhere: no such file")
+	require.Contains(t, report, "codec: problem: --payload-store-above: must be 512 at least")
+	store := filepath.Join(t.TempDir(), "store")
+	report, _ = d.check("worker", "--payload-store=file://"+store)
+	require.Contains(t, report, "worker: no problems")
+	require.NoDirExists(t, store)
+	report, _ = d.check("--connect", "worker", "--payload-store=ftp://store")
+	require.Contains(t, report, `store of payloads "ftp://store"`)
+
 	for args, want := range map[string]string{
-		"api --color": "unknown flag --color", "paint": "unexpected argument paint", "saga list": "list is no process; there are api, worker, serve, services",
+		"api --color": "unknown flag --color", "paint": "unexpected argument paint", "saga list": "list is no process; there are api, worker, serve, services, codec",
 	} {
 		report, code = d.check(strings.Fields(args)...)
 		require.Equal(t, exitUsage, code, report)
@@ -107,7 +119,7 @@ func TestConfigCheckOfWhatIsGood(t *testing.T) {
 	d.write("log-json = true")
 	report, code = d.check()
 	require.Equal(t, exitUsage, code)
-	require.Contains(t, report, "which process? api, worker, serve, services")
+	require.Contains(t, report, "which process? api, worker, serve, services, codec")
 }
 
 func TestConfigCheckOfSecrets(t *testing.T) {

@@ -192,14 +192,16 @@ func (r *report) run() {
 		r.add(s.Flag.Name, s.Err)
 		r.checkReaders(s)
 	}
-	walk(r.command.Target, func(group any) {
+	check := func(group any) {
 		if v, ok := group.(interface{ Validate() error }); ok {
 			r.add("", v.Validate())
 		}
 		if c, ok := group.(checker); ok {
 			c.check(r)
 		}
-	})
+	}
+	walk(r.app.Target, check)
+	walk(r.command.Target, check)
 }
 
 // walk visits the flags of a command, and the groups of flags that are embedded in it.
