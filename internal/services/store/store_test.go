@@ -120,6 +120,13 @@ func TestOpenWithoutADatabase(t *testing.T) {
 	require.ErrorContains(t, err, "open the database of till")
 }
 
+func TestPing(t *testing.T) {
+	t.Parallel()
+	require.NoError(t, store.Ping(t.Context(), pgtest.DSN(t)))
+	require.ErrorContains(t, store.Ping(t.Context(), "postgres://127.0.0.1:1/none?connect_timeout=1"), "failed to connect")
+	require.ErrorContains(t, store.Ping(t.Context(), "none"), "the DSN is no connection string")
+}
+
 func TestDSNIsNotShown(t *testing.T) {
 	t.Parallel()
 	for dsn, want := range map[string]string{
