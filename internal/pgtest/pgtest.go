@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -47,6 +48,18 @@ func DSN(t testing.TB) string {
 	database := *server.url
 	database.Path = "/" + name
 	return database.String()
+}
+
+// Program is the path of a program of PostgreSQL, such as pg_dump, beside the server's. Without it the test is skipped, or
+// fails, as in [DSN].
+func Program(t testing.TB, name string) string {
+	t.Helper()
+	bin, err := binaries()
+	if errors.Is(err, errNotInstalled) && os.Getenv("CI") != "true" {
+		t.Skipf("skipped, because %s, and with it %s", err, name)
+	}
+	require.NoError(t, err)
+	return filepath.Join(bin, name)
 }
 
 var (
