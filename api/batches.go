@@ -140,7 +140,7 @@ func (r batchRequest) check(now time.Time) []Fault {
 type batchOutput struct {
 	Status             int
 	Location           string `header:"Location" doc:"The batch."`
-	IdempotentReplayed string `header:"Idempotent-Replayed"`
+	IdempotentReplayed string `header:"Idempotent-Replayed" enum:"true" doc:"The request was taken before, and this is its answer again."`
 	Body               any
 }
 
@@ -216,7 +216,7 @@ func (s *server) batch(id, state string, b workflows.Batch) (batch, error) {
 }
 
 type batchIDInput struct {
-	ID string `path:"id" doc:"The batch."`
+	ID string `path:"id" doc:"The batch." example:"bf8b9d55-2c9d-8152-b7d1-4baf78cf77ea"`
 }
 
 type batchView struct{ Body batch }

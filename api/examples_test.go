@@ -82,6 +82,9 @@ var exchanges = map[string]struct {
 	"version.200":         {world{}, "/version", ""},
 }
 
+// dryRun is the one answer without an example: a request has one, and that is not for a dry run.
+const dryRun = "start-batch.200"
+
 // Every example of the description is what the API takes, and what it answers then.
 func TestExamples(t *testing.T) {
 	t.Parallel()
@@ -93,7 +96,7 @@ func TestExamples(t *testing.T) {
 			require.FileExists(t, "examples/"+op.id+".request.json")
 		}
 		for status, response := range op.Responses.Map() {
-			if response.Value.Content["application/json"] != nil && !(op.id == "start-batch" && status == "200") {
+			if response.Value.Content["application/json"] != nil && op.id+"."+status != dryRun {
 				require.Contains(t, exchanges, op.id+"."+status, "an answer without an example")
 			}
 		}

@@ -167,14 +167,14 @@ func count(n int, noun string) string {
 type orderView view[workflows.Receipt]
 
 func (s *server) getOrder(ctx context.Context, in *showInput) (*showOutput[orderView], error) {
-	return news(ctx, in, func(ctx context.Context) (*orderView, bool, error) {
+	return news(ctx, &in.News, func(ctx context.Context) (*orderView, bool, error) {
 		v, err := show[workflows.Receipt](ctx, s, orders, in.ID)
 		return (*orderView)(&v), v.EndedAt != nil, err
 	})
 }
 
 type cancelInput struct {
-	ID   string `path:"id" doc:"The ID that it was started with."`
+	ID   string `path:"id" doc:"The ID that it was started with." example:"42"`
 	Body *cancelRequest
 }
 
@@ -196,7 +196,7 @@ func (s *server) cancelOrder(ctx context.Context, in *cancelInput) (*acceptedOut
 }
 
 type approvalInput struct {
-	ID   string `path:"id" doc:"The ID that it was started with."`
+	ID   string `path:"id" doc:"The ID that it was started with." example:"42"`
 	Body approvalRequest
 }
 

@@ -138,7 +138,7 @@ func (s *server) returnable(ctx context.Context, orderID string) (*workflowpb.Wo
 type returnView view[workflows.RefundReceipt]
 
 func (s *server) getReturn(ctx context.Context, in *showInput) (*showOutput[returnView], error) {
-	return news(ctx, in, func(ctx context.Context) (*returnView, bool, error) {
+	return news(ctx, &in.News, func(ctx context.Context) (*returnView, bool, error) {
 		v, err := show[workflows.RefundReceipt](ctx, s, returns, in.ID)
 		return (*returnView)(&v), v.EndedAt != nil, err
 	})
@@ -149,7 +149,7 @@ func (s *server) cancelReturn(ctx context.Context, in *cancelInput) (*acceptedOu
 }
 
 type arrivalInput struct {
-	ID   string `path:"id" doc:"The ID that it was started with."`
+	ID   string `path:"id" doc:"The ID that it was started with." example:"42"`
 	Body struct {
 		Condition order.Condition `json:"condition" enum:"resalable,damaged" doc:"The state in which they arrived."`
 		By        string          `json:"by,omitempty" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Who reports it. Default: the caller, who is named in any case." example:"dock 4"`

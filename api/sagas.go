@@ -88,12 +88,18 @@ func findSaga(workflowID string) (collection, string, error) {
 // sagaView is any saga.
 type sagaView view[json.RawMessage]
 
-func (s *server) getSaga(ctx context.Context, in *showInput) (*showOutput[sagaView], error) {
+// sagaInput asks for a saga, or for news of it.
+type sagaInput struct {
+	ID string `path:"id" doc:"The saga." example:"order-42"`
+	News
+}
+
+func (s *server) getSaga(ctx context.Context, in *sagaInput) (*showOutput[sagaView], error) {
 	c, id, err := findSaga(in.ID)
 	if err != nil {
 		return nil, err
 	}
-	return news(ctx, in, func(ctx context.Context) (*sagaView, bool, error) {
+	return news(ctx, &in.News, func(ctx context.Context) (*sagaView, bool, error) {
 		v, err := s.saga(ctx, c, id)
 		return v, err == nil && v.EndedAt != nil, err
 	})

@@ -71,7 +71,7 @@ type startedOutput struct {
 	Status             int
 	Location           string `header:"Location" doc:"The saga."`
 	PreferenceApplied  string `header:"Preference-Applied" doc:"How long was waited at most."`
-	IdempotentReplayed string `header:"Idempotent-Replayed"`
+	IdempotentReplayed string `header:"Idempotent-Replayed" enum:"true" doc:"The request was taken before, and this is its answer again."`
 	Body               any
 }
 
@@ -127,14 +127,20 @@ func (s *server) awaitEnd(ctx context.Context, workflowID, runID string, wait ti
 	return err == nil || errors.As(err, &ended)
 }
 
-// showInput asks for a saga, or for news of it.
+// showInput asks for an order or a return, or for news of it.
 type showInput struct {
-	ID          string `path:"id" doc:"The ID that it was started with."`
+	ID string `path:"id" doc:"The ID that it was started with." example:"42"`
+	News
+}
+
+// News says what the caller has, and how long to wait for what it has not. It is exported for huma, which looks into embedded
+// structs only then.
+type News struct {
 	Prefer      string `header:"Prefer" maxLength:"200" doc:"wait=N, with an If-None-Match that still matches, waits up to N seconds, at most 60, for news." example:"wait=30"`
 	IfNoneMatch string `header:"If-None-Match" maxLength:"1000" doc:"The ETag of what the caller has. If nothing has changed, the answer is 304 and has no body." example:"\"0Kc9bRkDVnhdWvyh\""`
 }
 
-func (in *showInput) wait() time.Duration { return waitOf(in.Prefer) }
+func (in *News) wait() time.Duration { return waitOf(in.Prefer) }
 
 // matches tells whether a list of ETags has this one (RFC 9110, section 13.1).
 func matches(list, tag string) bool {
@@ -176,7 +182,7 @@ const lookEvery = 500 * time.Millisecond
 
 // news answers with the saga that look finds: at once, or when it is no longer what the caller has. One that has ended
 // does not change.
-func news[B any](ctx context.Context, in *showInput, look func(context.Context) (body *B, ended bool, err error)) (*showOutput[B], error) {
+func news[B any](ctx context.Context, in *News, look func(context.Context) (body *B, ended bool, err error)) (*showOutput[B], error) {
 	stopping, forget := untilStop(ctx)
 	defer forget()
 	over := time.After(in.wait())
