@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 
+	"go.opentelemetry.io/otel/propagation"
 	"go.temporal.io/sdk/activity"
 
 	"github.com/amends-dev/amends/compensation"
@@ -96,7 +97,7 @@ func (p participant) call(ctx context.Context, method, collection string, key co
 	req.Header.Set("Saga-Id", key.Saga)
 	req.Header.Set("Saga-Step", key.Step)
 	req.Header.Set("Saga-Attempt", strconv.Itoa(int(activity.GetInfo(ctx).Attempt)))
-	req.Header.Set("Traceparent", traceparent(key.Saga))
+	propagate(ctx, req.Header, key.Saga)
 
 	resp, err := p.http.Do(req)
 	if err != nil {
@@ -122,11 +123,15 @@ func (r reply) problem() (p struct{ Code, Title, Detail string }) {
 	return p
 }
 
-// traceparent is a W3C Trace Context header with one trace ID for the whole saga, so that the services' logs can be
-// put together. The parent is new for each call.
-func traceparent(saga string) string {
+// propagate tells the participant the trace that it is part of. Without one, all calls of a saga have a trace ID that follows
+// from the saga's, so that the services' logs can be put together.
+func propagate(ctx context.Context, header http.Header, saga string) {
+	(propagation.TraceContext{}).Inject(ctx, propagation.HeaderCarrier(header))
+	if header.Get("Traceparent") != "" {
+		return
+	}
 	trace := sha256.Sum256([]byte(saga))
 	var parent [8]byte
 	_, _ = rand.Read(parent[:]) // never fails (crypto/rand)
-	return fmt.Sprintf("00-%x-%x-00", trace[:16], parent)
+	header.Set("Traceparent", fmt.Sprintf("00-%x-%x-00", trace[:16], parent))
 }

@@ -17,6 +17,10 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/trace"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
 	"go.temporal.io/sdk/client"
 
 	"github.com/amends-dev/amends/internal/access"
@@ -61,6 +65,11 @@ type Options struct {
 	// Stopping is closed when the process is about to stop: /readyz says so from then on, so that requests go elsewhere.
 	// Default: it never is.
 	Stopping <-chan struct{}
+	// Meter makes the instruments of what the API counts (docs/metrics.md). Default: nothing is counted.
+	Meter metric.Meter
+	// Tracer makes the spans of requests, and TraceURL is where a trace is shown, with {trace_id} for its ID. Default: none.
+	Tracer   trace.Tracer
+	TraceURL string
 	// Logger gets a line for each request, and the causes of answers that say only "internal". Default [slog.Default].
 	Logger *slog.Logger
 	// Version is what the API calls itself in its description. Default "dev".
@@ -73,6 +82,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
+	}
+	if o.Meter == nil {
+		o.Meter = noop.Meter{}
+	}
+	if o.Tracer == nil {
+		o.Tracer = tracenoop.Tracer{}
 	}
 	if o.StreamsPerCaller == 0 {
 		o.StreamsPerCaller = defaultStreams
@@ -97,6 +112,7 @@ type server struct {
 	temporal client.Client
 	options  Options
 	log      *slog.Logger
+	meters   meters
 	flights  flights
 	streams  *streams
 	watches  watches
@@ -110,10 +126,14 @@ type server struct {
 // New returns the API's handler. It uses c until the last request is answered, and does not close it.
 func New(c client.Client, o Options) http.Handler {
 	o = o.withDefaults()
-	s := &server{temporal: c, options: o, log: o.Logger, rules: map[string]rule{}, streams: &streams{most: o.StreamsPerCaller, open: map[string]int{}}, watches: watches{open: map[string]*watch{}}}
+	s := &server{
+		temporal: c, options: o, log: o.Logger, meters: newMeters(o.Meter), rules: map[string]rule{},
+		streams: &streams{most: o.StreamsPerCaller, open: map[string]int{}}, watches: watches{open: map[string]*watch{}},
+	}
+	s.watchOpen(o.Meter)
 
 	router := chi.NewRouter()
-	router.Use(s.identify, s.clientIP(), s.logRequest, secure)
+	router.Use(s.identify, s.trace, s.clientIP(), s.logRequest, secure)
 	if allow := crossOrigin(o.Origins); allow != nil {
 		router.Use(allow)
 	}

@@ -35,6 +35,7 @@ func (s *server) audit(ctx context.Context, d deed, err error) {
 	if err != nil {
 		outcome = string(failureOf(err).code)
 	}
+	s.meters.act(ctx, d.act, outcome)
 	s.log.InfoContext(ctx, "act", "act", d.act, "caller", c.ID(), "by", d.by, "role", c.Role, "tenant", c.Tenant,
 		"saga", d.saga, "step", d.step, "reason", d.reason, "outcome", outcome,
 		"request_id", requestID(ctx), "remote", remote(ctx))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/sdk/client"
@@ -23,6 +24,7 @@ func (s *saga) history() []*historypb.HistoryEvent {
 		Attributes: &historypb.HistoryEvent_WorkflowExecutionStartedEventAttributes{
 			WorkflowExecutionStartedEventAttributes: &historypb.WorkflowExecutionStartedEventAttributes{
 				WorkflowType: s.info.GetType(), SearchAttributes: s.info.GetSearchAttributes(), Memo: s.info.GetMemo(),
+				Header: &commonpb.Header{Fields: payloads(s.headers)},
 			},
 		},
 	}

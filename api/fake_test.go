@@ -61,6 +61,8 @@ type saga struct {
 	kind    any
 	input   any
 	info    *workflowpb.WorkflowExecutionInfo
+	// headers came with the start.
+	headers map[string]any
 	events  []*historypb.HistoryEvent
 	result  any
 }

@@ -53,13 +53,15 @@ func (s *server) logRequest(next http.Handler) http.Handler {
 		start := time.Now()
 		answer := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
 		defer func() {
-			level, route := slog.LevelInfo, chi.RouteContext(r.Context()).RoutePattern()
+			level, route, took := slog.LevelInfo, chi.RouteContext(r.Context()).RoutePattern(), time.Since(start)
 			if route == "/healthz" || route == "/readyz" {
 				level = slog.LevelDebug
 			}
 			s.log.Log(r.Context(), level, "request",
 				"method", r.Method, "route", route, "status", answer.Status(), "bytes", answer.BytesWritten(),
-				"duration", time.Since(start), "request_id", requestID(r.Context()))
+				"duration", took, "request_id", requestID(r.Context()))
+			describe(r.Context(), r.Method, route, answer.Status())
+			s.meters.request(r.Context(), r.Method, route, answer.Status(), took)
 		}()
 		next.ServeHTTP(answer, r)
 	})

@@ -152,7 +152,7 @@ func (s *server) placeOrder(ctx context.Context, in *placeOrderInput) (*startedO
 		return nil, err
 	}
 	return s.started(ctx, orders, t, in.Prefer, func(ended compensation.Status) (any, error) {
-		v, err := viewOf[workflows.Receipt](s, orders, id, ended)
+		v, err := viewOf[workflows.Receipt](ctx, s, orders, id, ended)
 		return (*orderView)(&v), err
 	})
 }

@@ -33,7 +33,7 @@ type Problem struct {
 	State   state   `json:"state,omitempty" doc:"The saga's state, where that is the reason."`
 	SagaURL string  `json:"saga_url,omitempty" format:"uri-reference" doc:"The saga that it is about, if there is one."`
 	Errors  []Fault `json:"errors,omitempty" nullable:"false" doc:"What is wrong where in the request."`
-	TraceID string  `json:"trace_id,omitempty" doc:"Finds this request in the logs."`
+	TraceID string  `json:"trace_id,omitempty" doc:"The request's trace, which finds it in the logs."`
 
 	retryAfter int
 	challenge  string
@@ -122,7 +122,7 @@ func (s *server) problem(ctx context.Context, err error) *Problem {
 		}
 		s.log.Log(ctx, level, "request failed", "code", f.code, "error", err, "request_id", requestID(ctx))
 	}
-	return newProblem(requestID(ctx), f)
+	return newProblem(traceID(ctx), f)
 }
 
 // failureOf is the table from errors to problems.

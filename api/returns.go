@@ -107,7 +107,7 @@ func (s *server) returnOrder(ctx context.Context, in *returnOrderInput) (*starte
 		return nil, err
 	}
 	return s.started(ctx, returns, t, in.Prefer, func(ended compensation.Status) (any, error) {
-		v, err := viewOf[workflows.RefundReceipt](s, returns, id, ended)
+		v, err := viewOf[workflows.RefundReceipt](ctx, s, returns, id, ended)
 		return (*returnView)(&v), err
 	})
 }

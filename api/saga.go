@@ -102,6 +102,9 @@ func (s *server) start(ctx context.Context, c collection, st start) (taken, erro
 	if err != nil {
 		return taken{}, err
 	}
+	if !before {
+		s.meters.start(ctx, c.workflowType)
+	}
 	// Also another time it is answered as the first time, to the letter.
 	return taken{accepted: s.accepted(c, st.id, runID, compensation.Running), runID: runID, before: before}, nil
 }

@@ -110,11 +110,11 @@ func (s *server) saga(ctx context.Context, c collection, id string) (*sagaView, 
 	if err != nil {
 		return nil, err
 	}
-	return s.sagaViewOf(c, id, status)
+	return s.sagaViewOf(ctx, c, id, status)
 }
 
-func (s *server) sagaViewOf(c collection, id string, status compensation.Status) (*sagaView, error) {
-	v, err := viewOf[json.RawMessage](s, c, id, status)
+func (s *server) sagaViewOf(ctx context.Context, c collection, id string, status compensation.Status) (*sagaView, error) {
+	v, err := viewOf[json.RawMessage](ctx, s, c, id, status)
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,7 @@ type links struct {
 	Resource string `json:"resource,omitempty" format:"uri-reference" doc:"The order or return that a saga is about."`
 	Events   string `json:"events" format:"uri-reference" doc:"Where to follow the saga as it goes."`
 	WebUI    string `json:"web_ui,omitempty" format:"uri" doc:"The saga's page in the Temporal Web UI."`
+	Trace    string `json:"trace,omitempty" format:"uri" doc:"Where the saga's trace is shown."`
 	Recovery string `json:"recovery,omitempty" format:"uri" doc:"The page in the Temporal Web UI of what undoes a saga that was terminated. A sweep starts it within a minute or two."`
 	Cancel   string `json:"cancel,omitempty" format:"uri-reference" doc:"Where to cancel it, while it can be."`
 	Approval string `json:"approval,omitempty" format:"uri-reference" doc:"Where to approve or reject it, while it waits for that."`
@@ -126,6 +127,7 @@ type view[R any] struct {
 	Parked    []parked   `json:"parked" nullable:"false" doc:"What waits for an operator."`
 	Acts      []act      `json:"acts" nullable:"false" doc:"What operators did, in order."`
 	StartedAt time.Time  `json:"started_at"`
+	TraceID   string     `json:"trace_id,omitempty" doc:"The trace of all that was done for it, from the request that started it on."`
 	Deadline  *time.Time `json:"deadline,omitempty" doc:"By when it should be done, or it turns back; past its pivot it is parked then, and goes on all the same."`
 	EndedAt   *time.Time `json:"ended_at,omitempty"`
 	Result    *R         `json:"result,omitempty" doc:"What came of it, once it is completed."`
@@ -180,11 +182,11 @@ func show[R any](ctx context.Context, s *server, c collection, id string) (view[
 	if err != nil {
 		return view[R]{}, err
 	}
-	return viewOf[R](s, c, id, status)
+	return viewOf[R](ctx, s, c, id, status)
 }
 
 // viewOf shows how the saga stands.
-func viewOf[R any](s *server, c collection, id string, status compensation.Status) (view[R], error) {
+func viewOf[R any](ctx context.Context, s *server, c collection, id string, status compensation.Status) (view[R], error) {
 	v := view[R]{
 		ID:        id,
 		State:     state(status.State),
@@ -199,6 +201,7 @@ func viewOf[R any](s *server, c collection, id string, status compensation.Statu
 		EndedAt:   optional(status.EndedAt),
 		Links:     s.links(c, id, status.RunID),
 	}
+	v.TraceID, v.Links.Trace = s.traceOf(ctx, status)
 	for _, w := range status.Waits {
 		v.Waits = append(v.Waits, wait{For: w.For, Until: w.Until.UTC()})
 	}

@@ -172,7 +172,7 @@ func (s *server) snapshot(ctx context.Context, c collection, id string) (snapsho
 	if err != nil {
 		return snapshot{}, err
 	}
-	v, err := s.sagaViewOf(c, id, status)
+	v, err := s.sagaViewOf(ctx, c, id, status)
 	if err != nil {
 		return snapshot{}, err
 	}

@@ -114,8 +114,10 @@ type View[R any] struct {
 	// EndedAt is nil while the saga has not ended.
 	EndedAt *time.Time `json:"ended_at,omitempty"`
 	// Result is there once the saga is completed.
-	Result *R    `json:"result,omitempty"`
-	Links  Links `json:"links"`
+	Result *R `json:"result,omitempty"`
+	// TraceID is the trace of all that was done for it; empty if it has none.
+	TraceID string `json:"trace_id,omitempty"`
+	Links   Links  `json:"links"`
 
 	// ETag stands for all of that. Acts and questions for news send it.
 	ETag string `json:"-"`
@@ -201,6 +203,8 @@ type Links struct {
 	Resource string `json:"resource,omitempty"`
 	Events   string `json:"events"`
 	WebUI    string `json:"web_ui,omitempty"`
+	// Trace is where the saga's trace is shown.
+	Trace string `json:"trace,omitempty"`
 	// Recovery is the Web UI's page of what undoes a saga that was terminated.
 	Recovery string `json:"recovery,omitempty"`
 	Cancel   string `json:"cancel,omitempty"`

@@ -104,6 +104,8 @@ func (p *projection) apply(event *historypb.HistoryEvent) {
 	switch event.GetEventType() {
 	case enumspb.EVENT_TYPE_WORKFLOW_TASK_STARTED:
 		p.tick(at)
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+		p.status.Headers = event.GetWorkflowExecutionStartedEventAttributes().GetHeader().GetFields()
 	case enumspb.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
 		p.scheduled(event.GetEventId(), event.GetActivityTaskScheduledEventAttributes().GetActivityId(), at)
 	case enumspb.EVENT_TYPE_ACTIVITY_TASK_STARTED:

@@ -183,6 +183,8 @@ type Status struct {
 	StartedAt time.Time
 	// EndedAt is zero while the saga runs.
 	EndedAt time.Time
+	// Headers are what came with its start, for whoever looks at workflows from outside, such as tracing.
+	Headers map[string]*commonpb.Payload
 	// Result is what a completed saga returned; otherwise nil.
 	Result *commonpb.Payloads
 }

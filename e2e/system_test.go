@@ -96,11 +96,11 @@ func (s *system) startTemporal() {
 }
 
 // startServices starts the step services on the system's files or database, and waits until they answer.
-func (s *system) startServices() {
+func (s *system) startServices(flags ...string) {
 	s.t.Helper()
-	args := []string{
+	args := append([]string{
 		"services", "--faults", "--addr", strings.TrimPrefix(s.servicesURL, "http://"), "--data", filepath.Join(s.dir, "services"),
-	}
+	}, flags...)
 	if s.servicesDSN != "" {
 		args = append(args, "--dsn", s.servicesDSN)
 	}

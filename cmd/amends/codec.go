@@ -41,7 +41,12 @@ func (c *codecCommand) Run(p *process) (err error) {
 	if err != nil {
 		return fmt.Errorf("codec: %w", err)
 	}
-	health, err := c.Ops.start(p, nil)
+	shown, err := c.Ops.show(p, "amends-codec")
+	if err != nil {
+		return err
+	}
+	defer shown.stop()
+	health, err := shown.serve(nil)
 	if err != nil {
 		return err
 	}

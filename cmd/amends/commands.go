@@ -39,6 +39,7 @@ type apiFlags struct {
 	CallerStreams  int            `help:"How many streams of events one caller may have open." name:"streams-per-caller" default:"20" env:"AMENDS_STREAMS_PER_CALLER"`
 	Rate           float64        `help:"How many requests a second each caller may make below /v1 over time; 0 is any number." default:"1000" env:"AMENDS_RATE"`
 	Burst          int            `help:"How many of them at once; 0 is twice the rate." default:"0" env:"AMENDS_BURST"`
+	TraceURL       string         `help:"Where a trace is shown, for links, such as http://127.0.0.1:16686/trace/{trace_id}." name:"trace-url" env:"AMENDS_TRACE_URL" placeholder:"URL"`
 	Origins        []string       `help:"Another site whose scripts may use the API, such as https://console.example; can be given more than once." name:"cors-origin" env:"AMENDS_CORS_ORIGINS"`
 	TrustedProxy   []netip.Prefix `help:"Network of proxies whose X-Forwarded-For tells where a request comes from, such as 10.0.0.0/8. Can be repeated." env:"AMENDS_TRUSTED_PROXY" placeholder:"CIDR"`
 
@@ -59,6 +60,9 @@ func (c *apiFlags) Validate() error {
 	}
 	if c.DrainDelay < 0 {
 		errs = append(errs, fmt.Errorf("--drain-delay %s: must not be negative", c.DrainDelay))
+	}
+	if c.TraceURL != "" && !strings.Contains(c.TraceURL, "{trace_id}") {
+		errs = append(errs, fmt.Errorf("--trace-url %s: says nowhere {trace_id}", c.TraceURL))
 	}
 	return errors.Join(append(errs, checkOrigins(c.Origins))...)
 }
@@ -88,18 +92,23 @@ func (c *apiCommand) Run(p *process) error {
 	if err != nil {
 		return fmt.Errorf("api: %w", err)
 	}
-	temporal, namespace, err := dial(p)
+	shown, err := c.Ops.show(p, "amends-api")
+	if err != nil {
+		return err
+	}
+	defer shown.stop()
+	temporal, namespace, err := dial(p, shown)
 	if err != nil {
 		return err
 	}
 	defer temporal.Close()
-	return c.serve(p, temporal, api.Options{Access: callers, Namespace: namespace}, c.Ops, nil)
+	return c.serve(p, temporal, api.Options{Access: callers, Namespace: namespace}, shown, nil)
 }
 
 // serve answers requests, and operators', until the process is told to end or a worker beside it has failed (nil: there
 // is none).
-func (c *apiFlags) serve(p *process, temporal client.Client, options api.Options, o opsFlags, failed <-chan error) (err error) {
-	health, err := o.start(p, func(ctx context.Context) error {
+func (c *apiFlags) serve(p *process, temporal client.Client, options api.Options, s *shown, failed <-chan error) (err error) {
+	health, err := s.serve(func(ctx context.Context) error {
 		_, err := api.Ready(ctx, temporal, options.Namespace)
 		return err
 	})
@@ -115,7 +124,7 @@ func (c *apiFlags) serve(p *process, temporal client.Client, options api.Options
 		p.logger.Warn(plainText, "addr", c.Addr)
 	}
 	stopping := make(chan struct{})
-	options.Stopping = stopping
+	options.Stopping, options.Meter, options.Tracer = stopping, s.Meter(), s.Tracer()
 	server := c.server(p, temporal, options)
 	server.TLSConfig = secure
 	return serve(p, "api", server, ending{
@@ -129,6 +138,7 @@ func (c *apiFlags) serve(p *process, temporal client.Client, options api.Options
 // server is the API as the flags say; options has what they don't.
 func (c *apiFlags) server(p *process, temporal client.Client, options api.Options) *http.Server {
 	options.WebUI, options.ApprovalWithin, options.GoodsWithin = c.WebUI, c.ApprovalWithin, c.GoodsWithin
+	options.TraceURL = c.TraceURL
 	options.OrderDeadline, options.ReturnDeadline = c.OrderDeadline, c.ReturnDeadline
 	options.StreamsPerCaller, options.Origins = c.CallerStreams, c.Origins
 	options.Rate, options.Burst = c.Rate, c.Burst
@@ -174,7 +184,12 @@ func (c *workerFlags) deployment() (worker.Deployment, error) {
 }
 
 func (c *workerCommand) Run(p *process) (err error) {
-	temporal, namespace, err := dial(p)
+	shown, err := c.Ops.show(p, "amends-worker")
+	if err != nil {
+		return err
+	}
+	defer shown.stop()
+	temporal, namespace, err := dial(p, shown)
 	if err != nil {
 		return err
 	}
@@ -183,7 +198,7 @@ func (c *workerCommand) Run(p *process) (err error) {
 	if err != nil {
 		return err
 	}
-	health, err := c.Ops.start(p, w.Ready)
+	health, err := shown.serve(w.Ready)
 	if err != nil {
 		return err
 	}
@@ -219,7 +234,12 @@ func (c *serveCommand) Run(p *process) error {
 	if err != nil {
 		return fmt.Errorf("api: %w", err)
 	}
-	temporal, namespace, err := dial(p)
+	shown, err := c.Ops.show(p, "amends")
+	if err != nil {
+		return err
+	}
+	defer shown.stop()
+	temporal, namespace, err := dial(p, shown)
 	if err != nil {
 		return err
 	}
@@ -234,7 +254,7 @@ func (c *serveCommand) Run(p *process) error {
 	defer w.Stop()
 	// With a version, Temporal decides on whose worker a saga begins.
 	eager := c.Worker.Deployment == ""
-	return c.API.serve(p, temporal, api.Options{Access: callers, Namespace: namespace, EagerStart: eager}, c.Ops, w.Failed())
+	return c.API.serve(p, temporal, api.Options{Access: callers, Namespace: namespace, EagerStart: eager}, shown, w.Failed())
 }
 
 type servicesCommand struct {
@@ -252,14 +272,19 @@ func (c *servicesCommand) Run(p *process) (err error) {
 	if err != nil {
 		return fmt.Errorf("services: %w", err)
 	}
+	shown, err := c.Ops.show(p, "amends-services")
+	if err != nil {
+		return err
+	}
+	defer shown.stop()
 	store := c.config(p)
-	store.Faults = c.Faults
+	store.Faults, store.Meter, store.Tracer = c.Faults, shown.Meter(), shown.Tracer()
 	host, err := services.Open(p.ctx, store)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, host.Close()) }()
-	health, err := c.Ops.start(p, host.Ready)
+	health, err := shown.serve(host.Ready)
 	if err != nil {
 		return err
 	}
@@ -296,12 +321,15 @@ func version() string {
 }
 
 // dial connects to Temporal as TEMPORAL_* variables and profiles say.
-func dial(p *process) (client.Client, string, error) {
+func dial(p *process, s *shown) (client.Client, string, error) {
 	options, err := temporalOptions()
 	if err != nil {
 		return nil, "", err
 	}
 	options.Logger = log.NewStructuredLogger(p.logger)
+	if err := s.instrument(&options); err != nil {
+		return nil, "", err
+	}
 	codec, err := payload.Open(p.ctx, p.payloads.config(p.logger))
 	if err != nil {
 		return nil, "", err

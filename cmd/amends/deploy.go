@@ -23,7 +23,7 @@ func (c *deployCommand) with(p *process, f func(*deployment.Deployment) error) e
 	if err := deployment.CheckName(c.Name); err != nil {
 		return badUsage("%w", err)
 	}
-	temporal, namespace, err := dial(p)
+	temporal, namespace, err := dial(p, nil)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/amends-dev/amends/internal/commandline"
 	"github.com/amends-dev/amends/internal/config"
+	"github.com/amends-dev/amends/internal/telemetry"
 	"github.com/amends-dev/amends/internal/terminal"
 )
 
@@ -110,7 +111,7 @@ func newLoader() *config.Loader {
 func (c *cli) logger(w io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: c.LogLevel}
 	if c.LogJSON {
-		return slog.New(slog.NewJSONHandler(w, options))
+		return slog.New(telemetry.LogHandler(slog.NewJSONHandler(w, options)))
 	}
-	return slog.New(slog.NewTextHandler(w, options))
+	return slog.New(telemetry.LogHandler(slog.NewTextHandler(w, options)))
 }

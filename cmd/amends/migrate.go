@@ -51,7 +51,7 @@ func (c *migrateCommand) Validate() error {
 
 // Run makes the databases first: a worker that finds its namespace then finds services that work.
 func (c *migrateCommand) Run(p *process) error {
-	temporal, name, err := dial(p)
+	temporal, name, err := dial(p, nil)
 	if err != nil {
 		return err
 	}

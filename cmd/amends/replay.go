@@ -62,7 +62,7 @@ func (c *replayCommand) Run(p *process) error {
 		}
 		return c.replayFiles(p)
 	}
-	temporal, namespace, err := dial(p)
+	temporal, namespace, err := dial(p, nil)
 	if err != nil {
 		return err
 	}

@@ -10,26 +10,70 @@ import (
 	"net/http"
 	"time"
 
+	"go.temporal.io/sdk/client"
+
 	"github.com/amends-dev/amends/internal/ops"
+	"github.com/amends-dev/amends/internal/telemetry"
+	"github.com/amends-dev/amends/workflows"
 )
 
 // opsFlags say where operators ask.
 type opsFlags struct {
-	Addr string `help:"Address where operators and their machines ask: /healthz and /readyz. Keep the public away from it. Default: none." name:"ops-addr" env:"AMENDS_OPS_ADDR" placeholder:"HOST:PORT"`
+	Addr string `help:"Address where operators and their machines ask: /healthz, /readyz and /metrics. Keep the public away from it. Default: none." name:"ops-addr" env:"AMENDS_OPS_ADDR" placeholder:"HOST:PORT"`
 
 	TLS listenTLS `embed:"" prefix:"ops-tls-" envprefix:"AMENDS_OPS_TLS_"`
 }
 
-// start begins to answer operators, if there is where. Ready finds what keeps the process from its work; nil: nothing does.
-func (f opsFlags) start(p *process, ready func(context.Context) error) (*ops.Server, error) {
-	if f.Addr == "" {
+// show begins to show what the process does, as the service of that name. Nothing is counted for nobody to ask.
+func (f opsFlags) show(p *process, service string) (*shown, error) {
+	t, err := telemetry.Start(p.ctx, telemetry.Options{
+		Service: service, Version: version(), Metrics: f.Addr != "", Plans: workflows.Plans(), Logger: p.logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &shown{Telemetry: t, process: p, addr: f.Addr, tls: f.TLS}, nil
+}
+
+// shown is what a process shows of itself. A nil one is that of a command which soon ends.
+type shown struct {
+	*telemetry.Telemetry
+
+	process *process
+	addr    string
+	tls     listenTLS
+}
+
+// instrument shows what a client of Temporal does, and the workers made from it.
+func (s *shown) instrument(options *client.Options) error {
+	if s == nil {
+		return nil
+	}
+	return s.Instrument(options)
+}
+
+// serve begins to answer operators, if there is where. Ready finds what keeps the process from its work; nil: nothing does.
+func (s *shown) serve(ready func(context.Context) error) (*ops.Server, error) {
+	if s.addr == "" {
 		return nil, nil //nolint:nilnil // a nil Server is one that nobody asked for
 	}
-	secure, err := f.TLS.config(p)
+	secure, err := s.tls.config(s.process)
 	if err != nil {
 		return nil, fmt.Errorf("ops: %w", err)
 	}
-	return ops.Start(p.ctx, ops.Options{Addr: f.Addr, TLS: secure, Version: version(), Ready: ready, Logger: p.logger})
+	return ops.Start(s.process.ctx, ops.Options{
+		Addr: s.addr, TLS: secure, Version: version(), Ready: ready, Logger: s.process.logger,
+		Handlers: map[string]http.Handler{"GET /metrics": s.Handler()},
+	})
+}
+
+// stop comes last: what the rest does at its end is still shown.
+func (s *shown) stop() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.process.ctx), shutdownTimeout)
+	defer cancel()
+	if err := s.Stop(ctx); err != nil {
+		s.process.logger.Warn("not everything was shown", "error", err)
+	}
 }
 
 // shutdownTimeout is how long requests that are being answered may take when the process ends.

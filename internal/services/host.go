@@ -14,6 +14,10 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/trace"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/amends-dev/amends/internal/services/store"
@@ -37,6 +41,10 @@ type Config struct {
 	// Wait is how long a step waits for another one that holds its key, or on SQLite the database,
 	// before it answers that it should be asked again. Default: the one of [fence.Ledger].
 	Wait time.Duration
+	// Meter makes the instrument that counts step calls. Default: nothing is counted.
+	Meter metric.Meter
+	// Tracer makes the spans of step calls. Default: none.
+	Tracer trace.Tracer
 	// Logger gets a line for each step call, at debug level, and whatever goes wrong. Default:
 	// [slog.Default].
 	Logger *slog.Logger
@@ -46,6 +54,7 @@ type Config struct {
 type Host struct {
 	config   Config
 	services []*hosted
+	calls    metric.Float64Histogram
 }
 
 // hosted is one service of a host.
@@ -59,6 +68,12 @@ type hosted struct {
 func (c Config) withDefaults() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
+	}
+	if c.Meter == nil {
+		c.Meter = noop.Meter{}
+	}
+	if c.Tracer == nil {
+		c.Tracer = tracenoop.Tracer{}
 	}
 	if len(c.Names) == 0 {
 		c.Names = Names
@@ -85,7 +100,11 @@ func Open(ctx context.Context, c Config) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Host{config: c, services: make([]*hosted, len(c.Names))}
+	calls, err := newCalls(c.Meter)
+	if err != nil {
+		return nil, fmt.Errorf("open the services: %w", err)
+	}
+	h := &Host{config: c, services: make([]*hosted, len(c.Names)), calls: calls}
 	var g errgroup.Group
 	for i, name := range c.Names {
 		g.Go(func() (err error) {
@@ -139,7 +158,7 @@ func (h *Host) Handler() http.Handler {
 			f.routes(mux, "/"+s.name+"/faults")
 			handler = f.middleware(handler)
 		}
-		handler = logCalls(h.config.Logger, s.name, handler)
+		handler = h.observe(s, handler)
 		mux.Handle("/"+s.name+"/", http.StripPrefix("/"+s.name, handler))
 		mux.HandleFunc("GET /"+s.name+"/audit", h.audit(s))
 	}

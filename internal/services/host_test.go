@@ -11,6 +11,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/attribute"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/amends-dev/amends/internal/pgtest"
 	"github.com/amends-dev/amends/internal/services"
@@ -188,4 +191,28 @@ func TestTwoHostsShareOneDatabase(t *testing.T) {
 			require.Equal(t, int64(20), report.Figures["standing_quotes"], "both did the same 20 keys")
 		})
 	}
+}
+
+// A key that names no step of the service's has no series of its own.
+func TestStepCallsAreCounted(t *testing.T) {
+	t.Parallel()
+	reader := sdkmetric.NewManualReader()
+	base := servicetest.Serve(t, services.Config{
+		Dir: t.TempDir(), Names: []string{"pricing"}, Logger: quiet,
+		Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("test"),
+	})
+	for _, key := range []string{"order-1:PriceOrder", "order-2:PriceOrder.7", "order-3:BuyCoffee"} {
+		require.Equal(t, http.StatusNoContent, servicetest.Call(t, http.MethodDelete, base+"/pricing/quotes/"+key, nil).Status)
+	}
+
+	var all metricdata.ResourceMetrics
+	require.NoError(t, reader.Collect(t.Context(), &all))
+	calls := map[string]uint64{}
+	for _, p := range all.ScopeMetrics[0].Metrics[0].Data.(metricdata.Histogram[float64]).DataPoints {
+		calls[p.Attributes.Encoded(attribute.DefaultEncoder())] = p.Count
+	}
+	require.Equal(t, map[string]uint64{
+		"method=DELETE,service=pricing,status=204,step=PriceOrder": 2,
+		"method=DELETE,service=pricing,status=204,step=other":      1,
+	}, calls)
 }

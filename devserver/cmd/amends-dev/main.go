@@ -35,6 +35,7 @@ type flags struct {
 	TemporalPort int        `default:"7233" help:"Port of the Temporal server (gRPC)."`
 	UIPort       int        `name:"ui-port" default:"8233" help:"Port of the Temporal Web UI."`
 	ServicesAddr string     `default:"127.0.0.1:8090" help:"Address of the step services."`
+	OpsAddr      string     `placeholder:"HOST:PORT" help:"Address where operators ask: /healthz, /readyz and /metrics. Default: none."`
 	TemporalOnly bool       `help:"Start only Temporal and its Web UI, to run worker, services and API in a debugger."`
 	PayloadKeys  string     `placeholder:"FILE" help:"Encrypt what sagas carry with the keys in this file, which amends payload-keys makes."`
 	LogLevel     slog.Level `default:"warn" help:"Least level to log: debug, info, warn or error. The Temporal server has more to say only at debug."`

@@ -21,8 +21,10 @@ import (
 	"github.com/amends-dev/amends/api"
 	"github.com/amends-dev/amends/devserver"
 	"github.com/amends-dev/amends/internal/connect"
+	"github.com/amends-dev/amends/internal/ops"
 	"github.com/amends-dev/amends/internal/payload"
 	"github.com/amends-dev/amends/internal/services"
+	"github.com/amends-dev/amends/internal/telemetry"
 	"github.com/amends-dev/amends/worker"
 	"github.com/amends-dev/amends/workflows"
 )
@@ -45,6 +47,7 @@ type system struct {
 	apiListener, servicesListener net.Listener
 	dir                           string // of the step services
 	server                        *devserver.Server
+	telemetry                     *telemetry.Telemetry
 	client                        client.Client
 	key                           localKey
 
@@ -68,7 +71,7 @@ func newSystem(f *flags, stdout, stderr io.Writer) *system {
 	return &system{
 		flags:  f,
 		stdout: stdout,
-		logger: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: f.LogLevel})),
+		logger: slog.New(telemetry.LogHandler(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: f.LogLevel}))),
 		failed: make(chan error, 2), // one for each HTTP server
 	}
 }
@@ -89,6 +92,7 @@ func (s *system) start(ctx context.Context) error {
 			name  string
 			start func(context.Context) error
 		}{
+			{"telemetry", s.startTelemetry},
 			{"step services", s.startServices},
 			{"worker", s.startWorker},
 			{"API keys", s.startKeys},
@@ -172,6 +176,29 @@ func temporalLevel(level slog.Level) slog.Level {
 	return max(level, slog.LevelWarn)
 }
 
+// startTelemetry begins to show what this process does.
+func (s *system) startTelemetry(ctx context.Context) (err error) {
+	s.telemetry, err = telemetry.Start(ctx, telemetry.Options{
+		Service: "amends", Metrics: s.flags.OpsAddr != "", Plans: workflows.Plans(), Logger: s.logger.With("part", "telemetry"),
+	})
+	if err != nil {
+		return err
+	}
+	s.started = append(s.started, part{"telemetry", s.telemetry.Stop})
+	if s.flags.OpsAddr == "" {
+		return nil
+	}
+	server, err := ops.Start(ctx, ops.Options{
+		Addr: s.flags.OpsAddr, Logger: s.logger.With("part", "ops"),
+		Handlers: map[string]http.Handler{"GET /metrics": s.telemetry.Handler()},
+	})
+	if err != nil {
+		return err
+	}
+	s.started = append(s.started, part{"ops", server.Stop})
+	return nil
+}
+
 func (s *system) startServices(ctx context.Context) error {
 	s.dir = filepath.Join(s.flags.Data, "services")
 	if s.flags.Ephemeral {
@@ -186,6 +213,8 @@ func (s *system) startServices(ctx context.Context) error {
 		DSN:    s.flags.Postgres,
 		Dir:    s.dir,
 		Faults: true,
+		Meter:  s.telemetry.Meter(),
+		Tracer: s.telemetry.Tracer(),
 		Logger: s.logger.With("part", "services"),
 	})
 	if err != nil {
@@ -204,12 +233,15 @@ func (s *system) startWorker(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	options, err := connect.Encoded(client.Options{
+	options := client.Options{
 		HostPort:  s.server.HostPort(),
 		Namespace: s.server.Namespace(),
 		Logger:    sdkLogger{sdklog.NewStructuredLogger(s.logger.With("part", "worker")), &s.stopping},
-	}, codec)
-	if err != nil {
+	}
+	if err := s.telemetry.Instrument(&options); err != nil {
+		return err
+	}
+	if options, err = connect.Encoded(options, codec); err != nil {
 		return err
 	}
 	c, err := connect.Dial(ctx, options)
@@ -245,6 +277,8 @@ func (s *system) startAPI(context.Context) error {
 		OrderDeadline:  72 * time.Hour,
 		ReturnDeadline: 720 * time.Hour,
 		Rate:           1000,
+		Meter:          s.telemetry.Meter(),
+		Tracer:         s.telemetry.Tracer(),
 		Logger:         s.logger.With("part", "api"),
 	})
 	s.serve("API", apiStopLimit, s.apiListener, api.NewServer(s.flags.APIAddr, handler))

@@ -1,0 +1,121 @@
+package telemetry
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+	commonpb "go.temporal.io/api/common/v1"
+	"go.temporal.io/sdk/contrib/opentelemetry"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/log"
+)
+
+// Propagator carries traces from process to process, as W3C Trace Context.
+var Propagator = propagation.TraceContext{}
+
+// exporter sends spans to where the standard OTEL_* variables say; nil if they name no place.
+func exporter(ctx context.Context) (sdktrace.SpanExporter, error) {
+	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
+		return nil, nil //nolint:nilnil // no place is no fault
+	}
+	switch protocol := cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), os.Getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), "http/protobuf"); protocol {
+	case "http/protobuf":
+		return otlptracehttp.New(ctx)
+	case "grpc":
+		return otlptracegrpc.New(ctx)
+	default:
+		return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_PROTOCOL is %q: it is http/protobuf or grpc", protocol)
+	}
+}
+
+// resourceOf is what the process calls itself. What the environment says comes last, and counts.
+func resourceOf(ctx context.Context, o Options) (*resource.Resource, error) {
+	r, err := resource.New(ctx, resource.WithTelemetrySDK(),
+		resource.WithAttributes(attribute.String("service.name", o.Service), attribute.String("service.version", o.Version)),
+		resource.WithFromEnv())
+	if errors.Is(err, resource.ErrPartialResource) {
+		err = nil // a part of OTEL_RESOURCE_ATTRIBUTES that cannot be read
+	}
+	return r, err
+}
+
+// tracerProvider makes spans and gives them to who takes them. Without one it makes none, but traces have IDs all the same, by
+// which the logs of all processes are put together.
+func tracerProvider(ctx context.Context, o Options, r *resource.Resource) (*sdktrace.TracerProvider, error) {
+	if o.Spans == nil {
+		sender, err := exporter(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if sender == nil {
+			return sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample())), nil
+		}
+		otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { o.Logger.Warn("spans are not sent", "error", err) }))
+		o.Spans = sdktrace.NewBatchSpanProcessor(sender)
+	}
+	return sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(o.Spans), sdktrace.WithResource(r)), nil
+}
+
+// tracer is the SDK's tracing of workflows, of which it leaves the spans that a worker could lose.
+//
+// The SDK carries the span of a saga's start through the saga, and over retries and replays, in a header that its history
+// keeps. What hangs from that span is in the trace whatever becomes of the worker: the starter has recorded it before the
+// saga does anything. So the spans that the SDK would put between, of the workflow and of what it schedules, are not made.
+// One of them would be recorded at its end, by a worker that may be gone by then, and all below it would be orphans.
+type tracer struct{ interceptor.Tracer }
+
+func newTracer(t trace.Tracer) (interceptor.Tracer, error) {
+	inner, err := opentelemetry.NewTracer(opentelemetry.TracerOptions{
+		Tracer: t, TextMapPropagator: Propagator, HeaderKey: traceHeader, DisableBaggage: true, AllowInvalidParentSpans: true,
+		SpanStarter: func(ctx context.Context, t trace.Tracer, name string, options ...trace.SpanStartOption) trace.Span {
+			operation, _, _ := strings.Cut(name, ":")
+			switch operation {
+			case "StartWorkflow", "UpdateWorkflow", "SignalWorkflow", "QueryWorkflow":
+				_, span := t.Start(ctx, name, options...)
+				return span
+			default:
+				return trace.SpanFromContext(ctx)
+			}
+		},
+	})
+	return tracer{inner}, err
+}
+
+// GetLogger implements [interceptor.Tracer]: lines of workflows and activities tell the trace as all others do.
+func (t tracer) GetLogger(logger log.Logger, ref interceptor.TracerSpanRef) log.Logger {
+	if span, ok := ref.(trace.Span); ok && span.SpanContext().HasTraceID() {
+		return log.With(logger, logTrace, span.SpanContext().TraceID().String())
+	}
+	return logger
+}
+
+// traceHeader is the header of a workflow that carries its trace, as in every SDK of Temporal's.
+const traceHeader = "_tracer-data"
+
+// TraceID is the trace of a saga that was started with these headers; empty if they tell none.
+func TraceID(ctx context.Context, headers map[string]*commonpb.Payload) string {
+	carrier := propagation.MapCarrier{}
+	if headers[traceHeader] == nil || converter.GetDefaultDataConverter().FromPayload(headers[traceHeader], &carrier) != nil {
+		return ""
+	}
+	// Nothing of the span that ctx belongs to.
+	ctx = Propagator.Extract(trace.ContextWithSpanContext(ctx, trace.SpanContext{}), carrier)
+	span := trace.SpanContextFromContext(ctx)
+	if !span.HasTraceID() {
+		return ""
+	}
+	return span.TraceID().String()
+}
