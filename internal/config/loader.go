@@ -63,14 +63,21 @@ func (l *Loader) Options() []kong.Option {
 	}
 }
 
-// nameVariables gives every flag that names no variable one: the prefix, the commands that lead to it, and its own name.
+// nameVariables gives every flag that names no variable one: the prefix, the commands that lead to it, and its own name. It
+// takes variables that are empty out of the environment.
 func nameVariables(node *kong.Node) {
 	for _, flag := range node.Flags {
-		if flag.Name == "help" || len(flag.Envs) > 0 {
-			continue
+		if flag.Name != "help" && len(flag.Envs) == 0 {
+			name := Prefix + strings.ToUpper(strings.ReplaceAll(strings.Join(append(tableOf(node), flag.Name), "_"), "-", "_"))
+			flag.Envs, flag.Tag.Envs = []string{name}, []string{name}
 		}
-		name := Prefix + strings.ToUpper(strings.ReplaceAll(strings.Join(append(tableOf(node), flag.Name), "_"), "-", "_"))
-		flag.Envs, flag.Tag.Envs = []string{name}, []string{name}
+		// A variable that is empty says nothing, as what starts containers sets it. Kong would take it for a value, and for a path
+		// the working directory, and offers no other way to keep it from that.
+		for _, name := range flag.Envs {
+			if value, set := os.LookupEnv(name); set && value == "" {
+				_ = os.Unsetenv(name) // fails for names that cannot be set
+			}
+		}
 	}
 	for _, child := range node.Children {
 		nameVariables(child)

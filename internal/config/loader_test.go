@@ -153,6 +153,24 @@ func TestPrecedence(t *testing.T) {
 	require.Equal(t, 3, g.Serve.Burst)
 }
 
+// What starts containers sets variables that are empty where nothing is configured.
+//
+// Not parallel: it sets variables of the process.
+func TestEmptyVariables(t *testing.T) {
+	d := newDesk(t, "[serve]\nwithin = \"2h\"")
+	for _, name := range []string{"AMENDS_CONFIG", "AMENDS_SERVE_ADDRESS", "AMENDS_SERVE_WITHIN", "AMENDS_SERVE_BURST", "AMENDS_SERVE_KEYS", "AMENDS_SERVE_FORMAT"} {
+		t.Setenv(name, "")
+	}
+
+	g, _, err := d.run("serve")
+	require.NoError(t, err)
+	require.Equal(t, ":80", g.Serve.Addr)
+	require.Equal(t, 2*time.Hour, g.Serve.Within, "the file counts")
+	require.Equal(t, 2, g.Serve.Burst)
+	require.Empty(t, g.Serve.Keys, "not the working directory")
+	require.Equal(t, "text", g.Serve.Format)
+}
+
 // Not parallel: it sets variables of the process.
 func TestSecretFromTheFileOfAVariable(t *testing.T) {
 	d := newDesk(t, "[serve]\ndsn = \"from the configuration\"")

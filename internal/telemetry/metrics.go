@@ -42,15 +42,15 @@ func meterProvider(registry *prometheus.Registry, r *resource.Resource) (*sdkmet
 				sdkmetric.Instrument{Name: "temporal_*", Kind: sdkmetric.InstrumentKindHistogram},
 				sdkmetric.Stream{Aggregation: sdkmetric.AggregationExplicitBucketHistogram{Boundaries: callBounds}},
 			),
-			// An activity sets it, and what the SDK says of that activity is beside the point.
+			// An activity counts it, and what the SDK says of that activity is beside the point.
 			sdkmetric.NewView(
-				sdkmetric.Instrument{Name: BooksBalanced},
-				sdkmetric.Stream{AttributeFilter: attribute.NewAllowKeysFilter("service")},
+				sdkmetric.Instrument{Name: BooksAudits},
+				sdkmetric.Stream{AttributeFilter: attribute.NewAllowKeysFilter("service", "state")},
 			),
 		),
 	), nil
 }
 
-// BooksBalanced is the gauge, by the tag "service", that an activity sets with its own metrics handler: 1 if the service's
-// books balance, 0 if they do not. Whoever counts it does not know this package, so the name is written there once more.
-const BooksBalanced = "amends_books_balanced"
+// BooksAudits is what AuditBooks counts with its activity's own metrics handler, by the tags "service" and "state". Whoever
+// counts it does not know this package, so the name is written there once more.
+const BooksAudits = "amends_books_audits"
