@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -39,13 +40,17 @@ func TestTLS(t *testing.T) {
 		append([]string{"services", "--addr", services, "--data", filepath.Join(s.dir, "services")}, listen("", "services")...)...)
 	caller := ours.Issue(t, "worker")
 	ops := address()
-	worker := spawn(t, "worker", binaries.amends, []string{
-		"TEMPORAL_ADDRESS=" + temporal, "TEMPORAL_TLS_SERVER_CA_CERT_PATH=" + ours.File,
-		"TEMPORAL_TLS_CLIENT_CERT_PATH=" + caller.Cert, "TEMPORAL_TLS_CLIENT_KEY_PATH=" + caller.Key,
-	}, append([]string{
-		"worker", "--services-url", "https://" + services, "--services-ca", ours.File, "--services-cert", caller.Cert, "--services-key", caller.Key,
-		"--ops-addr", ops,
-	}, listen("ops-", "ops")...)...)
+	workerLine := func(mine certificate.Files) (environment, line []string) {
+		return []string{
+			"TEMPORAL_ADDRESS=" + temporal, "TEMPORAL_TLS_SERVER_CA_CERT_PATH=" + ours.File,
+			"TEMPORAL_TLS_CLIENT_CERT_PATH=" + mine.Cert, "TEMPORAL_TLS_CLIENT_KEY_PATH=" + mine.Key,
+		}, []string{
+			"worker", "--services-url", "https://" + services, "--services-ca", ours.File, "--services-cert", mine.Cert, "--services-key", mine.Key,
+			"--ops-addr", ops,
+		}
+	}
+	environment, line := workerLine(caller)
+	worker := spawn(t, "worker", binaries.amends, environment, append(line, listen("ops-", "ops")...)...)
 
 	// The API has Temporal's connection from a profile.
 	profile := filepath.Join(s.dir, "temporal.toml")
@@ -69,8 +74,20 @@ client_key_path = %q
 		return code == 0 && strings.Contains(said, "completed")
 	}, time.Minute, time.Second, "no order can be placed over TLS")
 
+	check := func(mine certificate.Files) string {
+		environment, line := workerLine(mine)
+		command := exec.CommandContext(t.Context(), binaries.amends, append([]string{"config", "check", "--connect"}, line...)...)
+		command.Env = append(os.Environ(), environment...)
+		out, _ := command.CombinedOutput() // what it found is in what it printed
+		return string(out)
+	}
+	require.Contains(t, check(caller), "worker: no problems")
+
 	// Who shows no certificate of ours gets nowhere.
 	stranger := theirs.Issue(t, "grace")
+	report := check(stranger)
+	require.Contains(t, report, "worker: problem: connect to Temporal at "+temporal)
+	require.Contains(t, report, "worker: problem: --services-url (AMENDS_SERVICES_URL, worker.services-url)")
 	said, code := s.amends(t, "saga", "list", "--ca", ours.File, "--client-cert", stranger.Cert, "--client-key", stranger.Key)
 	require.Equal(t, 6, code, said)
 	for _, addr := range []string{services, api, ops, temporal} {

@@ -72,9 +72,9 @@ func (c *workerFlags) check(r *report) {
 	}
 }
 
-func (c *opsFlags) check(r *report) {
-	if c.Addr != "" {
-		r.listen("ops-addr", c.Addr)
+func (f opsFlags) check(r *report) {
+	if f.Addr != "" {
+		r.listen("ops-addr", f.Addr)
 	}
 }
 

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -140,6 +142,14 @@ func TestConfigCheckOfSecrets(t *testing.T) {
 	require.Zero(t, code, report)
 	require.Contains(t, report, "services: warning: --dsn (AMENDS_SERVICES_DSN, services.dsn) is \"file:"+secret+"\"")
 	require.Contains(t, report, "others may read "+secret+": chmod 600 it")
+}
+
+func TestProblemsApart(t *testing.T) {
+	t.Parallel()
+	one, two := errors.New("one"), errors.New("two")
+	wraps := fmt.Errorf("%w: %w", one, two)
+	require.Equal(t, []error{one, two, wraps}, apart(errors.Join(one, errors.Join(two, wraps))))
+	require.Empty(t, apart(nil))
 }
 
 func TestConfigCheckConnects(t *testing.T) {

@@ -156,15 +156,25 @@ type report struct {
 
 // add tells of a problem with the flag of that name; "" for none in particular.
 func (r *report) add(flag string, err error) {
-	if several, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // what is joined is told apart
-		for _, err := range several.Unwrap() {
-			r.add(flag, err)
-		}
-		return
-	}
-	if err != nil {
+	for _, err := range apart(err) {
 		r.problems = append(r.problems, r.about(flag)+err.Error())
 	}
+}
+
+// apart are the errors that were joined to err; only err if it is one that wraps several.
+func apart(err error) []error {
+	if err == nil {
+		return nil
+	}
+	several, ok := err.(interface{ Unwrap() []error })
+	if !ok || errors.Join(several.Unwrap()...).Error() != err.Error() {
+		return []error{err}
+	}
+	var all []error
+	for _, err := range several.Unwrap() {
+		all = append(all, apart(err)...)
+	}
+	return all
 }
 
 // warn is add for what may be meant.

@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/amends-dev/amends/internal/certificate"
+	"github.com/amends-dev/amends/internal/certificate/certtest"
 	"github.com/amends-dev/amends/internal/ops"
 )
 
@@ -43,6 +45,29 @@ func TestReady(t *testing.T) {
 		require.NoError(t, err, listens)
 		require.Equal(t, "ready\n", said)
 	}
+}
+
+// A process that serves operators over TLS, and wants a certificate from them, is asked with its own.
+func TestReadyOverTLS(t *testing.T) {
+	t.Parallel()
+
+	ca := certtest.New(t)
+	files := ca.Issue(t, "ops")
+	files.CA = ca.File
+	secure, err := certificate.Server(files, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	server, err := ops.Start(t.Context(), ops.Options{Addr: "127.0.0.1:0", TLS: secure, Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, server.Stop(context.WithoutCancel(t.Context()))) })
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(server.URL, "https://"))
+	require.NoError(t, err)
+
+	ready := []string{"ready", "--ops-addr", ":" + port}
+	said, _, err := command(t, append(ready, "--ops-tls-cert", files.Cert, "--ops-tls-key", files.Key, "--ops-tls-client-ca", files.CA)...)
+	require.NoError(t, err)
+	require.Equal(t, "ready\n", said)
+	_, _, err = command(t, ready...)
+	require.ErrorContains(t, err, "not ready: 400")
 }
 
 func TestNotReady(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -90,6 +91,22 @@ func TestCallersShowCertificates(t *testing.T) {
 	require.ErrorContains(t, err, "signed by unknown authority")
 	_, _, err = get(t, caller(t, certificate.Files{}), url)
 	require.ErrorContains(t, err, "certificate")
+}
+
+func TestSelf(t *testing.T) {
+	t.Parallel()
+	ca := certtest.New(t)
+	server := ca.Issue(t, "server")
+	server.CA = ca.File
+	url := strings.Replace(serve(t, server), "127.0.0.1", "localhost", 1) // a name that is not in the certificate
+	ask := func(files certificate.Files) error {
+		config, err := certificate.Self(files)
+		require.NoError(t, err)
+		_, _, err = get(t, &http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}, url)
+		return err
+	}
+	require.NoError(t, ask(server))
+	require.ErrorContains(t, ask(ca.Issue(t, "server")), "the certificate shown is not that of")
 }
 
 func TestNothingOlderThanTLS13(t *testing.T) {
