@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -54,9 +55,13 @@ func TestRestoreFromBackups(t *testing.T) {
 	for _, p := range []*process{s.api, s.worker, s.services, s.temporal} {
 		p.kill()
 	}
-	s.temporalDSN, s.servicesDSN, s.temporalPort = pgtest.DSN(t), pgtest.DSN(t), freePort(t)
-	s.run(restore, "--no-owner", "--dbname", s.temporalDSN, temporalDump)
-	s.run(restore, "--no-owner", "--dbname", s.servicesDSN, servicesDump)
+	maintenance, err := url.Parse(s.temporalDSN)
+	require.NoError(t, err)
+	maintenance.Path = "/postgres"
+	for _, file := range []string{temporalDump, servicesDump} {
+		s.run(restore, "--clean", "--create", "--dbname", maintenance.String(), file)
+	}
+	s.temporalPort = freePort(t)
 	s.startOnPostgres()
 
 	require.Equal(t, http.StatusNotFound, s.status(forgotten), "Temporal's backup is older")
