@@ -41,12 +41,13 @@ func TestTLS(t *testing.T) {
 	caller := ours.Issue(t, "worker")
 	ops := address()
 	workerLine := func(mine certificate.Files) (environment, line []string) {
-		return []string{
+		environment = []string{
 			"TEMPORAL_ADDRESS=" + temporal, "TEMPORAL_TLS_SERVER_CA_CERT_PATH=" + ours.File,
 			"TEMPORAL_TLS_CLIENT_CERT_PATH=" + mine.Cert, "TEMPORAL_TLS_CLIENT_KEY_PATH=" + mine.Key,
-		}, []string{
-			"worker", "--services-url", "https://" + services, "--services-ca", ours.File, "--services-cert", mine.Cert, "--services-key", mine.Key,
-			"--ops-addr", ops,
+		}
+		return environment, []string{
+			"worker", "--ops-addr", ops, "--services-url", "https://" + services,
+			"--services-ca", ours.File, "--services-cert", mine.Cert, "--services-key", mine.Key,
 		}
 	}
 	environment, line := workerLine(caller)
