@@ -80,7 +80,7 @@ func TestStreamsShareALook(t *testing.T) {
 		}
 		<-time.After(100 * time.Millisecond)
 		looks, _ := temporal.calls()
-		require.Equal(t, int64(2), looks, "the first one had begun when others came")
+		require.Contains(t, []int64{1, 2}, looks, "one for all, or the first one had begun when others came")
 
 		<-time.After(time.Minute)
 		looks, waits := temporal.calls()

@@ -84,6 +84,15 @@ func (h *tape) failed(id int64, failureType, message string) {
 	})
 }
 
+func (h *tape) canceled(id int64) {
+	h.add(&historypb.HistoryEvent{
+		EventType: enumspb.EVENT_TYPE_ACTIVITY_TASK_CANCELED,
+		Attributes: &historypb.HistoryEvent_ActivityTaskCanceledEventAttributes{
+			ActivityTaskCanceledEventAttributes: &historypb.ActivityTaskCanceledEventAttributes{ScheduledEventId: id},
+		},
+	})
+}
+
 // marker is the record of an express step or undo; a nil failure is success.
 func (h *tape) marker(t *testing.T, summary string, attempt int, f *failurepb.Failure) int64 {
 	t.Helper()
@@ -337,6 +346,27 @@ func TestStatusOfAStepDoneByHand(t *testing.T) {
 	require.Equal(t, DoMarkedDone, s.Steps[0].Do)
 	require.Nil(t, s.Steps[1].Result)
 	require.Equal(t, h.result(car+2), s.Steps[2].Result)
+}
+
+// What an operator decides stands, whatever then becomes of the tries that were on their way.
+func TestStatusOfWhatAnOperatorDecided(t *testing.T) {
+	t.Parallel()
+
+	h := &tape{start: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	flight := h.scheduled("BookFlight/do")
+	h.accepted(t, UpdateMarkDone, Act{By: "grace", Reason: "by phone", Reference: "T-1", Step: "BookFlight"})
+	h.canceled(flight)
+	hotel := h.scheduled("BookHotel/do")
+	h.accepted(t, UpdateSkip, Act{By: "grace", Reason: "camping", Step: "BookHotel"})
+	h.failed(hotel, "", "connection reset")
+	undo := h.scheduled("BookFlight/undo")
+	h.accepted(t, UpdateMarkDone, Act{By: "grace", Reason: "by phone", Reference: "T-2", Step: "BookFlight"})
+	h.canceled(undo)
+
+	s := project(statusPlan, describe(t, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, Compensating, "canceled"), h.events)
+	require.Equal(t, DoMarkedDone, s.Steps[0].Do)
+	require.Equal(t, UndoMarkedDone, s.Steps[0].Undo)
+	require.Equal(t, DoSkipped, s.Steps[1].Do)
 }
 
 func TestStateOf(t *testing.T) {

@@ -317,6 +317,9 @@ func (p *projection) settled(id int64, end ending, at time.Time) {
 		return
 	}
 	st := p.step(ref.step, ref.item)
+	if st.decided(ref.undo) {
+		return // an operator was faster: what was still tried for it counts no more
+	}
 	if end.outcome == DoDone {
 		st.Error = ""
 	} else if end.failure != nil {
@@ -332,6 +335,14 @@ func (p *projection) settled(id int64, end ending, at time.Time) {
 	default:
 		st.Undo = UndoFailed
 	}
+}
+
+// decided tells whether an operator said what is to become of the step, or of its undo.
+func (st *StepStatus) decided(undo bool) bool {
+	if undo {
+		return st.Undo == UndoSkipped || st.Undo == UndoMarkedDone
+	}
+	return st.Do == DoSkipped || st.Do == DoMarkedDone
 }
 
 // pending adds what the history does not tell yet: the tries of activities that run or wait for their next try.
