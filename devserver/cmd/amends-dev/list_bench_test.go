@@ -151,7 +151,7 @@ func sagasToList(b *testing.B) *lists {
 		_, keys[name], err = access.CreateKey(b.Context(), file, key)
 		require.NoError(b, err)
 	}
-	ring, err := access.OpenKeyRing(file, slog.New(slog.DiscardHandler))
+	ring, err := access.OpenKeyRing(b.Context(), file, slog.New(slog.DiscardHandler))
 	require.NoError(b, err)
 	served := httptest.NewServer(api.New(c, api.Options{Access: access.New(ring, nil), Logger: slog.New(slog.DiscardHandler)}))
 	b.Cleanup(served.Close)
