@@ -62,7 +62,7 @@ func buildContext(t *testing.T, to string) {
 	t.Helper()
 	file, err := os.Open("../.dockerignore")
 	require.NoError(t, err)
-	defer file.Close()
+	t.Cleanup(func() { require.NoError(t, file.Close()) })
 	patterns, err := ignorefile.ReadAll(file)
 	require.NoError(t, err)
 	ignored, err := patternmatcher.New(patterns)
@@ -143,7 +143,7 @@ func TestImageIsSmallAndStatic(t *testing.T) {
 
 	program, err := elf.Open(file)
 	require.NoError(t, err)
-	defer program.Close()
+	t.Cleanup(func() { require.NoError(t, program.Close()) })
 	libraries, err := program.ImportedLibraries()
 	require.NoError(t, err)
 	require.Empty(t, libraries)

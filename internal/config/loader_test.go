@@ -158,9 +158,12 @@ func TestPrecedence(t *testing.T) {
 // Not parallel: it sets variables of the process.
 func TestEmptyVariables(t *testing.T) {
 	d := newDesk(t, "[serve]\nwithin = \"2h\"")
-	for _, name := range []string{"AMENDS_CONFIG", "AMENDS_SERVE_ADDRESS", "AMENDS_SERVE_WITHIN", "AMENDS_SERVE_BURST", "AMENDS_SERVE_KEYS", "AMENDS_SERVE_FORMAT"} {
-		t.Setenv(name, "")
-	}
+	t.Setenv("AMENDS_CONFIG", "")
+	t.Setenv("AMENDS_SERVE_ADDRESS", "")
+	t.Setenv("AMENDS_SERVE_WITHIN", "")
+	t.Setenv("AMENDS_SERVE_BURST", "")
+	t.Setenv("AMENDS_SERVE_KEYS", "")
+	t.Setenv("AMENDS_SERVE_FORMAT", "")
 
 	g, _, err := d.run("serve")
 	require.NoError(t, err)

@@ -1,0 +1,146 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/workflows"
+)
+
+// update is a message to a saga that a worker answers.
+type update struct {
+	name string
+	arg  any
+	// check refuses a message that is new to a saga that stands so; nil for none.
+	check func(compensation.Status) error
+	// refused is the problem of a saga in that state, which cannot take the message.
+	refused func(compensation.State) *failure
+}
+
+// updateTimeout is how long a worker has to answer. It polls all the time, so a second is long; a worker that is busy
+// with the saga's steps looks up once before [workflows.TaskTimeout] is over.
+const updateTimeout = 5 * time.Second
+
+// outcome is what came of a message.
+type outcome struct {
+	// answered is false for a message that a worker has taken, but could not answer in time: the saga is busy with what
+	// follows from it.
+	answered bool
+	// before is set if the message was taken from an equal request before.
+	before bool
+}
+
+// update sends the message and waits for the worker's answer, which it decodes into result (nil for none). A message that
+// the saga has taken before, from a request with this key, is not sent again.
+//
+// Temporal keeps an update only once a worker has accepted it. One that no worker accepted in time may still be taken
+// by one that comes soon, or be forgotten; so the problem says just that, and a repeat, which has the same ID, joins
+// what is left of the first. Temporal's own cancel request would be kept, but no worker could refuse it, so the caller
+// would never learn that it came too late.
+func (s *server) update(ctx context.Context, c collection, id string, u update, result any) (_ outcome, err error) {
+	defer func() { err = about(err, c.workflowID(id)) }()
+	request := commandOf(ctx)
+	fingerprint, err := request.fingerprint(u.arg)
+	if err != nil {
+		return outcome{}, err
+	}
+	leave, err := s.flights.enter(request)
+	if err != nil {
+		return outcome{}, err
+	}
+	defer leave()
+	status, err := s.status(ctx, c, id)
+	if err != nil {
+		return outcome{}, err
+	}
+	name := u.name + "-" + request.id() + "-"
+	updateID := name + fingerprint
+	before := slices.Contains(status.Updates, updateID)
+	switch {
+	case before:
+	case slices.ContainsFunc(status.Updates, func(id string) bool { return strings.HasPrefix(id, name) }):
+		return outcome{}, errKeyReused
+	case !status.EndedAt.IsZero():
+		return outcome{}, u.refused(status.State)
+	case u.check != nil:
+		if err := u.check(status); err != nil {
+			return outcome{}, err
+		}
+	}
+
+	sendCtx, stop := context.WithTimeout(ctx, updateTimeout)
+	defer stop()
+	var handle client.WorkflowUpdateHandle
+	if before {
+		handle = s.temporal.GetWorkflowUpdateHandle(client.GetWorkflowUpdateHandleOptions{
+			WorkflowID: status.SagaID, RunID: status.RunID, UpdateID: updateID,
+		})
+	} else {
+		handle, err = s.temporal.UpdateWorkflow(sendCtx, client.UpdateWorkflowOptions{
+			UpdateID:     updateID,
+			WorkflowID:   status.SagaID,
+			RunID:        status.RunID,
+			UpdateName:   u.name,
+			Args:         []any{u.arg},
+			WaitForStage: client.WorkflowUpdateStageAccepted,
+		})
+	}
+	accepted := err == nil
+	if accepted {
+		err = handle.Get(sendCtx, result)
+	}
+	if err == nil {
+		return outcome{answered: true, before: before}, nil
+	}
+	return outcome{before: before}, s.updateFailure(ctx, c, id, u, status, accepted, err)
+}
+
+// updateFailure is what became of a message that was not answered as it should be; nil if it was accepted all the same.
+func (s *server) updateFailure(
+	ctx context.Context, c collection, id string, u update, status compensation.Status, accepted bool, err error,
+) error {
+	var (
+		notFound *serviceerror.NotFound
+		timeout  *client.WorkflowUpdateServiceTimeoutOrCanceledError
+		rejected *temporal.ApplicationError
+	)
+	switch {
+	case errors.As(err, &notFound), errors.As(err, &rejected) && rejected.Type() == errTypeEnded:
+		// It ended between the two calls.
+		info, err := s.describe(ctx, c, id)
+		if err != nil {
+			return err
+		}
+		return u.refused(compensation.StateOf(info))
+	case errors.As(err, &rejected):
+		if t := rejected.Type(); t == compensation.ErrTypeTooLate || t == workflows.ErrTypeNotAwaited {
+			return u.refused(status.State)
+		}
+		code := codeInvalid
+		if rejected.Type() == compensation.ErrTypeActRefused {
+			code = codeActRefused
+		}
+		return &failure{code: code, state: status.State, detail: "The saga refuses it: " + rejected.Message() + "."}
+	case !errors.As(err, &timeout) && !errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s %s: update %s: %w", c.noun, id, u.name, err)
+	case accepted:
+		return nil
+	}
+	return &failure{
+		code: codeNoWorker,
+		detail: fmt.Sprintf("No worker answered within %s. "+
+			"The request may still be taken when one comes, or be lost: repeat it with the same %s.", updateTimeout, keyHeader),
+	}
+}
+
+// errTypeEnded is the failure that Temporal makes of an update that was accepted, but whose workflow ended first.
+const errTypeEnded = "AcceptedUpdateCompletedWorkflow"
