@@ -14,7 +14,7 @@ RUN --mount=type=cache,target=/go/pkg/mod go mod download
 COPY . .
 
 # What the processes write, besides to PostgreSQL. A volume takes over whose it is.
-RUN mkdir -p /out/var/lib/amends
+RUN mkdir -p /out/var/lib/amends/keys
 
 ARG TARGETOS
 ARG TARGETARCH

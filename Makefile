@@ -41,6 +41,14 @@ demo: ## Place 40 orders against a running `make run` and show how each ended; t
 	@exec .bin/amends demo $(ARGS)
 
 # As TestChaos in `make test`, but longer; about fifteen minutes.
+.PHONY: up
+up: ## Start docker-compose.yml: everything as in production, on this machine; needs Docker
+	VERSION=$(VERSION) deploy/compose/up.sh
+
+.PHONY: down
+down: ## Stop what make up started; the data stays, ARGS="--volumes" deletes it
+	docker compose --profile tools down $(ARGS)
+
 .PHONY: repeats
 repeats: ## Ask for 2,000 orders 8,000 times at APIs that are killed 20 times, and count the sagas
 	$(GO_TEST) ./e2e -run '^TestRepeats$$' -count=1 -v -timeout 60m -repeats.orders=2000 -repeats.kills=20 $(ARGS)

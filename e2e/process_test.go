@@ -3,18 +3,17 @@ package e2e_test
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/amends-dev/amends/internal/porttest"
 )
 
 // binaries are built once, by TestMain, into a folder of their own.
@@ -141,23 +140,8 @@ func (o *output) tail() string {
 	return s[max(0, len(s)-most):]
 }
 
-// lastPort is the port that freePort gave last. The range lies below those that systems give to whoever asks for any
-// port, so nobody gets one of ours between freePort and the process that listens there.
-var lastPort atomic.Int64
-
-func init() { lastPort.Store(20_000 + rand.Int64N(8_000)) }
-
-// freePort finds a port that nobody listens at and that no other test gets.
+// freePort finds a port for a process of this test.
 func freePort(tb testing.TB) int {
 	tb.Helper()
-	for range 1_000 {
-		port := int(lastPort.Add(1))
-		l, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil {
-			require.NoError(tb, l.Close())
-			return port
-		}
-	}
-	require.Fail(tb, "no free port", "tried 1000 up to %d", lastPort.Load())
-	return 0
+	return porttest.Free(tb)
 }

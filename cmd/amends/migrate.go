@@ -18,6 +18,7 @@ type migrateCommand struct {
 
 	Check              bool          `help:"Change nothing: say what is missing, and exit with 1 if something is."`
 	NamespaceRetention time.Duration `help:"How long Temporal keeps ended sagas, in a namespace that is made here. Returns need their order's." default:"840h" env:"AMENDS_NAMESPACE_RETENTION"`
+	Wait               time.Duration `help:"How long Temporal may take to answer, where it starts at the same time." default:"0s"`
 	GrantTo            string        `help:"Role of PostgreSQL that the step services run as: it gets the right to use the tables, and none to change them." env:"AMENDS_SERVICES_ROLE" placeholder:"ROLE"`
 }
 
@@ -49,9 +50,28 @@ func (c *migrateCommand) Validate() error {
 	return nil
 }
 
+// dial connects to a Temporal that may still start: its port is open some seconds before it answers.
+func (c *migrateCommand) dial(p *process) (client.Client, string, error) {
+	patience := time.After(c.Wait)
+	for {
+		temporal, name, err := dial(p, nil)
+		if err == nil {
+			return temporal, name, nil
+		}
+		select {
+		case <-p.ctx.Done():
+			return nil, "", err
+		case <-patience:
+			return nil, "", err
+		case <-time.After(time.Second):
+			p.logger.Info("waiting for Temporal", "err", err)
+		}
+	}
+}
+
 // Run makes the databases first: a worker that finds its namespace then finds services that work.
 func (c *migrateCommand) Run(p *process) error {
-	temporal, name, err := dial(p, nil)
+	temporal, name, err := c.dial(p)
 	if err != nil {
 		return err
 	}
