@@ -14,6 +14,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
 )
 
 // compose reads docker-compose.yml as Docker does: against the schema, with references resolved.
@@ -194,4 +195,48 @@ func variables(t *testing.T, command string) []string {
 	help, err := exec.Command(binary(t), command, "--help").CombinedOutput()
 	require.NoError(t, err, "%s", help)
 	return regexp.MustCompile(`AMENDS_[A-Z_]+`).FindAllString(string(help), -1)
+}
+
+// Prometheus asks services that there are, at the address where those of ours answer operators, and reads rules that there are.
+func TestPrometheusFindsWhatItIsTold(t *testing.T) {
+	t.Parallel()
+
+	content, err := os.ReadFile(filepath.Join("prometheus", "prometheus.yml"))
+	require.NoError(t, err)
+	var config struct {
+		RuleFiles     []string `json:"rule_files"`
+		ScrapeConfigs []struct {
+			StaticConfigs []struct {
+				Targets []string `json:"targets"`
+			} `json:"static_configs"`
+		} `json:"scrape_configs"`
+	}
+	require.NoError(t, yaml.Unmarshal(content, &config))
+	for _, file := range config.RuleFiles {
+		require.FileExists(t, filepath.Join("prometheus", file))
+	}
+	project := compose(t)
+	asked := map[string]bool{}
+	for _, job := range config.ScrapeConfigs {
+		var targets []string
+		for _, group := range job.StaticConfigs {
+			targets = append(targets, group.Targets...)
+		}
+		for _, target := range targets {
+			name, port, _ := strings.Cut(target, ":")
+			if name == "127.0.0.1" {
+				continue // itself
+			}
+			s, ok := project.Services[name]
+			require.True(t, ok, name)
+			require.Contains(t, s.Networks, "telemetry", name)
+			if isOurs(s) {
+				require.Equal(t, ":"+port, *s.Environment["AMENDS_OPS_ADDR"], name)
+				asked[name] = true
+			}
+		}
+	}
+	for name, s := range project.Services {
+		require.Equal(t, isOurs(s) && !isJob(s), asked[name], name)
+	}
 }
