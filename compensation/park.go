@@ -198,7 +198,12 @@ func (s *saga) park(ctx workflow.Context, item *parked, reason string) {
 	if !slices.Contains(s.parked, item) {
 		s.parked = append(s.parked, item)
 	}
-	workflow.GetLogger(ctx).Error("saga is parked", "saga", s.id, "reason", reason)
+	// Not why: a service's words may name people.
+	about := []any{"saga", s.id, "part", string(item.part)}
+	if item.execution != nil {
+		about = append(about, "step", item.execution.key.Step)
+	}
+	workflow.GetLogger(ctx).Error("saga is parked", about...)
 	s.publishParked(ctx)
 }
 

@@ -77,7 +77,7 @@ func TestDoFails(t *testing.T) {
 				requireProblem(t, w, tt.status, tt.code)
 				require.NotContains(t, w.Body.String(), tt.cause)
 				for _, logged := range []string{
-					tt.cause, "step=TakeSeats", "key=k", "method=PUT", "saga_id=order-1",
+					tt.cause, "step=TakeSeats", "key=k", "method=PUT", "saga=order-1",
 					"trace_id=0af7651916cd43dd8448eb211c80319c",
 				} {
 					require.Contains(t, s.log.String(), logged)

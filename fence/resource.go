@@ -124,7 +124,7 @@ func (s resource[In, Out]) fail(w http.ResponseWriter, r *http.Request, err erro
 			slog.String("step", s.step.Name),
 			slog.String("method", r.Method),
 			slog.String("key", r.PathValue("key")),
-			slog.String("saga_id", r.Header.Get("Saga-Id")),
+			slog.String("saga", r.Header.Get("Saga-Id")),
 			slog.String("attempt", r.Header.Get("Saga-Attempt")),
 			slog.String("trace_id", traceID(r)),
 			slog.Any("error", err))

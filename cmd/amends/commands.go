@@ -14,13 +14,14 @@ import (
 
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
-	"go.temporal.io/sdk/log"
 
 	"github.com/amends-dev/amends/api"
 	"github.com/amends-dev/amends/internal/connect"
 	"github.com/amends-dev/amends/internal/payload"
 	"github.com/amends-dev/amends/internal/services"
+	"github.com/amends-dev/amends/internal/telemetry"
 	"github.com/amends-dev/amends/worker"
+	"github.com/amends-dev/amends/workflows"
 )
 
 type apiCommand struct {
@@ -326,7 +327,7 @@ func dial(p *process, s *shown) (client.Client, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	options.Logger = log.NewStructuredLogger(p.logger)
+	options.Logger = telemetry.SDKLogger(p.logger, workflows.Plans()...)
 	if err := s.instrument(&options); err != nil {
 		return nil, "", err
 	}

@@ -177,7 +177,7 @@ func (h *Host) audit(s *hosted) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		report, err := s.Audit(r.Context())
 		if err != nil {
-			h.config.Logger.ErrorContext(r.Context(), "audit", "service", s.name, "err", err)
+			h.config.Logger.ErrorContext(r.Context(), "audit", "service", s.name, "error", err)
 			writeProblem(w, http.StatusServiceUnavailable, "unavailable", "the books of %s cannot be read now", s.name)
 			return
 		}
@@ -194,7 +194,7 @@ func (h *Host) Ready(ctx context.Context) error {
 	defer cancel()
 	for _, s := range h.services {
 		if err := s.db.PingContext(ctx); err != nil {
-			h.config.Logger.ErrorContext(ctx, "not ready", "service", s.name, "err", err)
+			h.config.Logger.ErrorContext(ctx, "not ready", "service", s.name, "error", err)
 			return fmt.Errorf("the database of %s does not answer", s.name)
 		}
 	}

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -19,12 +20,13 @@ import (
 	"github.com/amends-dev/amends/compensation"
 )
 
-// sagas counts what a worker does for its sagas.
+// sagas counts and logs what a worker does for its sagas.
 type sagas struct {
 	interceptor.InterceptorBase
 
 	known  steps
 	tracer trace.Tracer
+	log    *slog.Logger
 	// ending are sagas whose code has returned, by workflow ID, until the server takes their last task. A task that it
 	// refuses runs again, here or elsewhere, and only one of its tries is the saga's end.
 	ending *lru.Cache[string, ending]
@@ -47,8 +49,8 @@ type ending struct {
 	started trace.SpanContext
 }
 
-func newSagas(meter metric.Meter, tracer trace.Tracer, plans []*compensation.Plan) (*sagas, error) {
-	s := &sagas{known: stepsOf(plans), tracer: tracer}
+func newSagas(meter metric.Meter, tracer trace.Tracer, log *slog.Logger, plans []*compensation.Plan) (*sagas, error) {
+	s := &sagas{known: stepsOf(plans), tracer: tracer, log: log}
 	var err error
 	if s.ending, err = lru.New[string, ending](maxEnding); err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strconv"
 	"time"
 
@@ -96,8 +97,43 @@ func (i *activityInbound) ExecuteActivity(ctx context.Context, in *interceptor.E
 	}
 	began := time.Now()
 	out, err := i.Next.ExecuteActivity(ctx, in)
-	i.sagas.tried(tried, labels{info, key.Step, part, mode, outcomeOf(err)}, time.Since(began))
+	took, l := time.Since(began), labels{info, key.Step, part, mode, outcomeOf(err)}
+	i.sagas.tried(tried, l, took)
+	i.sagas.logTry(tried, key, l, err, took)
 	return out, err
+}
+
+// logTry writes the line of a try. What the step was given, answered and said of its failure stays out of it: nobody knows whom
+// that names.
+func (s *sagas) logTry(ctx context.Context, key compensation.Key, l labels, err error, took time.Duration) {
+	level := levelOf(l.outcome)
+	if !s.log.Enabled(ctx, level) {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String(logSaga, key.Saga), slog.String(logStep, key.Step), slog.String("part", string(l.part)),
+		slog.Int(logAttempt, int(l.info.Attempt)), slog.String("mode", l.mode), slog.String("outcome", l.outcome),
+		slog.Duration("duration", took),
+	}
+	if key.Item != "" {
+		attrs = append(attrs, slog.String("item", key.Item))
+	}
+	if code := compensation.RefusalCode(err); code != "" {
+		attrs = append(attrs, slog.String("code", code))
+	}
+	s.log.LogAttrs(ctx, level, "step tried", attrs...)
+}
+
+// levelOf is how much a try's outcome concerns those who read logs. None is an error: an answer is none, an unknown outcome is
+// tried again, and whatever waits for a person is a line of its own, by the saga.
+func levelOf(outcome string) slog.Level {
+	switch outcome {
+	case outcomeDone:
+		return slog.LevelDebug
+	case outcomeRefused, outcomeIrreversible:
+		return slog.LevelInfo
+	}
+	return slog.LevelWarn
 }
 
 // labels are those of a try.

@@ -40,7 +40,7 @@ type Options struct {
 	// Spans takes the spans that end. Default: what sends them to where the standard OTEL_* variables say; where they say
 	// nothing, there are none.
 	Spans sdktrace.SpanProcessor
-	// Logger takes what goes wrong. Default [slog.Default].
+	// Logger takes what goes wrong, and a line for each try of a step. Default [slog.Default].
 	Logger *slog.Logger
 }
 
@@ -125,7 +125,7 @@ func (t *Telemetry) Instrument(options *client.Options) error {
 	if err != nil {
 		return fmt.Errorf("traces of sagas: %w", err)
 	}
-	s, err := newSagas(t.Meter(), t.Tracer(), t.plans)
+	s, err := newSagas(t.Meter(), t.Tracer(), t.logger, t.plans)
 	if err != nil {
 		return fmt.Errorf("metrics of sagas: %w", err)
 	}

@@ -1,6 +1,7 @@
 package telemetry_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -40,19 +41,20 @@ import (
 type bundle struct {
 	telemetry *telemetry.Telemetry
 	options   client.Options
+	log       *bytes.Buffer
 }
 
 func setup(t *testing.T, spans ...sdktrace.SpanProcessor) *bundle {
 	t.Helper()
-	quiet := slog.New(slog.DiscardHandler)
-	options := telemetry.Options{Metrics: true, Plans: []*compensation.Plan{shopPlan}, Logger: quiet}
+	logger, text := newLog(slog.LevelDebug)
+	options := telemetry.Options{Metrics: true, Plans: []*compensation.Plan{shopPlan}, Logger: logger}
 	if len(spans) > 0 {
 		options.Spans = spans[0]
 	}
 	shown, err := telemetry.Start(t.Context(), options)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, shown.Stop(context.Background())) })
-	b := &bundle{telemetry: shown}
+	b := &bundle{telemetry: shown, log: text}
 	require.NoError(t, shown.Instrument(&b.options))
 	return b
 }

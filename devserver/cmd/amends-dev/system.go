@@ -179,7 +179,7 @@ func temporalLevel(level slog.Level) slog.Level {
 // startTelemetry begins to show what this process does.
 func (s *system) startTelemetry(ctx context.Context) (err error) {
 	s.telemetry, err = telemetry.Start(ctx, telemetry.Options{
-		Service: "amends", Metrics: s.flags.OpsAddr != "", Plans: workflows.Plans(), Logger: s.logger.With("part", "telemetry"),
+		Service: "amends", Metrics: s.flags.OpsAddr != "", Plans: workflows.Plans(), Logger: s.logger.With("part", "worker"),
 	})
 	if err != nil {
 		return err
@@ -236,7 +236,7 @@ func (s *system) startWorker(ctx context.Context) error {
 	options := client.Options{
 		HostPort:  s.server.HostPort(),
 		Namespace: s.server.Namespace(),
-		Logger:    sdkLogger{sdklog.NewStructuredLogger(s.logger.With("part", "worker")), &s.stopping},
+		Logger:    sdkLogger{telemetry.SDKLogger(s.logger.With("part", "worker"), workflows.Plans()...), &s.stopping},
 	}
 	if err := s.telemetry.Instrument(&options); err != nil {
 		return err
