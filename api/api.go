@@ -72,6 +72,9 @@ type Options struct {
 	TraceURL string
 	// Logger gets a line for each request, and the causes of answers that say only "internal". Default [slog.Default].
 	Logger *slog.Logger
+	// Audit takes a line for each act of a person on a saga; while it takes none, /readyz says so. Default: Logger, whatever its
+	// level.
+	Audit *AuditLog
 	// Version is what the API calls itself in its description. Default "dev".
 	Version string
 }
@@ -82,6 +85,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
+	}
+	if o.Audit == nil {
+		o.Audit = NewAuditLog(o.Logger.Handler())
 	}
 	if o.Meter == nil {
 		o.Meter = noop.Meter{}

@@ -2,10 +2,12 @@ package api
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"strings"
 
 	"github.com/go-chi/chi/v5/middleware"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/amends-dev/amends/internal/access"
 )
@@ -28,7 +30,7 @@ type deed struct {
 	act, saga, step, by, reason string
 }
 
-// audit logs the deed, and what became of it.
+// audit writes down the deed, and what became of it. It is called before the answer.
 func (s *server) audit(ctx context.Context, d deed, err error) {
 	c := callerOf(ctx)
 	outcome := "done"
@@ -36,9 +38,17 @@ func (s *server) audit(ctx context.Context, d deed, err error) {
 		outcome = string(failureOf(err).code)
 	}
 	s.meters.act(ctx, d.act, outcome)
-	s.log.InfoContext(ctx, "act", "act", d.act, "caller", c.ID(), "by", d.by, "role", c.Role, "tenant", c.Tenant,
-		"saga", d.saga, "step", d.step, "reason", d.reason, "outcome", outcome,
-		"request_id", requestID(ctx), "remote", remote(ctx))
+	attrs := []slog.Attr{
+		slog.String("act", d.act), slog.String("caller", c.ID()), slog.String("by", d.by), slog.String("role", string(c.Role)),
+		slog.String("tenant", c.Tenant), slog.String("saga", d.saga), slog.String("step", d.step), slog.String("reason", d.reason),
+		slog.String("outcome", outcome), slog.String("request_id", requestID(ctx)), slog.String("remote", remote(ctx)),
+	}
+	if span := trace.SpanContextFromContext(ctx); span.HasTraceID() {
+		attrs = append(attrs, slog.String("trace_id", span.TraceID().String())) // a line that waits is written for another request
+	}
+	if err := s.options.Audit.write(ctx, attrs); err != nil {
+		s.log.LogAttrs(ctx, slog.LevelError, "an act is not in the audit log", append(attrs, slog.Any("error", err))...)
+	}
 }
 
 // clientIP notes where a request comes from. Only what trusted proxies say of that counts.

@@ -1,17 +1,23 @@
 package api_test
 
 import (
+	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 
 	"github.com/amends-dev/amends/api"
 	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/internal/access"
 	"github.com/amends-dev/amends/workflows"
 )
 
@@ -102,4 +108,95 @@ func TestForwardedForIsNotTrusted(t *testing.T) {
 	require.Equal(t, 404, b.do(t, r).status)
 	require.Contains(t, b.log.String(), "outcome=not_found")
 	require.Contains(t, b.log.String(), "remote=192.0.2.1\n")
+}
+
+// Acts are in the process's log whatever its level.
+func TestAuditWhateverTheLevel(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.handler = api.New(b.temporal, api.Options{
+		Access: access.Open(), Logger: slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelError})),
+	})
+
+	require.Equal(t, 404, b.ask(t, http.MethodPost, "/v1/orders/none/cancel", `{}`).status)
+
+	require.Equal(t, 1, strings.Count(b.log.String(), "\n"), b.log)
+	require.Contains(t, b.log.String(), "level=INFO msg=act act=cancel ")
+}
+
+// brokenDisk is an audit log that can be written as long as it has room for so many lines.
+type brokenDisk struct {
+	room int
+	text strings.Builder
+}
+
+func (d *brokenDisk) Write(line []byte) (int, error) {
+	if d.room == 0 {
+		return 0, errors.New("no space left")
+	}
+	d.room--
+	return d.text.Write(line)
+}
+
+// What cannot be written down is an error in the log, makes the process not ready, and is written as soon as that works again: by
+// whoever asks whether it is ready, or with the next act, in the order in which people acted.
+func TestAuditLogThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.temporal.pollers = map[enumspb.TaskQueueType][]time.Time{
+		enumspb.TASK_QUEUE_TYPE_WORKFLOW: {time.Now()}, enumspb.TASK_QUEUE_TYPE_ACTIVITY: {time.Now()},
+	}
+	disk := &brokenDisk{room: 1}
+	b.handler = api.New(b.temporal, api.Options{
+		Access: access.Open(), Logger: b.logger(), Audit: api.NewAuditLog(slog.NewTextHandler(disk, nil)),
+	})
+	act := func(order string) {
+		require.Equal(t, 404, b.ask(t, http.MethodPost, "/v1/orders/"+order+"/cancel", `{}`).status)
+	}
+	written := func() (sagas []string) {
+		for _, m := range regexp.MustCompile(`saga=(\S+)`).FindAllStringSubmatch(disk.text.String(), -1) {
+			sagas = append(sagas, m[1])
+		}
+		return sagas
+	}
+
+	act("a")
+	require.Equal(t, 200, b.get(t, "/readyz").status)
+	require.NotContains(t, b.log.String(), "level=ERROR")
+	act("b")
+	act("c")
+	require.Equal(t, []string{"order-a"}, written())
+	for _, saga := range []string{"order-b", "order-c"} {
+		require.Regexp(t, `level=ERROR msg="an act is not in the audit log" act=cancel .*saga=`+saga+` .*error="no space left"`, b.log.String())
+	}
+	refused := b.get(t, "/readyz")
+	requireProblem(t, refused, 503, "audit_unwritten")
+	require.NotContains(t, refused.body, "no space left")
+
+	disk.room = 1
+	requireProblem(t, b.get(t, "/readyz"), 503, "audit_unwritten")
+	disk.room = 1
+	require.Equal(t, 200, b.get(t, "/readyz").status)
+	require.Equal(t, []string{"order-a", "order-b", "order-c"}, written())
+	act("d")
+	disk.room = 2
+	act("e")
+	require.Equal(t, []string{"order-a", "order-b", "order-c", "order-d", "order-e"}, written())
+	require.Equal(t, 200, b.get(t, "/readyz").status)
+}
+
+// A log that is never written again does not fill the memory.
+func TestAuditLogWaitsForSoMany(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	disk := &brokenDisk{}
+	log := api.NewAuditLog(slog.NewTextHandler(disk, nil))
+	b.handler = api.New(b.temporal, api.Options{Access: access.Open(), Logger: slog.New(slog.DiscardHandler), Audit: log})
+	for range api.MaxUnwritten + 1 {
+		require.Equal(t, 404, b.ask(t, http.MethodPost, "/v1/orders/none/cancel", `{}`).status)
+	}
+
+	disk.room = api.MaxUnwritten + 1
+	require.NoError(t, log.Ready(t.Context()))
+	require.Equal(t, 1, disk.room)
 }

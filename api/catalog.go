@@ -40,6 +40,7 @@ const (
 	codeUnchecked            Code = "credentials_unchecked"
 	codeNoWorker             Code = "no_worker"
 	codeUnavailable          Code = "temporal_unavailable"
+	codeAuditUnwritten       Code = "audit_unwritten"
 	codeStopping             Code = "stopping"
 )
 
@@ -194,6 +195,11 @@ var problems = map[Code]kind{
 		status: http.StatusServiceUnavailable, title: "Temporal is not available.", retryAfter: 5,
 		means:  "Temporal did not answer in time.",
 		remedy: "Repeat the request unchanged after `Retry-After`.",
+	},
+	codeAuditUnwritten: {
+		status: http.StatusServiceUnavailable, title: "Acts cannot be written down.", retryAfter: 5,
+		means:  "`GET /readyz` says that this process cannot write its [audit log](access.md#who-did-it), so that people should act elsewhere.",
+		remedy: "Its log says why, and has what is missing. Once the file can be written, the lines that wait are, and it is ready again.",
 	},
 	codeStopping: {
 		status: http.StatusServiceUnavailable, title: "The process stops.", retryAfter: 5,

@@ -35,7 +35,7 @@ func (s *server) routeHealth(api huma.API) {
 	register(s, api, huma.Operation{
 		OperationID: "readyz", Method: http.MethodGet, Path: "/readyz", Tags: tags,
 		Summary: "Say whether sagas can be started and worked on",
-	}, []Code{codeNoWorker, codeNamespaceIncomplete, codeUnavailable, codeStopping}, s.ready)
+	}, []Code{codeNoWorker, codeNamespaceIncomplete, codeUnavailable, codeAuditUnwritten, codeStopping}, s.ready)
 }
 
 type healthOutput struct {
@@ -63,12 +63,15 @@ const (
 	pollerLife = 90 * time.Second
 )
 
-// ready says what Ready finds, and whether the process is about to stop.
+// ready says what Ready finds, whether acts can be written down, and whether the process is about to stop.
 func (s *server) ready(ctx context.Context, _ *struct{}) (*readyOutput, error) {
 	select {
 	case <-s.options.Stopping:
 		return nil, &failure{code: codeStopping, detail: "This process takes no more requests soon; others do."}
 	default:
+	}
+	if err := s.options.Audit.Ready(ctx); err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()

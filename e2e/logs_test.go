@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -40,9 +42,12 @@ func startLogged(t *testing.T) *system {
 	s.servicesURL = fmt.Sprintf("http://127.0.0.1:%d", freePort(t))
 	s.startServices(flags...)
 	s.worker = spawn(t, "worker", binaries.amends, s.temporalEnv(), append(s.workerArgs(), flags...)...)
-	s.apiURL, s.api = s.startAPI(time.Hour, flags...)
+	s.apiURL, s.api = s.startAPI(time.Hour, append(flags, "--audit-log", s.auditLog())...)
 	return s
 }
+
+// auditLog is the file of what people do.
+func (s *system) auditLog() string { return filepath.Join(s.dir, "audit.jsonl") }
 
 // line is a line of a log.
 type line map[string]any
@@ -115,6 +120,15 @@ func TestLogs(t *testing.T) {
 	waits := s.worker.lines(line{"level": "ERROR", "msg": "saga is parked", "saga": workflowID(parked), "step": "ReserveStock"})
 	require.Len(t, waits, 1)
 	require.NotContains(t, waits[0], "reason", "which may name people")
+
+	written, err := os.ReadFile(s.auditLog())
+	require.NoError(t, err)
+	var act line
+	require.NoError(t, json.Unmarshal(written, &act), "%s", written)
+	require.Subset(t, act, line{
+		"msg": "act", "act": "skip", "by": "grace", "saga": workflowID(parked), "step": "ReserveStock", "reason": "the goods are lost", "outcome": "done",
+	})
+	require.Len(t, s.api.lines(line{"msg": "request", "trace_id": act["trace_id"], "request_id": act["request_id"]}), 1)
 }
 
 // requireTold requires that the worker's log has this of a saga's step, in one line for each try, and that its trace leads to

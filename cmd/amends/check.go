@@ -40,6 +40,9 @@ func (c *apiFlags) check(r *report) {
 	}
 	_, err := c.Access.authenticator(&process{ctx: r.ctx, logger: slog.New(slog.DiscardHandler)}, c.Addr)
 	r.add("", err)
+	if c.AuditLog != "" {
+		r.add("audit-log", checkAppend(c.AuditLog))
+	}
 	if c.OrderDeadline > 0 && c.OrderDeadline <= c.ApprovalWithin {
 		r.warn("order-deadline", "an order that waits for a person's approval, for %s, has no time left after that", c.ApprovalWithin)
 	}

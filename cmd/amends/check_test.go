@@ -94,6 +94,22 @@ func TestConfigCheckOfWhatIsGood(t *testing.T) {
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, report, `--ops-addr (AMENDS_OPS_ADDR, serve.ops-addr) is "x" by --ops-addr: `)
 
+	log := filepath.Join(t.TempDir(), "audit.jsonl")
+	report, _ = d.check("api", "--audit-log="+log)
+	require.Contains(t, report, "api: no problems")
+	left, err := os.ReadDir(filepath.Dir(log))
+	require.NoError(t, err)
+	require.Empty(t, left, "a check leaves nothing behind")
+	require.NoError(t, os.WriteFile(log, []byte("as it was"), 0o600))
+	report, _ = d.check("api", "--audit-log="+log)
+	require.Contains(t, report, "api: no problems")
+	require.FileExists(t, log)
+	for _, wrong := range []string{filepath.Dir(log), "/nowhere/audit.jsonl"} {
+		report, code = d.check("api", "--audit-log="+wrong)
+		require.Equal(t, exitUsage, code)
+		require.Contains(t, report, `--audit-log (AMENDS_AUDIT_LOG, api.audit-log) is "`+wrong+`" by --audit-log: open `)
+	}
+
 	report, code = d.check("codec", "--addr=0.0.0.0:0", "--no-auth", "--payload-keys=/nowhere", "--payload-store-above=1")
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, report, "codec: problem: --no-auth at 0.0.0.0:0")

@@ -44,6 +44,7 @@ type apiFlags struct {
 	Origins        []string       `help:"Another site whose scripts may use the API, such as https://console.example; can be given more than once." name:"cors-origin" env:"AMENDS_CORS_ORIGINS"`
 	TrustedProxy   []netip.Prefix `help:"Network of proxies whose X-Forwarded-For tells where a request comes from, such as 10.0.0.0/8. Can be repeated." env:"AMENDS_TRUSTED_PROXY" placeholder:"CIDR"`
 
+	AuditLog   string        `help:"File that what people do to sagas is appended to, as lines of JSON. Default: the process's own log, whatever its level." env:"AMENDS_AUDIT_LOG" type:"path" placeholder:"FILE"`
 	DrainDelay time.Duration `help:"How long to answer on after /readyz says that the process stops, for whoever sends requests here to notice." default:"0s" env:"AMENDS_DRAIN_DELAY"`
 
 	Access accessFlags `embed:""`
@@ -109,9 +110,12 @@ func (c *apiCommand) Run(p *process) error {
 // serve answers requests, and operators', until the process is told to end or a worker beside it has failed (nil: there
 // is none).
 func (c *apiFlags) serve(p *process, temporal client.Client, options api.Options, s *shown, failed <-chan error) (err error) {
+	if options.Audit, err = c.auditLog(p); err != nil {
+		return fmt.Errorf("api: %w", err)
+	}
 	health, err := s.serve(func(ctx context.Context) error {
 		_, err := api.Ready(ctx, temporal, options.Namespace)
-		return err
+		return errors.Join(err, options.Audit.Ready(ctx))
 	})
 	if err != nil {
 		return err
