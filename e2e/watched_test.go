@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -84,7 +83,7 @@ func TestEachAlertHasARunbook(t *testing.T) {
 	for _, file := range files {
 		if name := filepath.Base(file); name != "README.md" {
 			require.True(t, linked[name], "%s is for no alert", name)
-			require.True(t, strings.Contains(string(index), "("+name+")"), "%s is not in the index", name)
+			require.Contains(t, string(index), "("+name+")", "%s is not in the index", name)
 		}
 	}
 }

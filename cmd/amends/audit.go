@@ -58,7 +58,7 @@ func checkAppend(path string) error {
 	file, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		if file, err = os.CreateTemp(filepath.Dir(path), ".amends-check-*"); err == nil {
-			defer os.Remove(file.Name())
+			defer func() { _ = os.Remove(file.Name()) }() // it is empty, and hidden
 		}
 	}
 	if err != nil {
