@@ -154,7 +154,7 @@ func (st *stream) follow(
 			return
 		}
 		select {
-		case <-time.After(lookEvery):
+		case <-time.After(min(lookEvery, heartbeatEvery-time.Since(st.spoke))):
 		case <-later:
 		case <-ctx.Done():
 			return

@@ -37,6 +37,7 @@ const (
 	CodeTooLate              Code = "too_late_to_cancel"
 	CodeCredentialsUnchecked Code = "credentials_unchecked"
 	CodeForbidden            Code = "forbidden"
+	CodeAuditUnwritten       Code = "audit_unwritten"
 	CodeStopping             Code = "stopping"
 	CodeTooManyRequests      Code = "too_many_requests"
 	CodeUnauthenticated      Code = "unauthenticated"
