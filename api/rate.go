@@ -84,6 +84,7 @@ func (s *server) limitRate(l *limiter) func(http.Handler) http.Handler {
 			w.Header().Set("RateLimit-Policy", l.policy)
 			w.Header().Set("RateLimit", fmt.Sprintf(`"caller";r=%d;t=%d`, max(int(left), 0), l.seconds(float64(l.burst)-left)))
 			if !ok {
+				s.log.WarnContext(r.Context(), "too many requests", "caller", accountOf(r.Context()), "request_id", requestID(r.Context()))
 				p := s.problem(r.Context(), &failure{
 					code:   codeTooManyRequests,
 					detail: "More than " + strconv.FormatFloat(l.rate, 'f', -1, 64) + " requests a second for a while. This one had no effect.",

@@ -46,6 +46,7 @@ func TestRate(t *testing.T) {
 			a := b.from(t, caller, path)
 			requireProblem(t, a, 429, "too_many_requests")
 			require.Equal(t, "1", a.header.Get("Retry-After"))
+			require.Contains(t, b.log.String(), `msg="too many requests" caller=192.0.2.1 request_id=`+a.header.Get("X-Request-Id"), "who it is")
 			require.Equal(t, `"caller";r=0;t=1`, a.header.Get("RateLimit"))
 			require.Equal(t, `"caller";q=3;w=1`, a.header.Get("RateLimit-Policy"))
 		}

@@ -201,7 +201,7 @@ func (c *chaos) ask(ctx context.Context, e *errand) error {
 
 // cancel cancels the saga, if it is in flight at that time. It asks again when no worker answered.
 func (c *chaos) cancel(ctx, inFlight context.Context, o *outcome, after time.Duration) error {
-	_ = pause(inFlight, after)
+	_ = pause(inFlight, after) // its end shows in inFlight
 	if over(inFlight) {
 		return nil
 	}

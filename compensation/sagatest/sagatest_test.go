@@ -212,7 +212,7 @@ func TestLostWorker(t *testing.T) {
 
 			env := sagatest.New(t, trip)
 			tt.faults(env)
-			_ = env.Run(Trip)
+			_ = env.Run(Trip) // how it ends is for the next lines
 			env.RequireCalls(tt.want...)
 			env.RequireSound(forward)
 		})

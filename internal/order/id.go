@@ -21,9 +21,3 @@ func ParseID(s string) (ID, error) {
 	}
 	return ID(s), nil
 }
-
-// ParseReturnID checks s by the rules of [ParseID].
-func ParseReturnID(s string) (ReturnID, error) {
-	id, err := ParseID(s)
-	return ReturnID(id), err
-}

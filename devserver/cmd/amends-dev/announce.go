@@ -22,6 +22,9 @@ Amends is ready.
 {{- if .API}}
   Services   {{.Services}}
   API key    {{.Key}}
+{{- if .NewKey}}
+  made now   {{.NewKey}}
+{{- end}}
 {{- end}}
   Data       {{.Data}}
 {{- if .API}}
@@ -38,14 +41,15 @@ Place an order, and one whose card is declined:
 
 // announce says that all is ready, and what to do with it.
 func (s *system) announce() error {
-	facts := struct{ API, WebUI, Temporal, Services, Key, Data, End string }{
+	facts := struct{ API, WebUI, Temporal, Services, Key, NewKey, Data, End string }{
 		WebUI:    s.server.UIURL(),
 		Temporal: s.server.HostPort(),
 		Data:     s.flags.Data,
 		End:      "Ctrl-C stops everything; the next start goes on where this one stops.",
 	}
 	if !s.flags.TemporalOnly {
-		facts.API, facts.Services, facts.Key = url(s.apiListener), url(s.servicesListener), s.key.path
+		facts.API, facts.Services = url(s.apiListener), url(s.servicesListener)
+		facts.Key, facts.NewKey = s.key.path, s.key.made
 	}
 	switch {
 	case s.flags.Ephemeral:

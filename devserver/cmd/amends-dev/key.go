@@ -17,6 +17,8 @@ type localKey struct {
 	// path is the file that has it, and nothing else.
 	path    string
 	callers access.Authenticator
+	// made is the key itself, if this run has made it.
+	made string
 }
 
 // startKeys opens the API's keys, and makes the local one when there is none that is good.
@@ -45,6 +47,7 @@ func (s *system) startKeys(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.key.made = made
 	if err := os.WriteFile(s.key.path, []byte(made+"\n"), 0o600); err != nil {
 		return fmt.Errorf("api key: %w", err)
 	}

@@ -46,6 +46,9 @@ func TestOrdersOfTheAnnouncedCurls(t *testing.T) {
 	}
 
 	key := p.fact(t, "API key")
+	made, err := os.ReadFile(key)
+	require.NoError(t, err)
+	require.Equal(t, strings.TrimSpace(string(made)), p.fact(t, "made now"), "a key that was just made is printed")
 	p.stop(t)
 	require.NoDirExists(t, filepath.Dir(p.mails(t)), "nothing is kept")
 	require.NoFileExists(t, key)
