@@ -93,8 +93,9 @@ func actOnSagas(ctx context.Context, c client.Client, in ActOnSagas) (Acted, err
 		select {
 		case <-pace.C:
 		case <-ctx.Done():
-			return acted, nil
 		case <-activity.GetWorkerStopChannel(ctx):
+		}
+		if stopping(ctx) { // also where the tick came with it: select takes either
 			return acted, nil
 		}
 		id := in.IDs[acted.Handled()]
@@ -112,6 +113,18 @@ func actOnSagas(ctx context.Context, c client.Client, in ActOnSagas) (Acted, err
 		activity.RecordHeartbeat(ctx, acted)
 	}
 	return acted, nil
+}
+
+// stopping tells whether the activity is canceled or its worker stops.
+func stopping(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return true
+	case <-activity.GetWorkerStopChannel(ctx):
+		return true
+	default:
+		return false
+	}
 }
 
 // actTimeout is how long a saga has to take an act, and then to answer. The activity's heartbeat comes after both.
