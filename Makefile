@@ -77,6 +77,11 @@ bench: ## Measure sagas against plain Temporal and DBOS, and orders over REST; A
 	@$(GO) build -o .bin/bench ./bench
 	@exec .bin/bench $(ARGS)
 
+.PHONY: sizing
+sizing: ## Measure how sagas grow with shards, workers, a slow disk and their histories (docs/sizing.md); takes ARGS
+	@$(GO) build -o .bin/bench ./bench
+	@exec .bin/bench sizing $(ARGS)
+
 .PHONY: bench-rest
 bench-rest: ## Measure what an order costs over REST beside one started straight from Temporal's SDK
 	$(GO_TEST) ./e2e -run '^$$' -bench '^BenchmarkREST$$' -benchtime 1x -timeout 30m

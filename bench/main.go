@@ -1,5 +1,6 @@
 // Command bench measures sagas in Amends against the same sagas in plain Temporal and in DBOS Transact for Go, all on
-// one PostgreSQL server whose commits are durable. docs/performance.md says how to read what it prints.
+// one PostgreSQL server whose commits are durable. docs/performance.md says how to read what it prints. bench sizing
+// measures instead how Amends grows with what it runs on, for docs/sizing.md.
 //
 // Every part is a process of its own, so that the processor time of each can be told: PostgreSQL, the Temporal server,
 // the step server and the three engines. All but PostgreSQL are this binary again, in a role.
@@ -50,6 +51,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if len(args) == 2 && args[0] == process.RoleArg {
 		return runRole(ctx, args[1], stdin, stdout, stderr)
 	}
+	if len(args) > 0 && args[0] == sizingArg {
+		return orInterrupted(ctx, runSizing(ctx, args[1:], stdout, stderr))
+	}
 	var f flags
 	parsed, err := commandline.Parse(&f, "bench", description, args, stdout, stderr)
 	if err != nil || parsed == nil {
@@ -59,7 +63,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return err
 	}
-	err = measure(ctx, p, stdout, &lockedWriter{w: stderr})
+	return orInterrupted(ctx, measure(ctx, p, stdout, &lockedWriter{w: stderr}))
+}
+
+// orInterrupted says no more than that if it is why there is an error.
+func orInterrupted(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return errors.New("interrupted")
 	}
@@ -70,7 +78,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 type plan struct {
 	flags
 
-	warmUp      time.Duration
+	warmUp time.Duration
+	// shared are the settings of the servers that contestants share.
+	shared      settings
 	contestants []contestant
 }
 
@@ -82,7 +92,7 @@ func (f flags) plan() (plan, error) {
 		f.Dir = os.TempDir()
 	}
 	contestants, err := f.contestants()
-	return plan{f, time.Second, contestants}, err
+	return plan{flags: f, warmUp: time.Second, contestants: contestants}, err
 }
 
 // lockedWriter lets several processes and this one write to w.

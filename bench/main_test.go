@@ -26,9 +26,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestQuickRun is a whole run that is over soon: every process and each row once, one at a time.
-func TestQuickRun(t *testing.T) {
-	t.Parallel()
+// postgresDir is a folder for PostgreSQL's files. Without PostgreSQL the test is skipped.
+func postgresDir(t *testing.T) string {
+	t.Helper()
 
 	if _, err := postgres.Binaries(); errors.Is(err, postgres.ErrNotInstalled) && os.Getenv("CI") != "true" {
 		t.Skip("skipped, because ", err)
@@ -37,6 +37,14 @@ func TestQuickRun(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	require.NoError(t, os.Chmod(dir, 0o755))
+	return dir
+}
+
+// TestQuickRun is a whole run that is over soon: every process and each row once, one at a time.
+func TestQuickRun(t *testing.T) {
+	t.Parallel()
+
+	dir := postgresDir(t)
 	var out, progress strings.Builder
 	p, err := flags{Rounds: 1, JSON: true, Dir: dir, Engines: engine.Names, Cases: engine.Cases, AtOnce: []int{1}}.plan()
 	require.NoError(t, err)
@@ -69,8 +77,8 @@ func TestQuickRun(t *testing.T) {
 func TestMeasurementIsPerSaga(t *testing.T) {
 	t.Parallel()
 
-	before := counters{time.Second, 2 * time.Second, 3 * time.Second, 4 * time.Second, 100, 1000}
-	after := counters{time.Second + 20*time.Millisecond, 2*time.Second + 40*time.Millisecond, 3*time.Second + 10*time.Millisecond, 4*time.Second + 2*time.Millisecond, 124, 5000}
+	before := counters{time.Second, 2 * time.Second, 3 * time.Second, 4 * time.Second, 100, 1000, 5000}
+	after := counters{time.Second + 20*time.Millisecond, 2*time.Second + 40*time.Millisecond, 3*time.Second + 10*time.Millisecond, 4*time.Second + 2*time.Millisecond, 124, 5000, 9000}
 	out := engine.Outcome{PerSecond: 5, Latencies: []time.Duration{30e6, 10e6}}
 	r := row{contestant: contestant{label: "amends", engine: engine.Amends}, c: engine.Failing, concurrency: 20}
 	m := r.measurement(out, engine.History{Events: 15, Bytes: 2000}, before, after)
@@ -80,7 +88,7 @@ func TestMeasurementIsPerSaga(t *testing.T) {
 		Numbers: report.Numbers{
 			SagasPerSecond: 5, P50: 10, P99: 30,
 			CPUEngine: 10, CPUTemporal: 20, CPUPostgres: 5, CPUSteps: 1, CPUTotal: 36,
-			HistoryEvents: 15, HistoryBytes: 2000, Commits: 12, WALBytes: 2000,
+			HistoryEvents: 15, HistoryBytes: 2000, Commits: 12, WALBytes: 2000, DiskBytes: 2000,
 		},
 		Sagas: 2,
 	}, m)

@@ -60,7 +60,7 @@ func publish(p plan, env environment, rows []report.Row, stdout io.Writer, besid
 	}
 	text += "\n"
 	if p.Write != "" {
-		if err := report.WriteDocument(p.Write, env.markdown()+"\n"+text); err != nil {
+		if err := report.WriteDocument(p.Write, "bench", env.markdown()+"\n"+text); err != nil {
 			return err
 		}
 	}

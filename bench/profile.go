@@ -12,7 +12,7 @@ import (
 	"sync"
 )
 
-// profile starts to take CPU profiles of the row, if the plan wants them. What it returns waits for them.
+// profile starts to take CPU profiles of the row, if the plan wants them; of several processes of an engine, the first. What it returns waits for them.
 func (s *system) profile(ctx context.Context, r row, p plan) (wait func() error) {
 	if p.Profile == "" || r.round != p.Rounds-1 {
 		return func() error { return nil }
@@ -28,7 +28,7 @@ func (s *system) profile(ctx context.Context, r row, p plan) (wait func() error)
 	}
 	query := fmt.Sprintf("/debug/pprof/profile?seconds=%d", max(1, int(p.Window.Seconds())))
 	pending.Go(func() { errs[0] = download(ctx, e.debugURL+query, name("temporal")) })
-	pending.Go(func() { errs[1] = download(ctx, e.URL+query, name("engine")) })
+	pending.Go(func() { errs[1] = download(ctx, e.Clients[0].URL+query, name("engine")) })
 	return func() error {
 		pending.Wait()
 		if err := errors.Join(errs[:]...); err != nil {

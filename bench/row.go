@@ -80,6 +80,7 @@ func (r row) measurement(out engine.Outcome, history engine.History, before, aft
 		HistoryBytes:   history.Bytes,
 		Commits:        float64(after.commits-before.commits) / sagas,
 		WALBytes:       float64(after.walBytes-before.walBytes) / sagas,
+		DiskBytes:      float64(after.diskBytes-before.diskBytes) / sagas,
 	}
 	if r.engine != engine.DBOS {
 		n.CPUTemporal = cpu(after.temporal, before.temporal)
@@ -95,25 +96,32 @@ func (r row) measurement(out engine.Outcome, history engine.History, before, aft
 // counters only grow.
 type counters struct {
 	engine, temporal, postgres, steps time.Duration
-	// commits are transactions that wrote, walBytes what they wrote into the log.
-	commits, walBytes int64
+	// commits are transactions that wrote, walBytes what they wrote into the log, diskBytes the size of all databases.
+	commits, walBytes, diskBytes int64
 }
 
 func (s *system) count(ctx context.Context, e *runningEngine) (c counters, err error) {
 	for _, part := range []struct {
-		process *process.Process
-		used    *time.Duration
-	}{{e.process, &c.engine}, {e.temporal, &c.temporal}, {e.postgres, &c.postgres}, {s.steps, &c.steps}} {
-		if *part.used, err = part.process.CPU(); err != nil {
-			return c, err
+		used      *time.Duration
+		processes []*process.Process
+	}{{&c.engine, e.processes}, {&c.temporal, one(e.temporal)}, {&c.postgres, one(e.postgres)}, {&c.steps, one(s.steps)}} {
+		for _, p := range part.processes {
+			used, err := p.CPU()
+			if err != nil {
+				return c, err
+			}
+			*part.used += used
 		}
 	}
 	// Both are exact at once, unlike the statistics that backends send when they get round to it. Only transactions that
 	// write get an ID; only they wait for the disk.
 	err = e.db.QueryRow(ctx, `SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint,
-		pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint`).Scan(&c.commits, &c.walBytes)
+		pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint,
+		(SELECT sum(pg_database_size(oid)) FROM pg_database)::bigint`).Scan(&c.commits, &c.walBytes, &c.diskBytes)
 	if err != nil {
 		return c, fmt.Errorf("postgres: counters: %w", err)
 	}
 	return c, nil
 }
+
+func one(p *process.Process) []*process.Process { return []*process.Process{p} }

@@ -29,7 +29,7 @@ type system struct {
 	// books is the client of the step server, stepsURL where it is.
 	books    *steps.Client
 	stepsURL string
-	// shared are the servers of all contestants that try nothing.
+	// shared are the servers of all contestants without their own.
 	shared  *servers
 	engines map[string]*runningEngine
 }
@@ -43,12 +43,12 @@ type servers struct {
 	address, debugURL string
 }
 
-// runningEngine is a contestant's process, with the servers it uses.
+// runningEngine are a contestant's processes, with the servers they use.
 type runningEngine struct {
-	engine.Client
+	engine.Clients
 	*servers
 
-	process *process.Process
+	processes []*process.Process
 }
 
 // startSystem starts everything that the contestants need. The returned context is ctx, and ends with a cause when one
@@ -62,7 +62,7 @@ func startSystem(ctx context.Context, p plan, stderr io.Writer) (context.Context
 		return ctx, s, err
 	}
 	s.stepsURL, s.books = stepServer.URL, steps.NewClient(stepServer.URL)
-	if s.shared, err = s.startServers(ctx, settings{}); err != nil {
+	if s.shared, err = s.startServers(ctx, p.shared); err != nil {
 		return ctx, s, err
 	}
 	for _, c := range p.contestants {
@@ -100,25 +100,34 @@ func (s *system) startServers(ctx context.Context, with settings) (*servers, err
 }
 
 func (s *system) startContestant(ctx context.Context, c contestant) error {
-	with, v := settings{}, s.shared
-	if c.tried != nil {
-		with = *c.tried
+	with, v := c.settings, s.shared
+	if c.own {
 		var err error
 		if v, err = s.startServers(ctx, with); err != nil {
 			return err
 		}
 	}
-	dsn, err := v.createDatabase(ctx, string(c.engine))
-	if err != nil {
-		return err
+	config := engine.Config{
+		Name: c.engine, Steps: s.stepsURL, Temporal: v.address, Queue: c.label, Worker: with.worker, Gzip: with.gzip,
+		Queued: with.queued, ResultBytes: with.resultBytes,
 	}
-	config := engine.Config{Name: c.engine, Steps: s.stepsURL, Temporal: v.address, Worker: with.worker, Gzip: with.gzip, Postgres: dsn}
-	var control served
-	p, err := s.start(ctx, roleEngine, config, &control, with.engineEnv)
-	if err != nil {
-		return err
+	if c.engine == engine.DBOS {
+		var err error
+		if config.Postgres, err = v.createDatabase(ctx, "dbos"); err != nil {
+			return err
+		}
 	}
-	s.engines[c.label] = &runningEngine{engine.Client{URL: control.URL}, v, p}
+	e := &runningEngine{servers: v}
+	for range max(1, with.workers) {
+		var control served
+		p, err := s.start(ctx, roleEngine, config, &control, with.engineEnv)
+		if err != nil {
+			return err
+		}
+		e.Clients = append(e.Clients, engine.Client{URL: control.URL})
+		e.processes = append(e.processes, p)
+	}
+	s.engines[c.label] = e
 	return nil
 }
 

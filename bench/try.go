@@ -26,6 +26,12 @@ type settings struct {
 	gzip bool
 	// worker are fields of the SDK's worker.Options.
 	worker map[string]any
+	// workers are how many processes of the engine share the load; 0 is one.
+	workers int
+	// queued starts sagas through the task queue, not eagerly.
+	queued bool
+	// resultBytes are added to the result of each step.
+	resultBytes int
 }
 
 // parseTry reads settings separated by spaces, each as WHERE:NAME=VALUE.
@@ -66,6 +72,12 @@ func (s *settings) set(what, value string) (err error) {
 		s.stockIndexes, err = strconv.ParseBool(value)
 	case "client:gzip":
 		s.gzip, err = strconv.ParseBool(value)
+	case "run:workers":
+		s.workers, err = strconv.Atoi(value)
+	case "run:queued":
+		s.queued, err = strconv.ParseBool(value)
+	case "run:result-bytes":
+		s.resultBytes, err = strconv.Atoi(value)
 	default:
 		err = errors.New("there is no such setting")
 	}
@@ -86,8 +98,10 @@ type contestant struct {
 	// label is what the results call it.
 	label  string
 	engine engine.Name
-	// tried is nil for one that shares the Temporal and PostgreSQL servers of all that try nothing.
-	tried *settings
+	// settings are all defaults but for what is tried out.
+	settings settings
+	// own gives it a Temporal and a PostgreSQL server of its own, with its settings. The others share theirs.
+	own bool
 }
 
 // contestants are the engines that f asks for, each as it is, and Amends once more for everything to try.
@@ -101,7 +115,7 @@ func (f flags) contestants() ([]contestant, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--try: %w", err)
 		}
-		all = append(all, contestant{label: string(engine.Amends) + " " + strings.Join(strings.Fields(text), " "), engine: engine.Amends, tried: &s})
+		all = append(all, contestant{label: string(engine.Amends) + " " + strings.Join(strings.Fields(text), " "), engine: engine.Amends, settings: s, own: true})
 	}
 	return all, nil
 }

@@ -11,7 +11,7 @@ import (
 func TestParseTry(t *testing.T) {
 	t.Parallel()
 
-	s, err := parseTry("server:GOGC=400  server:GODEBUG=a=1 engine:GOGC=200 postgres:commit_delay=100 store:shards=8 store:stock-indexes=true client:gzip=true " +
+	s, err := parseTry("server:GOGC=400  server:GODEBUG=a=1 engine:GOGC=200 postgres:commit_delay=100 store:shards=8 store:stock-indexes=true client:gzip=true run:workers=2 run:queued=true run:result-bytes=1000 " +
 		"dynamic:history.cacheMaxSize=1000 dynamic:matching.name=text dynamic:system.flag=true worker:MaxConcurrentWorkflowTaskPollers=4")
 
 	require.NoError(t, err)
@@ -23,6 +23,10 @@ func TestParseTry(t *testing.T) {
 
 		stockIndexes: true,
 		gzip:         true,
+
+		workers:     2,
+		queued:      true,
+		resultBytes: 1000,
 
 		dynamic: "history.cacheMaxSize: [{value: 1000}]\nmatching.name: [{value: text}]\nsystem.flag: [{value: true}]\n",
 		worker:  map[string]any{"MaxConcurrentWorkflowTaskPollers": 4.0},
@@ -39,6 +43,7 @@ func TestWhatCannotBeTried(t *testing.T) {
 		"moon:GOGC=400":   `"moon:GOGC=400": there is no such setting`,
 		"store:shards=x":  "invalid syntax",
 		"client:gzip=x":   "invalid syntax",
+		"run:workers=x":   "invalid syntax",
 		"store:replica=2": "there is no such setting",
 	} {
 		_, err := parseTry(text)
@@ -53,9 +58,10 @@ func TestWhatIsTriedIsNamedByItsSettings(t *testing.T) {
 
 	require.NoError(t, err)
 	require.Len(t, all, 3)
-	require.Nil(t, all[0].tried)
+	require.False(t, all[0].own)
 	require.Equal(t, "amends server:GOGC=400", all[1].label)
 	require.Equal(t, engine.Amends, all[1].engine)
 	require.Equal(t, "amends engine:GOGC=400 store:shards=8", all[2].label)
-	require.Equal(t, 8, all[2].tried.shards)
+	require.True(t, all[2].own)
+	require.Equal(t, 8, all[2].settings.shards)
 }

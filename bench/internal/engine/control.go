@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // NewHandler makes the door through which an engine's process is told what to run: POST /load runs a [Load] and answers
@@ -91,4 +93,41 @@ func post[Out any](ctx context.Context, url string, in any) (out Out, err error)
 	}
 	err = json.Unmarshal(text, &out)
 	return out, err
+}
+
+// Clients tell the processes that share an engine's sagas what to run. There is at least one.
+type Clients []Client
+
+// Run runs a load with as many of its clients in each process, and waits for its end.
+func (all Clients) Run(ctx context.Context, l Load) (Outcome, error) {
+	parts := make([]Outcome, len(all))
+	running, ctx := errgroup.WithContext(ctx)
+	for i, c := range all {
+		part := l
+		part.Prefix = fmt.Sprintf("%s-%d", l.Prefix, i)
+		part.Clients = (l.Clients + i) / len(all)
+		if part.Clients == 0 {
+			continue
+		}
+		running.Go(func() (err error) {
+			parts[i], err = c.Run(ctx, part)
+			return err
+		})
+	}
+	if err := running.Wait(); err != nil {
+		return Outcome{}, err
+	}
+	var out Outcome
+	for _, part := range parts {
+		out.PerSecond += part.PerSecond
+		out.Latencies = append(out.Latencies, part.Latencies...)
+		out.Sample = append(out.Sample, part.Sample...)
+	}
+	out.Sample = out.Sample[:min(len(out.Sample), maxSample)]
+	return out, nil
+}
+
+// History is the mean of the histories of these sagas.
+func (all Clients) History(ctx context.Context, ids []string) (History, error) {
+	return all[0].History(ctx, ids)
 }

@@ -50,12 +50,19 @@ type Config struct {
 	Steps string `json:"steps"`
 	// Temporal is the address of the Temporal server, for the engines that use it.
 	Temporal string `json:"temporal"`
+	// Queue is the task queue of Amends' workers: those with the same one share its sagas.
+	Queue string `json:"queue,omitempty"`
+	// Queued makes Amends' sagas start through that queue, as where API and worker are processes of their own. Otherwise
+	// they start eagerly, in the process that asks for them.
+	Queued bool `json:"queued,omitempty"`
+	// ResultBytes are added to the result of each of Amends' steps, of a kind that does not compress.
+	ResultBytes int `json:"result_bytes,omitempty"`
 	// Worker are fields of worker.Options that Amends' worker gets in addition, for trying them out.
 	Worker map[string]any `json:"worker,omitempty"`
 	// Gzip makes Amends' client compress what it sends, as the SDK's default is.
 	Gzip bool `json:"gzip,omitempty"`
 	// Postgres is the URL of the database, for the engine that uses it itself.
-	Postgres string `json:"postgres"`
+	Postgres string `json:"postgres,omitempty"`
 	// Logger takes what the engine's libraries have to say at warn and above.
 	Logger *slog.Logger `json:"-"`
 }

@@ -69,6 +69,30 @@ func TestEachClientRunsAtLeastOneSaga(t *testing.T) {
 	require.Subset(t, keys(f.ran), out.Sample)
 }
 
+func TestProcessesShareALoad(t *testing.T) {
+	t.Parallel()
+
+	first, a := newFake(t)
+	second, b := newFake(t)
+	third, c := newFake(t)
+	out, err := Clients{a, b, c}.Run(t.Context(), Load{Prefix: "p", Case: Success, Clients: 20})
+
+	require.NoError(t, err)
+	require.Equal(t, []int{6, 7, 7}, []int{len(first.ran), len(second.ran), len(third.ran)})
+	require.Len(t, out.Latencies, 20)
+	require.Len(t, out.Sample, maxSample)
+	require.Contains(t, third.ran, "p-2-6-0", "each names its sagas differently")
+	require.Positive(t, out.PerSecond)
+
+	out, err = Clients{a, b, c}.Run(t.Context(), Load{Prefix: "r", Case: Success, Clients: 1})
+	require.NoError(t, err)
+	require.Len(t, out.Latencies, 1, "not one for each process")
+
+	third.fail = "s-2-"
+	_, err = Clients{a, b, c}.Run(t.Context(), Load{Prefix: "s", Case: Success, Clients: 20})
+	require.ErrorContains(t, err, "an effect stands")
+}
+
 func TestClientsGoOnUntilTheTimeIsOver(t *testing.T) {
 	t.Parallel()
 
@@ -151,7 +175,7 @@ func TestTemporalSagas(t *testing.T) {
 		activity func(*steps.Client) any
 	}{
 		Plain:  {plainSaga, func(c *steps.Client) any { return &plainActivities{c} }},
-		Amends: {amendsSaga, func(c *steps.Client) any { return &participant{c} }},
+		Amends: {amendsSaga, func(c *steps.Client) any { return &participant{steps: c} }},
 	} {
 		for _, c := range Cases {
 			t.Run(string(name)+"/"+string(c), func(t *testing.T) {

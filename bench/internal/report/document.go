@@ -7,16 +7,11 @@ import (
 	"os"
 )
 
-// What is between these lines of a document is replaced.
-const (
-	begin = "<!-- Written by make bench: begin -->\n"
-	end   = "<!-- Written by make bench: end -->\n"
-)
-
 var errNoBlock = errors.New("no line says where the latest table begins and ends")
 
-// WriteDocument replaces the block of the file at path that holds the latest table.
-func WriteDocument(path, block string) error {
+// WriteDocument replaces the block of the file at path that holds what make target measured last: what is between two
+// comments that say so.
+func WriteDocument(path, target, block string) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		return err
@@ -25,14 +20,16 @@ func WriteDocument(path, block string) error {
 	if err != nil {
 		return err
 	}
-	text, err = replaceBlock(text, block)
+	text, err = replaceBlock(text, target, block)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return os.WriteFile(path, text, info.Mode())
 }
 
-func replaceBlock(text []byte, block string) ([]byte, error) {
+func replaceBlock(text []byte, target, block string) ([]byte, error) {
+	begin := "<!-- Written by make " + target + ": begin -->\n"
+	end := "<!-- Written by make " + target + ": end -->\n"
 	before, rest, ok := bytes.Cut(text, []byte(begin))
 	if !ok {
 		return nil, errNoBlock

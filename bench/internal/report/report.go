@@ -33,6 +33,8 @@ type Numbers struct {
 	// Commits are transactions that wrote, WALBytes what PostgreSQL put into its log for them.
 	Commits  float64 `json:"commits"`
 	WALBytes float64 `json:"wal_bytes"`
+	// DiskBytes is by how much PostgreSQL's databases have grown.
+	DiskBytes float64 `json:"disk_bytes"`
 }
 
 // Measurement is one row in one round.
@@ -91,12 +93,12 @@ func rowOf(k Key, all []Measurement) Row {
 		}
 	}
 	row.Rounds = len(rounds)
-	row.Numbers = medians(rounds)
+	row.Numbers = Medians(rounds)
 	return row
 }
 
-// medians takes each number's median by itself.
-func medians(rounds []Numbers) Numbers {
+// Medians takes each number's median by itself.
+func Medians(rounds []Numbers) Numbers {
 	of := func(field func(Numbers) float64) float64 {
 		values := make([]float64, len(rounds))
 		for i, n := range rounds {
@@ -117,6 +119,7 @@ func medians(rounds []Numbers) Numbers {
 		HistoryBytes:   of(func(n Numbers) float64 { return n.HistoryBytes }),
 		Commits:        of(func(n Numbers) float64 { return n.Commits }),
 		WALBytes:       of(func(n Numbers) float64 { return n.WALBytes }),
+		DiskBytes:      of(func(n Numbers) float64 { return n.DiskBytes }),
 	}
 }
 

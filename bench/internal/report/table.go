@@ -9,13 +9,13 @@ import (
 	"unicode/utf8"
 )
 
-// column is one column of the table.
-type column struct {
+// columnOf is one column of a table with rows R.
+type columnOf[R any] struct {
 	head string
-	cell func(Row) string
+	cell func(R) string
 }
 
-var columns = []column{
+var columns = []columnOf[Row]{
 	{"case", func(r Row) string { return r.Case }},
 	{"at once", func(r Row) string { return strconv.Itoa(r.Concurrency) }},
 	{"engine", func(r Row) string { return r.Engine }},
@@ -72,6 +72,12 @@ func orNone(f float64) string {
 
 // Table is the rows as a Markdown table that can be read as it is, too.
 func Table(rows []Row) string {
+	var b strings.Builder
+	writeTable(&b, columns, rows)
+	return b.String()
+}
+
+func writeTable[R any](b *strings.Builder, columns []columnOf[R], rows []R) {
 	cells := [][]string{make([]string, len(columns))}
 	for i, c := range columns {
 		cells[0][i] = c.head
@@ -89,23 +95,21 @@ func Table(rows []Row) string {
 			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
 		}
 	}
-	var b strings.Builder
 	for n, line := range cells {
 		for i, cell := range line {
 			b.WriteString("| " + pad(cell, widths[i], textColumns[columns[i].head]) + " ")
 		}
 		b.WriteString("|\n")
 		if n == 0 {
-			writeRule(&b, widths)
+			writeRule(b, cells[0], widths)
 		}
 	}
-	return b.String()
 }
 
 // writeRule writes the line between head and body, which says how columns are aligned.
-func writeRule(b *strings.Builder, widths []int) {
+func writeRule(b *strings.Builder, heads []string, widths []int) {
 	for i, width := range widths {
-		if textColumns[columns[i].head] {
+		if textColumns[heads[i]] {
 			b.WriteString("|" + strings.Repeat("-", width+2))
 		} else {
 			b.WriteString("|" + strings.Repeat("-", width+1) + ":")

@@ -88,7 +88,7 @@ func TestWriteDocument(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "performance.md")
 	require.NoError(t, os.WriteFile(path, []byte(document), 0o600))
 	for _, block := range []string{"| longer than before |", "new"} {
-		require.NoError(t, report.WriteDocument(path, block))
+		require.NoError(t, report.WriteDocument(path, "bench", block))
 	}
 
 	text, err := os.ReadFile(path)
@@ -102,7 +102,7 @@ func TestDocumentWithoutABlockStaysAsItIs(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "other.md")
 	require.NoError(t, os.WriteFile(path, []byte("no block"), 0o600))
 
-	require.ErrorContains(t, report.WriteDocument(path, "new"), path)
+	require.ErrorContains(t, report.WriteDocument(path, "bench", "new"), path)
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.Equal(t, "no block", string(text))

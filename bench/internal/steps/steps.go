@@ -31,6 +31,8 @@ type Input struct {
 // Result is what each step answers.
 type Result struct {
 	Reference string `json:"reference"`
+	// Filler makes a result as large as it is to be.
+	Filler string `json:"filler,omitempty"`
 }
 
 // Books count what stands in the server's ledger.
