@@ -86,6 +86,10 @@ sizing: ## Measure how sagas grow with shards, workers, a slow disk and their hi
 bench-rest: ## Measure what an order costs over REST beside one started straight from Temporal's SDK
 	$(GO_TEST) ./e2e -run '^$$' -bench '^BenchmarkREST$$' -benchtime 1x -timeout 30m
 
+.PHONY: bench-telemetry
+bench-telemetry: ## Measure what metrics and traces add to what an order costs
+	$(GO_TEST) ./e2e -run '^$$' -bench '^BenchmarkTelemetry$$' -benchtime 1x -timeout 30m
+
 .PHONY: histories
 histories: ## Record the histories that the replay tests read, from a real server
 	$(GO) test ./e2e -run 'TestEndings|TestUncertain|TestBatches' -count=1 -timeout 20m -record

@@ -128,8 +128,13 @@ func (s *system) cpu() time.Duration {
 	s.t.Helper()
 	var own syscall.Rusage
 	require.NoError(s.t, syscall.Getrusage(syscall.RUSAGE_SELF, &own))
-	used := time.Duration(own.Utime.Nano() + own.Stime.Nano())
-	for _, p := range []*process{s.temporal, s.services, s.worker, s.api} {
+	return time.Duration(own.Utime.Nano()+own.Stime.Nano()) + s.cpuOf(s.temporal, s.services, s.worker, s.api)
+}
+
+// cpuOf is the processor time that the processes have used so far.
+func (s *system) cpuOf(processes ...*process) (used time.Duration) {
+	s.t.Helper()
+	for _, p := range processes {
 		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 		require.NoError(s.t, err)
 		// proc(5): utime and stime are the fields 14 and 15, in hundredths of a second; the second one ends with a bracket.
