@@ -20,8 +20,14 @@ import (
 // compose reads docker-compose.yml as Docker does: against the schema, with references resolved.
 func compose(t *testing.T) *types.Project {
 	t.Helper()
+	return composeWith(t, types.Mapping{})
+}
+
+// composeWith reads it where these variables are set.
+func composeWith(t *testing.T, environment types.Mapping) *types.Project {
+	t.Helper()
 	project, err := loader.LoadWithContext(t.Context(), types.ConfigDetails{
-		WorkingDir: "..", ConfigFiles: []types.ConfigFile{{Filename: "../docker-compose.yml"}}, Environment: types.Mapping{},
+		WorkingDir: "..", ConfigFiles: []types.ConfigFile{{Filename: "../docker-compose.yml"}}, Environment: environment,
 	}, func(o *loader.Options) {
 		o.SetProjectName("amends", true)
 		o.Profiles = []string{"*"}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/stretchr/testify/require"
 
 	"github.com/amends-dev/amends/client"
@@ -32,7 +33,7 @@ func TestComposeRuns(t *testing.T) { //nolint:tparallel // its subtest has to en
 	h.startPostgres()
 	key := strings.TrimSpace(h.run("keys", "keys", "create", "--name", "operations", "--role", "admin"))
 	h.run("keys", "payload-keys", "rotate")
-	for _, service := range []string{"api-1", "api-2", "codec", "worker-1", "worker-2"} {
+	for _, service := range []string{"api-1", "api-2", "codec"} { // and what they depend on
 		h.start(service)
 		h.await(service, "service_healthy")
 	}
@@ -43,6 +44,7 @@ func TestComposeRuns(t *testing.T) { //nolint:tparallel // its subtest has to en
 		require.Equal(t, client.Compensated, place(t, api, "card-declined"), service)
 	}
 	t.Run("proxy", func(t *testing.T) { testProxy(t, h, key) })
+	testNextVersion(t, h, key)
 
 	log := h.everythingLogged()
 	for _, name := range []string{"temporal-password", "migrate-pgpass", "services-pgpass"} {
@@ -94,6 +96,52 @@ func testProxy(t *testing.T, h *host, key string) {
 	}
 	h.launch("api-1")
 	h.await("api-1", "service_healthy")
+}
+
+// testNextVersion deploys a version beside the one that runs, as docs/production.md says.
+func testNextVersion(t *testing.T, h *host, key string) {
+	t.Helper()
+	api := h.client("http://"+h.address("api-1", "8080"), key, http.DefaultClient)
+	waits, err := api.PlaceOrder(t.Context(), order(t, "fraud-review"), client.StartOptions{})
+	require.NoError(t, err)
+
+	require.Contains(t, h.run("replay"), "; 0 differ.")
+	h.next(t)
+	h.run("amends", "deploy", "promote", "v2", "--wait", "1m")
+	require.Equal(t, client.Completed, place(t, api, "good"))
+	h.launch("first-version")
+	h.await("first-version", "service_completed_successfully")
+	require.Contains(t, h.running["first-version"].printed(), "go to v2.", "it leaves later ones as they are")
+
+	status := h.run("amends", "deploy", "status", "--output", "json")
+	var versions struct {
+		Versions []struct {
+			BuildID string `json:"build_id"`
+			State   string
+			Pinned  int
+		}
+	}
+	require.NoError(t, json.Unmarshal([]byte(status), &versions))
+	require.Len(t, versions.Versions, 2)
+	require.Equal(t, "v2", versions.Versions[0].BuildID)
+	require.Equal(t, "current", versions.Versions[0].State)
+	require.Equal(t, "draining", versions.Versions[1].State)
+	cancel(t, http.DefaultClient, "http://"+h.address("api-1", "8080")+"/v1/orders/"+waits.ID+"/cancel", key)
+	for saga, err := range api.Follow(t.Context(), "order-"+waits.ID) {
+		require.NoError(t, err)
+		waits.State = saga.State
+	}
+	require.Equal(t, client.Compensated, waits.State, "on the version that began it")
+}
+
+// next starts the workers of version v2.
+func (h *host) next(t *testing.T) {
+	t.Helper()
+	before := h.project
+	h.project = composeWith(t, types.Mapping{"NEXT": "v2"})
+	defer func() { h.project = before }()
+	h.launch("worker-next")
+	h.await("worker-next", "service_healthy")
 }
 
 // cancel says that it comes from somewhere else.

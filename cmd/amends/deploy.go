@@ -92,14 +92,21 @@ type deployPromoteCommand struct {
 	pollFlag
 
 	BuildID string `arg:"" help:"The version."`
+	First   bool   `help:"Do nothing if they go to some version already: for what prepares a deployment each time it starts."`
 }
 
 func (c *deployPromoteCommand) Run(p *process, deploy *deployCommand) error {
-	return deploy.with(p, func(d *deployment.Deployment) error {
-		if err := d.Promote(p.ctx, c.BuildID, c.Wait); err != nil {
+	return deploy.with(p, func(d *deployment.Deployment) (err error) {
+		current := c.BuildID
+		if c.First {
+			current, err = d.PromoteFirst(p.ctx, c.BuildID, c.Wait)
+		} else {
+			err = d.Promote(p.ctx, c.BuildID, c.Wait)
+		}
+		if err != nil {
 			return err
 		}
-		_, err := fmt.Fprintf(p.stdout, "All sagas that start go to %s.\n", c.BuildID)
+		_, err = fmt.Fprintf(p.stdout, "All sagas that start go to %s.\n", current)
 		return err
 	})
 }

@@ -51,6 +51,7 @@ func TestFlagsOfDeploy(t *testing.T) {
 		{"deploy --deployment-name=shop ramp v7 --percent=101", "must be from 0 to 100"},
 		{"deploy --deployment-name=shop ramp v7 --percent=NaN", "must be from 0 to 100"},
 		{"deploy --deployment-name=shop promote v7 --wait=1m", ""},
+		{"deploy --deployment-name=shop promote v7 --first", ""},
 		{"deploy --deployment-name=shop promote", "<build-id>"},
 		{"deploy status", "--deployment-name"},
 	} {

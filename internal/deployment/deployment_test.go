@@ -108,6 +108,34 @@ func TestPromote(t *testing.T) {
 	})
 }
 
+// What prepares a deployment makes its first version current, and leaves every later one as it is.
+func TestPromoteFirst(t *testing.T) {
+	t.Parallel()
+
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{}
+		d := f.deployment()
+		_, err := d.PromoteFirst(t.Context(), "v1", 0)
+		require.ErrorIs(t, err, ErrNoWorker)
+
+		now := time.Now()
+		f.change(func() {
+			f.summaries = []*summary{{DeploymentVersion: version("v1"), CreateTime: at(1)}, {DeploymentVersion: version("v2"), CreateTime: at(2)}}
+			f.seen = map[string]time.Time{"v1": now, "v2": now}
+		})
+		for _, asked := range []string{"v1", "v2"} {
+			current, err := d.PromoteFirst(t.Context(), asked, 0)
+			require.NoError(t, err)
+			require.Equal(t, "v1", current)
+		}
+		s, err := d.Status(t.Context())
+		require.NoError(t, err)
+		v, ok := s.in(Current)
+		require.True(t, ok)
+		require.Equal(t, "v1", v.BuildID)
+	})
+}
+
 // Of a version whose task queues Temporal has not all noted, it would route nothing.
 func TestPromoteBeforeAllQueuesAreNoted(t *testing.T) {
 	t.Parallel()

@@ -43,6 +43,19 @@ func (d *Deployment) Promote(ctx context.Context, buildID string, wait time.Dura
 	return d.awaitSettled(ctx)
 }
 
+// PromoteFirst is [Deployment.Promote] if no version gets the sagas that start yet. It returns the version that gets them.
+func (d *Deployment) PromoteFirst(ctx context.Context, buildID string, wait time.Duration) (current string, err error) {
+	status, err := d.Status(ctx)
+	var notFound *serviceerror.NotFound
+	if err != nil && !errors.As(err, &notFound) {
+		return "", err
+	}
+	if v, ok := status.in(Current); ok {
+		return v.BuildID, nil
+	}
+	return buildID, d.Promote(ctx, buildID, wait)
+}
+
 // Rollback takes back the last step: it ends a ramp, or makes the version current that was so before. Sagas that began
 // on the version that goes stay with it. It returns the versions that got sagas until now, and from now on.
 func (d *Deployment) Rollback(ctx context.Context, wait time.Duration) (from, to string, err error) {
