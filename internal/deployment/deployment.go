@@ -192,20 +192,26 @@ func (d *Deployment) describeQueues(ctx context.Context, routing *deploymentpb.R
 
 // pinned counts the running workflows that stay with the version.
 func (d *Deployment) pinned(ctx context.Context, buildID string) (int64, error) {
-	answer, err := d.client.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
-		Namespace: d.namespace, Query: d.pinnedQuery(buildID),
-	})
+	return d.count(ctx, d.pinnedQuery(buildID))
+}
+
+func (d *Deployment) count(ctx context.Context, query string) (int64, error) {
+	answer, err := d.client.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Namespace: d.namespace, Query: query})
 	if err != nil {
-		return 0, fmt.Errorf("count the sagas of %s: %w", buildID, err)
+		return 0, fmt.Errorf("count sagas: %w", err)
 	}
 	return answer.GetCount(), nil
 }
 
+const pinnedAndRunning = "TemporalWorkflowVersioningBehavior = 'Pinned' AND ExecutionStatus = 'Running'"
+
 // pinnedQuery is the one with which Temporal itself finds out whether a version is drained.
 func (d *Deployment) pinnedQuery(buildID string) string {
-	return fmt.Sprintf("TemporalWorkerDeploymentVersion = '%s:%s' AND TemporalWorkflowVersioningBehavior = 'Pinned' AND ExecutionStatus = 'Running'",
-		d.name, strings.ReplaceAll(buildID, "'", "''"))
+	return fmt.Sprintf("TemporalWorkerDeploymentVersion = %s AND %s", quote(d.name+":"+buildID), pinnedAndRunning)
 }
+
+// quote is a text as a visibility query has it.
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
 func (d *Deployment) wrap(what string, err error) error {
 	var notFound *serviceerror.NotFound

@@ -1,14 +1,17 @@
 package deployment
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
 
+	commonpb "go.temporal.io/api/common/v1"
 	deploymentpb "go.temporal.io/api/deployment/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	taskqueuepb "go.temporal.io/api/taskqueue/v1"
+	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"google.golang.org/grpc"
@@ -34,6 +37,14 @@ type fake struct {
 	onlyWorkflows string
 	pinned        map[string]int64
 	queries       []string
+	// running are the sagas that lists show, by ID, in pages of two; refuses is what Temporal says to who would move one.
+	running []string
+	refuses map[string]error
+	// afterList is called when so many pages of lists were given; nil if nothing happens then.
+	afterList func(lists int)
+	lists     int
+	// rerouted is which sagas were sent where, and by whom.
+	rerouted []string
 }
 
 // The faces of a fake.
@@ -119,6 +130,42 @@ func (f fakeClient) CountWorkflow(
 		}
 	}
 	return &workflowservice.CountWorkflowExecutionsResponse{}, nil
+}
+
+func (f fakeClient) ListWorkflow(
+	_ context.Context, in *workflowservice.ListWorkflowExecutionsRequest,
+) (*workflowservice.ListWorkflowExecutionsResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.queries = append(f.queries, in.GetQuery())
+	answer := &workflowservice.ListWorkflowExecutionsResponse{}
+	from := len(in.GetNextPageToken())
+	for _, id := range f.running[from:min(from+2, len(f.running))] {
+		answer.Executions = append(answer.Executions, &workflowpb.WorkflowExecutionInfo{
+			Execution: &commonpb.WorkflowExecution{WorkflowId: id, RunId: "run of " + id},
+		})
+	}
+	if from+2 < len(f.running) {
+		answer.NextPageToken = make([]byte, from+2)
+	}
+	if f.lists++; f.afterList != nil {
+		f.afterList(f.lists)
+	}
+	return answer, nil
+}
+
+func (f fakeService) UpdateWorkflowExecutionOptions(
+	ctx context.Context, in *workflowservice.UpdateWorkflowExecutionOptionsRequest, _ ...grpc.CallOption,
+) (*workflowservice.UpdateWorkflowExecutionOptionsResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	id := in.GetWorkflowExecution().GetWorkflowId()
+	if err := f.refuses[id]; err != nil || ctx.Err() != nil {
+		return nil, cmp.Or(err, ctx.Err())
+	}
+	to := in.GetWorkflowExecutionOptions().GetVersioningOverride().GetOneTime().GetTargetDeploymentVersion()
+	f.rerouted = append(f.rerouted, id+" to "+to.GetDeploymentName()+":"+to.GetBuildId()+" by "+in.GetIdentity())
+	return &workflowservice.UpdateWorkflowExecutionOptionsResponse{}, nil
 }
 
 func (f fakeHandle) DescribeVersion(
