@@ -22,6 +22,7 @@ import (
 	"github.com/amends-dev/amends/examples"
 	"github.com/amends-dev/amends/internal/pgtest"
 	"github.com/amends-dev/amends/internal/porttest"
+	"github.com/amends-dev/amends/internal/programtest"
 )
 
 // TestComposeRuns starts what docker-compose.yml says, from its own commands, environment, secrets, health checks and order, on a
@@ -62,9 +63,7 @@ func TestComposeRuns(t *testing.T) { //nolint:tparallel // its subtest has to en
 
 // testProxy asks through nginx, from an address that is not the proxy's own.
 func testProxy(t *testing.T, h *host, key string) {
-	if _, err := exec.LookPath("nginx"); err != nil && os.Getenv("CI") != "true" {
-		t.Skip("skipped, because there is no nginx here")
-	}
+	programtest.Path(t, "nginx")
 	h.start("proxy")
 	h.await("proxy", "service_healthy")
 	elsewhere := &http.Client{Transport: &http.Transport{

@@ -2,38 +2,121 @@ package e2e_test
 
 import (
 	"encoding/json"
+	"math"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+
+	"github.com/amends-dev/amends/workflows"
 )
 
-// What the dashboard and the alerts ask for is on the page of metrics, which TestMetrics holds against a real run.
-func TestWatchedMetricsAreThere(t *testing.T) {
+// onlyInTrouble are what the dashboard and the alerts ask for that a run without trouble does not have.
+var onlyInTrouble = []string{
+	`temporal_workflow_task_execution_failed_total`,
+	`temporal_workflow_task_execution_failed_total{failure_reason="NonDeterminismError"}`,
+	`amends_api_request_duration_seconds_count{method="POST",route=~"/v1/(orders|returns)",status=~"429|5.."}`,
+}
+
+// Each panel of the dashboard has something to show of a run in which everything happens that sagas are for, and each alert's
+// rule can be evaluated. What they select is there, also where a zero stands in for an answer.
+func TestDashboard(t *testing.T) {
 	t.Parallel()
 
-	page, err := os.ReadFile("../docs/metrics.md")
-	require.NoError(t, err)
-	rules, err := os.ReadFile("../deploy/prometheus/alerts.yml")
-	require.NoError(t, err)
-	asked := map[string]string{"alerts.yml": string(rules)}
-	for _, expr := range panels(t) {
-		asked["amends.json"] += expr + "\n"
-	}
-	for where, text := range asked {
-		names := regexp.MustCompile(`\b(amends|temporal)_[a-z_]+`).FindAllString(text, -1)
-		require.NotEmpty(t, names, where)
-		for _, name := range names {
-			family := regexp.MustCompile(`_(bucket|count|sum)$`).ReplaceAllString(name, "")
-			require.Contains(t, string(page), "| `"+family+"` |", "%s asks for %s", where, name)
+	w := startWatched(t)
+	parked := place("card-declined.json", fault{"inventory", "ReserveStock", settings{"on": "undo", "refuse": true, "times": 1}})
+	fellBack := place("good.json", fault{"shipping", "BookShipment", settings{"down": true, "times": 4}})
+	for range 2 { // what is counted once has not increased yet
+		for _, path := range []string{place("good.json")(w.system), place("card-declined.json")(w.system), fellBack(w.system)} {
+			w.awaitEnd(path)
 		}
+		w.awaitParked(parked(w.system))
+		w.act(place("fraud-review.json")(w.system)+"/cancel", byAda)
+		status, _ := w.send(http.MethodGet, w.apiURL+"/v1/orders/none", nil)
+		require.Equal(t, http.StatusNotFound, status)
+		w.audit()
+		w.scraped()
+	}
+	w.scraped()
+
+	selected := map[string]string{}
+	for _, p := range panels(t) {
+		if selectors(p.expr)[0] != onlyInTrouble[0] {
+			require.Eventually(t, func() bool { return w.answers(p.expr) }, time.Minute, 100*time.Millisecond, "%s is empty: %s", p.title, p.expr)
+			for _, label := range p.legend {
+				require.Contains(t, w.query(p.expr)[0].Metric, model.LabelName(label), p.title)
+			}
+		}
+		for _, s := range selectors(p.expr) {
+			selected[s] = p.title
+		}
+	}
+	rules := w.rules()
+	require.Len(t, rules, strings.Count(deployed(t, "prometheus/alerts.yml"), "- alert: "))
+	for _, r := range rules {
+		require.Equal(t, "ok", r.Health, "%s: %s", r.Name, r.LastError)
+		w.query(r.Query)
+		for _, s := range selectors(r.Query) {
+			selected[s] = r.Name
+		}
+	}
+	for s, where := range selected {
+		require.True(t, slices.Contains(onlyInTrouble, s) || w.has(s), "%s asks for %s", where, s)
 	}
 }
 
-// panels are the questions of the dashboards.
-func panels(t *testing.T) (all []string) {
+// scraped waits until Prometheus has read everything once more.
+func (w *watched) scraped() {
+	w.t.Helper()
+	now := time.Now()
+	require.Eventually(w.t, func() bool {
+		last := w.query(`min(timestamp(up{job="amends"}))`)
+		return last[0].Value > model.SampleValue(float64(now.UnixMilli())/1e3)
+	}, time.Minute, 50*time.Millisecond, "prometheus does not read the metrics")
+}
+
+// audit asks the services for their books, and waits until that is counted.
+func (w *watched) audit() {
+	w.t.Helper()
+	audits := func() (n model.SampleValue) {
+		for _, s := range w.query(`sum(amends_books_audits_total)`) {
+			n = s.Value
+		}
+		return n
+	}
+	before := audits()
+	schedule := w.dial().ScheduleClient().GetHandle(w.t.Context(), workflows.AuditScheduleID)
+	require.NoError(w.t, schedule.Trigger(w.t.Context(), client.ScheduleTriggerOptions{}))
+	require.Eventually(w.t, func() bool { return audits() > before }, time.Minute, 50*time.Millisecond, "the audit is not counted")
+}
+
+// answers tells whether an expression has a figure now.
+func (w *watched) answers(expr string) bool {
+	w.t.Helper()
+	return slices.ContainsFunc(w.query(expr), func(s *model.Sample) bool { return !math.IsNaN(float64(s.Value)) })
+}
+
+// selectors are what an expression selects: names of metrics, with what it wants of their labels.
+func selectors(expr string) []string {
+	return regexp.MustCompile(`\b(?:amends|temporal|process|go)_\w+(?:\{[^}]*\})?`).FindAllString(expr, -1)
+}
+
+// panel is one question of a panel, and the labels by which its answers are told apart.
+type panel struct {
+	title, expr string
+	legend      []string
+}
+
+// panels are the questions of the dashboards, as Grafana asks them over ten minutes.
+func panels(t *testing.T) (all []panel) {
 	t.Helper()
 	files, err := filepath.Glob("../deploy/grafana/dashboards/*.json")
 	require.NoError(t, err)
@@ -43,7 +126,7 @@ func panels(t *testing.T) (all []string) {
 			Panels []struct {
 				Title   string
 				Type    string
-				Targets []struct{ Expr string }
+				Targets []struct{ Expr, LegendFormat string }
 			}
 		}
 		text, err := os.ReadFile(file)
@@ -52,7 +135,13 @@ func panels(t *testing.T) (all []string) {
 		for _, p := range dashboard.Panels {
 			require.True(t, p.Type == "row" || len(p.Targets) > 0, "%s asks nothing", p.Title)
 			for _, target := range p.Targets {
-				all = append(all, target.Expr)
+				expr := strings.ReplaceAll(target.Expr, "$__rate_interval", "10m")
+				require.NotContains(t, expr, "$", "%s has a variable that is not known here", p.Title)
+				asked := panel{title: p.Title, expr: expr}
+				for _, label := range regexp.MustCompile(`{{(\w+)}}`).FindAllStringSubmatch(target.LegendFormat, -1) {
+					asked.legend = append(asked.legend, label[1])
+				}
+				all = append(all, asked)
 			}
 		}
 	}

@@ -17,6 +17,8 @@ import (
 	"github.com/creack/pty"
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/stretchr/testify/require"
+
+	"github.com/amends-dev/amends/internal/programtest"
 )
 
 // TestMain is amends itself where a shell of [TestShells] calls it.
@@ -61,11 +63,7 @@ func TestShells(t *testing.T) {
 	for shell := range shells {
 		t.Run(shell, func(t *testing.T) {
 			t.Parallel()
-			program, err := exec.LookPath(shell)
-			if err != nil {
-				require.NotEqual(t, "true", os.Getenv("CI"), "in CI nothing is skipped, and %s is not installed", shell)
-				t.Skipf("skipped, because %s is not installed", shell)
-			}
+			program := programtest.Path(t, shell)
 			for line, want := range typed {
 				require.Equal(t, want, typeInto(t, bin, program, shell, line), "%q", line)
 			}

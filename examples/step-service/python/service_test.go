@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/amends-dev/amends/fence/fencetest"
+	"github.com/amends-dev/amends/internal/programtest"
 )
 
 // maxLines is what docs/step-contract.md promises of the example.
@@ -34,12 +35,7 @@ func TestService(t *testing.T) {
 // start runs the service on a free port until t ends and returns the URL it prints.
 func start(t *testing.T) string {
 	t.Helper()
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		require.NotEqual(t, "true", os.Getenv("CI"), "in CI nothing is skipped, and python3 is not installed")
-		t.Skip("skipped, because python3 is not installed here")
-	}
-	cmd := exec.Command(python, "service.py", "0", filepath.Join(t.TempDir(), "seats.db"))
+	cmd := exec.Command(programtest.Path(t, "python3"), "service.py", "0", filepath.Join(t.TempDir(), "seats.db"))
 	cmd.Stderr = t.Output() // a line for each request
 	output, err := cmd.StdoutPipe()
 	require.NoError(t, err)
