@@ -68,9 +68,9 @@ type measured struct {
 	workerAddr, apiAddr, servicesAddr string
 }
 
-func startMeasured(t *testing.T) *measured {
+func startMeasured(t *testing.T, env ...string) *measured {
 	t.Helper()
-	s := &system{t: t, dir: t.TempDir(), temporalPort: freePort(t)}
+	s := &system{t: t, dir: t.TempDir(), temporalPort: freePort(t), env: env}
 	m := &measured{system: s}
 	for _, addr := range []*string{&m.workerAddr, &m.apiAddr, &m.servicesAddr} {
 		*addr = fmt.Sprintf("127.0.0.1:%d", freePort(t))

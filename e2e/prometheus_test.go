@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -31,11 +32,13 @@ type watched struct {
 // its files is so many times as short. What they are in truth, deploy/prometheus/alerts_test.yml tests.
 const haste = 120
 
-// startWatched starts Prometheus beside a system.
+// startWatched starts Prometheus beside a system whose traces somebody takes.
 func startWatched(t *testing.T) *watched {
 	t.Helper()
 	program := programtest.Path(t, "prometheus")
-	w := &watched{measured: startMeasured(t), began: time.Now()}
+	collector := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(collector.Close)
+	w := &watched{measured: startMeasured(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+collector.URL), began: time.Now()}
 	addr := fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	w.url = "http://" + addr
 	files := filepath.Join(w.dir, "prometheus")
@@ -127,8 +130,28 @@ func (w *watched) query(expr string) model.Vector {
 func (w *watched) has(selector string) bool {
 	w.t.Helper()
 	var series []model.Metric
-	w.read("/api/v1/series", url.Values{"match[]": {selector}, "start": {fmt.Sprint(w.began.Unix())}, "end": {fmt.Sprint(time.Now().Unix() + 1)}}, &series)
+	w.read("/api/v1/series", w.sofar("match[]", selector), &series)
 	return len(series) > 0
+}
+
+// traces are those to which exemplars of what an expression selects lead.
+func (w *watched) traces(expr string) (ids []string) {
+	w.t.Helper()
+	var series []struct {
+		Exemplars []struct{ Labels map[string]string }
+	}
+	w.read("/api/v1/query_exemplars", w.sofar("query", expr), &series)
+	for _, s := range series {
+		for _, e := range s.Exemplars {
+			ids = append(ids, e.Labels["trace_id"])
+		}
+	}
+	return ids
+}
+
+// sofar asks something of all the time since Prometheus began.
+func (w *watched) sofar(what, value string) url.Values {
+	return url.Values{what: {value}, "start": {fmt.Sprint(w.began.Unix())}, "end": {fmt.Sprint(time.Now().Unix() + 1)}}
 }
 
 // rule is an alert's.

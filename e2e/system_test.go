@@ -13,6 +13,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -44,6 +45,8 @@ type system struct {
 	vouchers *atomic.Int64
 	// payloads is how the processes keep payloads.
 	payloads payload.Config
+	// env are variables that the processes get besides.
+	env []string
 }
 
 // of is the system in a subtest.
@@ -104,17 +107,17 @@ func (s *system) startServices(flags ...string) {
 	if s.servicesDSN != "" {
 		args = append(args, "--dsn", s.servicesDSN)
 	}
-	s.services = spawn(s.t, "services", binaries.amends, nil, args...)
+	s.services = spawn(s.t, "services", binaries.amends, s.env, args...)
 	s.awaitReady("services", s.services, s.servicesURL)
 }
 
 func (s *system) address() string { return fmt.Sprintf("127.0.0.1:%d", s.temporalPort) }
 
 func (s *system) temporalEnv() []string {
-	return []string{
-		"TEMPORAL_ADDRESS=" + s.address(), "AMENDS_PAYLOAD_KEYS=" + s.payloads.KeyFile,
-		"AMENDS_PAYLOAD_STORE=" + s.payloads.Store, fmt.Sprint("AMENDS_PAYLOAD_STORE_ABOVE=", max(512, s.payloads.StoreAbove)),
-	}
+	return append(
+		slices.Clone(s.env), "TEMPORAL_ADDRESS="+s.address(), "AMENDS_PAYLOAD_KEYS="+s.payloads.KeyFile,
+		"AMENDS_PAYLOAD_STORE="+s.payloads.Store, fmt.Sprint("AMENDS_PAYLOAD_STORE_ABOVE=", max(512, s.payloads.StoreAbove)),
+	)
 }
 
 func (s *system) startWorker() {

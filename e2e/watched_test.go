@@ -32,6 +32,7 @@ func TestDashboard(t *testing.T) {
 	t.Parallel()
 
 	w := startWatched(t)
+	w.requireExemplars(place("good.json")(w.system))
 	parked := place("card-declined.json", fault{"inventory", "ReserveStock", settings{"on": "undo", "refuse": true, "times": 1}})
 	fellBack := place("good.json", fault{"shipping", "BookShipment", settings{"down": true, "times": 4}})
 	for range 2 { // what is counted once has not increased yet
@@ -55,6 +56,9 @@ func TestDashboard(t *testing.T) {
 				require.Contains(t, w.query(p.expr)[0].Metric, model.LabelName(label), p.title)
 			}
 		}
+		if p.exemplars {
+			require.NotEmpty(t, w.traces(p.expr), "%s leads to no trace", p.title)
+		}
 		for _, s := range selectors(p.expr) {
 			selected[s] = p.title
 		}
@@ -70,6 +74,25 @@ func TestDashboard(t *testing.T) {
 	}
 	for s, where := range selected {
 		require.True(t, slices.Contains(onlyInTrouble, s) || w.has(s), "%s asks for %s", where, s)
+	}
+}
+
+// requireExemplars requires that the saga's start and its end lead to its trace.
+func (w *watched) requireExemplars(path string) {
+	w.t.Helper()
+	w.awaitEnd(path)
+	var shown struct {
+		TraceID string `json:"trace_id"`
+	}
+	_, body := w.send(http.MethodGet, w.apiURL+"/v1/sagas/"+workflowID(path), nil)
+	require.NoError(w.t, json.Unmarshal(body, &shown))
+	require.NotEmpty(w.t, shown.TraceID)
+	for _, selector := range []string{
+		`amends_api_request_duration_seconds_bucket{method="POST",route="/v1/orders",status="202"}`,
+		`amends_saga_duration_seconds_bucket{type="PlaceOrder",state="completed"}`,
+	} {
+		require.Eventually(w.t, func() bool { return slices.Contains(w.traces(selector), shown.TraceID) },
+			time.Minute, 50*time.Millisecond, "%s does not lead to the saga's trace", selector)
 	}
 }
 
@@ -113,6 +136,8 @@ func selectors(expr string) []string {
 type panel struct {
 	title, expr string
 	legend      []string
+	// exemplars tells whether it shows traces, too.
+	exemplars bool
 }
 
 // panels are the questions of the dashboards, as Grafana asks them over ten minutes.
@@ -126,7 +151,10 @@ func panels(t *testing.T) (all []panel) {
 			Panels []struct {
 				Title   string
 				Type    string
-				Targets []struct{ Expr, LegendFormat string }
+				Targets []struct {
+					Expr, LegendFormat string
+					Exemplar           bool
+				}
 			}
 		}
 		text, err := os.ReadFile(file)
@@ -137,7 +165,7 @@ func panels(t *testing.T) (all []panel) {
 			for _, target := range p.Targets {
 				expr := strings.ReplaceAll(target.Expr, "$__rate_interval", "10m")
 				require.NotContains(t, expr, "$", "%s has a variable that is not known here", p.Title)
-				asked := panel{title: p.Title, expr: expr}
+				asked := panel{title: p.Title, expr: expr, exemplars: target.Exemplar}
 				for _, label := range regexp.MustCompile(`{{(\w+)}}`).FindAllStringSubmatch(target.LegendFormat, -1) {
 					asked.legend = append(asked.legend, label[1])
 				}
