@@ -20,8 +20,8 @@ import (
 	"github.com/amends-dev/amends/internal/programtest"
 )
 
-// watched is a system that a Prometheus watches with the files of deploy/prometheus.
-type watched struct {
+// monitored is a system that a Prometheus watches with the files of deploy/prometheus.
+type monitored struct {
 	*measured
 	prometheus *process
 	url        string
@@ -32,13 +32,13 @@ type watched struct {
 // its files is so many times as short. What they are in truth, deploy/prometheus/alerts_test.yml tests.
 const haste = 120
 
-// startWatched starts Prometheus beside a system whose traces somebody takes.
-func startWatched(t *testing.T) *watched {
+// startMonitored starts Prometheus beside a system whose traces somebody takes.
+func startMonitored(t *testing.T) *monitored {
 	t.Helper()
 	program := programtest.Path(t, "prometheus")
 	collector := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(collector.Close)
-	w := &watched{measured: startMeasured(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+collector.URL), began: time.Now()}
+	w := &monitored{measured: startMeasured(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+collector.URL), began: time.Now()}
 	addr := fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	w.url = "http://" + addr
 	files := filepath.Join(w.dir, "prometheus")
@@ -84,7 +84,7 @@ func hasten(t *testing.T, text string) string {
 }
 
 // targets has the addresses of what runs here for the names of deploy's, and leaves out what does not.
-func (w *watched) targets(text, own string) string {
+func (w *monitored) targets(text, own string) string {
 	here := strings.NewReplacer("127.0.0.1:9090", own, "api-1:9090", w.apiAddr, "worker-1:9090", w.workerAddr, "services:9090", w.servicesAddr)
 	return regexp.MustCompile(`targets: \[(.*)\]`).ReplaceAllStringFunc(text, func(line string) string {
 		named := regexp.MustCompile(`[\w.-]+:\d+`).FindAllString(line, -1)
@@ -99,7 +99,7 @@ func (w *watched) targets(text, own string) string {
 }
 
 // read asks Prometheus, and requires that it answers without a warning.
-func (w *watched) read(path string, params url.Values, into any) {
+func (w *monitored) read(path string, params url.Values, into any) {
 	w.t.Helper()
 	status, body := w.send(http.MethodGet, w.url+path+"?"+params.Encode(), nil)
 	var answer struct {
@@ -115,7 +115,7 @@ func (w *watched) read(path string, params url.Values, into any) {
 }
 
 // query evaluates an expression now.
-func (w *watched) query(expr string) model.Vector {
+func (w *monitored) query(expr string) model.Vector {
 	w.t.Helper()
 	var answer struct {
 		ResultType string
@@ -127,7 +127,7 @@ func (w *watched) query(expr string) model.Vector {
 }
 
 // has tells whether a selector had a series since Prometheus began.
-func (w *watched) has(selector string) bool {
+func (w *monitored) has(selector string) bool {
 	w.t.Helper()
 	var series []model.Metric
 	w.read("/api/v1/series", w.sofar("match[]", selector), &series)
@@ -135,7 +135,7 @@ func (w *watched) has(selector string) bool {
 }
 
 // traces are those to which exemplars of what an expression selects lead.
-func (w *watched) traces(expr string) (ids []string) {
+func (w *monitored) traces(expr string) (ids []string) {
 	w.t.Helper()
 	var series []struct {
 		Exemplars []struct{ Labels map[string]string }
@@ -150,7 +150,7 @@ func (w *watched) traces(expr string) (ids []string) {
 }
 
 // sofar asks something of all the time since Prometheus began.
-func (w *watched) sofar(what, value string) url.Values {
+func (w *monitored) sofar(what, value string) url.Values {
 	return url.Values{what: {value}, "start": {fmt.Sprint(w.began.Unix())}, "end": {fmt.Sprint(time.Now().Unix() + 1)}}
 }
 
@@ -161,7 +161,7 @@ type rule struct {
 	Annotations                    map[string]string
 }
 
-func (w *watched) rules() (all []rule) {
+func (w *monitored) rules() (all []rule) {
 	w.t.Helper()
 	var answer struct{ Groups []struct{ Rules []rule } }
 	w.read("/api/v1/rules", nil, &answer)

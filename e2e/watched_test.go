@@ -31,7 +31,7 @@ var onlyInTrouble = []string{
 func TestDashboard(t *testing.T) {
 	t.Parallel()
 
-	w := startWatched(t)
+	w := startMonitored(t)
 	w.requireExemplars(place("good.json")(w.system))
 	parked := place("card-declined.json", fault{"inventory", "ReserveStock", settings{"on": "undo", "refuse": true, "times": 1}})
 	fellBack := place("good.json", fault{"shipping", "BookShipment", settings{"down": true, "times": 4}})
@@ -78,7 +78,7 @@ func TestDashboard(t *testing.T) {
 }
 
 // requireExemplars requires that the saga's start and its end lead to its trace.
-func (w *watched) requireExemplars(path string) {
+func (w *monitored) requireExemplars(path string) {
 	w.t.Helper()
 	w.awaitEnd(path)
 	var shown struct {
@@ -97,7 +97,7 @@ func (w *watched) requireExemplars(path string) {
 }
 
 // scraped waits until Prometheus has read everything once more.
-func (w *watched) scraped() {
+func (w *monitored) scraped() {
 	w.t.Helper()
 	now := time.Now()
 	require.Eventually(w.t, func() bool {
@@ -107,7 +107,7 @@ func (w *watched) scraped() {
 }
 
 // audit asks the services for their books, and waits until that is counted.
-func (w *watched) audit() {
+func (w *monitored) audit() {
 	w.t.Helper()
 	audits := func() (n model.SampleValue) {
 		for _, s := range w.query(`sum(amends_books_audits_total)`) {
@@ -122,7 +122,7 @@ func (w *watched) audit() {
 }
 
 // answers tells whether an expression has a figure now.
-func (w *watched) answers(expr string) bool {
+func (w *monitored) answers(expr string) bool {
 	w.t.Helper()
 	return slices.ContainsFunc(w.query(expr), func(s *model.Sample) bool { return !math.IsNaN(float64(s.Value)) })
 }
