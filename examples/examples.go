@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/amends-dev/amends/client"
 	"github.com/amends-dev/amends/compensation"
 	"github.com/amends-dev/amends/internal/order"
 )
@@ -127,6 +128,12 @@ var Returns = []Example{
 
 // Order reads orders/<name>.json. It has no ID.
 func Order(name string) (o order.Order, err error) {
+	err = read("orders/"+name+".json", &o)
+	return o, err
+}
+
+// Request reads orders/<name>.json as what a client sends.
+func Request(name string) (o client.OrderRequest, err error) {
 	err = read("orders/"+name+".json", &o)
 	return o, err
 }

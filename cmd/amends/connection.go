@@ -51,10 +51,10 @@ type output string
 const outputJSON output = "json"
 
 // client is the API's client, as flags, variables and the configuration say, in this order.
-func (c *endpoint) client(p *process) (*client.Client, error) { return c.clientOver(p, nil) }
+func (c *endpoint) client(p *process) (*client.Client, error) { return c.clientOver(p, nil, repeats) }
 
-// clientOver is client with connections of its own; nil for usual ones.
-func (c *endpoint) clientOver(p *process, transport *http.Transport) (*client.Client, error) {
+// clientOver is client with connections of its own, nil for usual ones, that repeats so often what gets no answer.
+func (c *endpoint) clientOver(p *process, transport *http.Transport, repeats int) (*client.Client, error) {
 	profile, err := c.profile(p)
 	if err != nil {
 		return nil, err

@@ -2,21 +2,24 @@ package main
 
 import (
 	"math/rand/v2"
+	"net/http"
 	"time"
 
-	"github.com/amends-dev/amends/internal/config"
 	"github.com/amends-dev/amends/internal/demo"
 	"github.com/amends-dev/amends/internal/terminal"
 )
 
 type demoCommand struct {
-	API      string        `help:"Base URL of the API." name:"api" default:"http://127.0.0.1:8080" env:"AMENDS_API"`
+	Connection endpoint `embed:""`
+
 	Services string        `help:"Base URL of the step services." default:"http://127.0.0.1:8090" env:"AMENDS_SERVICES_URL"`
-	Key      config.Secret `help:"API key of an admin. Default: the one that make run keeps in .amends/api-key." name:"api-key" env:"AMENDS_API_KEY"`
 	Orders   int           `help:"How many orders to place." default:"40" env:"AMENDS_DEMO_ORDERS"`
 	Seed     *uint64       `help:"Decides the mix of orders. Default: at random." env:"AMENDS_DEMO_SEED"`
 	Timeout  time.Duration `help:"How long the orders may take to end." default:"5m" env:"AMENDS_DEMO_TIMEOUT"`
 }
+
+// demoRepeats take about fifteen seconds, in which the API may be started again while orders are watched.
+const demoRepeats = 10
 
 func (c *demoCommand) Run(p *process) error {
 	// Short enough to type again.
@@ -24,16 +27,15 @@ func (c *demoCommand) Run(p *process) error {
 	if c.Seed != nil {
 		seed = *c.Seed
 	}
-	key := c.Key.Reveal()
-	if key == "" {
-		local, err := readLocalKey()
-		if err != nil {
-			return err
-		}
-		key = local
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxConnsPerHost = 4 // watching must not slow down what is watched
+	api, err := c.Connection.clientOver(p, transport, demoRepeats)
+	if err != nil {
+		return err
 	}
+	defer transport.CloseIdleConnections()
 	return demo.Run(p.ctx, demo.Options{
-		API: c.API, Services: c.Services, Key: key, Orders: c.Orders, Seed: seed, Timeout: c.Timeout,
+		API: api, Services: c.Services, Orders: c.Orders, Seed: seed, Timeout: c.Timeout,
 		Out: p.stdout, Width: terminal.Width(p.stdout),
 	})
 }

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"time"
 
-	"github.com/amends-dev/amends/client"
 	"github.com/amends-dev/amends/examples"
 	"github.com/amends-dev/amends/internal/load"
 	"github.com/amends-dev/amends/internal/terminal"
@@ -43,15 +41,15 @@ func (c *loadCommand) Validate() error {
 func (c *loadCommand) Run(p *process) error {
 	var mix []load.Share
 	for name, parts := range c.Mix {
-		order, err := exampleOrder(name)
+		order, err := examples.Request(name)
 		if err != nil {
-			return &usageError{err}
+			return badUsage("--mix: there is no example %s: %w", name, err)
 		}
 		mix = append(mix, load.Share{Order: order, Parts: parts})
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost, transport.MaxIdleConns = 1000, 0 // each order that is followed has one
-	api, err := c.Connection.clientOver(p, transport)
+	api, err := c.Connection.clientOver(p, transport, repeats)
 	if err != nil {
 		return err
 	}
@@ -59,14 +57,4 @@ func (c *loadCommand) Run(p *process) error {
 	return load.Run(p.ctx, api, load.Options{
 		Rate: c.Rate, Duration: c.Duration, Settle: c.Settle, Mix: mix, Out: p.stdout, Width: terminal.Width(p.stdout),
 	})
-}
-
-// exampleOrder is an order of examples/.
-func exampleOrder(name string) (order client.OrderRequest, err error) {
-	content, err := examples.Files.ReadFile("orders/" + name + ".json")
-	if err != nil {
-		return order, fmt.Errorf("--mix: there is no example %s", name)
-	}
-	err = json.Unmarshal(content, &order)
-	return order, err
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/client"
 	"github.com/amends-dev/amends/internal/order"
 	"github.com/amends-dev/amends/internal/services"
 	"github.com/amends-dev/amends/internal/services/audit"
@@ -36,7 +36,7 @@ var mainFigures = map[string][]string{
 func (d *demo) books(ctx context.Context) ([]account, error) {
 	var all []account
 	for _, name := range services.Names {
-		a, err := d.client.audit(ctx, name)
+		a, err := d.services.audit(ctx, name)
 		if err != nil {
 			return nil, fmt.Errorf("audit of %s: %w", name, err)
 		}
@@ -63,7 +63,7 @@ type comparison struct {
 // compare gathers the figures with their change, and what does not fit: what the services find themselves, and effects
 // that are open although no order accounts for them. While an order has not ended the latter cannot be said.
 func (d *demo) compare(before, after []account) comparison {
-	c := comparison{settled: !slices.ContainsFunc(d.entries, func(e *entry) bool { return !e.view.ended() })}
+	c := comparison{settled: !slices.ContainsFunc(d.entries, func(e *entry) bool { return !e.view.State.Ended() })}
 	for i, a := range after {
 		was := before[i].Figures
 		for _, finding := range a.Findings {
@@ -108,7 +108,7 @@ func (d *demo) growth(service, name string) (growth int64, known bool) {
 		return 0, name == "open" || strings.HasPrefix(name, "open_")
 	}
 	for _, e := range d.entries {
-		if each != nil && e.view.State == compensation.Completed {
+		if each != nil && e.view.State == client.Completed {
 			growth += each(e)
 		}
 	}

@@ -7,17 +7,16 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/amends-dev/amends/compensation"
-	"github.com/amends-dev/amends/internal/order"
+	"github.com/amends-dev/amends/client"
 	"github.com/amends-dev/amends/internal/services"
 )
 
 // ended is a demo of which one order was completed, one with a voucher too, and one undone.
 func ended() *demo {
 	return &demo{entries: []*entry{
-		{view: view{State: compensation.Completed}},
-		{view: view{State: compensation.Completed}, order: order.Order{Voucher: "SPRING-0042"}},
-		{view: view{State: compensation.Compensated}},
+		{view: client.Order{State: client.Completed}},
+		{view: client.Order{State: client.Completed}, order: client.OrderRequest{Voucher: "SPRING-0042"}},
+		{view: client.Order{State: client.Compensated}},
 	}}
 }
 
@@ -31,7 +30,7 @@ func TestFiguresAreThoseOfTheServices(t *testing.T) {
 		server.Close()
 		require.NoError(t, host.Close())
 	})
-	d := &demo{client: newClient("", server.URL, "")}
+	d := &demo{services: newStepServices(server.URL)}
 
 	all, err := d.books(t.Context())
 
@@ -106,7 +105,7 @@ func TestBooksThatDoNot(t *testing.T) {
 	require.True(t, strings.HasPrefix(out.String(), "The books do NOT balance:\n  payment: the sum of the journal: 1 is not 0\n"), out.String())
 
 	// What an order holds that has not ended says nothing.
-	d.entries[0].view.State = compensation.Running
+	d.entries[0].view.State = client.Running
 	c = d.compare(before, after)
 	require.Len(t, c.findings, 2)
 	c.findings = nil

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -17,17 +18,17 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/amends-dev/amends/api"
+	"github.com/amends-dev/amends/client"
 	"github.com/amends-dev/amends/examples"
-	"github.com/amends-dev/amends/internal/order"
 	"github.com/amends-dev/amends/internal/terminal"
 )
 
 // Options say what to run against, and how.
 type Options struct {
-	// API and Services are base URLs.
-	API, Services string
-	// Key is the API key of an admin; empty for an API that asks nobody.
-	Key string
+	// API is the API, as an admin.
+	API *client.Client
+	// Services is the base URL of the step services.
+	Services string
 	// Orders is how many to place.
 	Orders int
 	// Seed decides the mix and its order. IDs and vouchers are new in every run.
@@ -43,24 +44,21 @@ type Options struct {
 	Poll time.Duration
 }
 
-// patience is how long the API may be away while orders are watched, as when it is restarted.
-const patience = 15 * time.Second
-
 // entry is one order of the demo.
 type entry struct {
 	scenario
 	// key names the request, and decides the order's ID.
-	key   string
-	order order.Order
+	key, id string
+	order   client.OrderRequest
 	// view is as last seen; placed is false before it is first seen.
-	view   view
+	view   client.Order
 	placed bool
 }
 
 // demo is one run. mu guards the entries' view and placed.
 type demo struct {
 	Options
-	client *client
+	services *stepServices
 
 	mu      sync.Mutex
 	entries []*entry
@@ -76,15 +74,15 @@ func Run(ctx context.Context, o Options) error {
 	if o.Poll == 0 {
 		o.Poll = 300 * time.Millisecond
 	}
-	d := &demo{Options: o, client: newClient(o.API, o.Services, o.Key)}
-	if err := d.client.ready(ctx); err != nil {
+	d := &demo{Options: o, services: newStepServices(o.Services)}
+	if err := d.ready(ctx); err != nil {
 		return err
 	}
-	caller, err := d.client.caller(ctx)
+	caller, err := d.caller(ctx)
 	if err != nil {
 		return err
 	}
-	faults, err := d.client.faults(ctx)
+	faults, err := d.services.takeFaults(ctx)
 	if err != nil {
 		return err
 	}
@@ -95,7 +93,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := d.choose(caller, faults); err != nil {
 		return err
 	}
-	fmt.Fprintf(o.Out, "%d orders to %s, seed %d\n", o.Orders, d.client.api, o.Seed)
+	fmt.Fprintf(o.Out, "%d orders to %s, seed %d\n", o.Orders, d.url(), o.Seed)
 	if !faults {
 		fmt.Fprintln(o.Out, "The services take no fault settings (amends services --faults), so none of them fails on purpose.")
 	}
@@ -109,20 +107,54 @@ func Run(ctx context.Context, o Options) error {
 	return d.report(before, after)
 }
 
+// url is the API's.
+func (d *demo) url() string { return strings.TrimRight(d.API.URL("/"), "/") }
+
+// ready tells whether the API and the services answer, and can work.
+func (d *demo) ready(ctx context.Context) error {
+	_, err := d.API.Ready(ctx)
+	if errors.Is(err, client.ErrUnreachable) {
+		return nothingAnswers(d.url())
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", d.url(), err)
+	}
+	err = d.services.ready(ctx)
+	if _, answered := errors.AsType[*refusal](err); err != nil && !answered {
+		return nothingAnswers(d.services.base)
+	}
+	return err
+}
+
+func nothingAnswers(url string) error {
+	return fmt.Errorf("nothing answers at %s: type \"make run\" in another terminal first, or name a running system with --api and --services", url)
+}
+
+// caller is the ID under which the API knows the demo.
+func (d *demo) caller(ctx context.Context) (string, error) {
+	caller, err := d.API.Caller(ctx)
+	if p, ok := errors.AsType[*client.Problem](err); ok && p.Status == http.StatusUnauthorized {
+		return "", fmt.Errorf("the API at %s does not know the demo: give it a key with --api-key, or run it in the folder of make run", d.url())
+	}
+	if err != nil {
+		return "", err
+	}
+	return caller.ID, nil
+}
+
 // choose makes the entries.
 func (d *demo) choose(caller string, faults bool) error {
 	token := strings.ToLower(crand.Text()[:5])
 	for i, s := range mix(rand.New(rand.NewPCG(d.Seed, 0)), d.Orders, faults) { //nolint:gosec // a mix need not be unpredictable
-		o, err := examples.Order(s.example)
+		o, err := examples.Request(s.example)
 		if err != nil {
 			return err
 		}
 		key := fmt.Sprintf("demo-%s-%02d", token, i+1)
-		o.ID = order.ID(api.IDOf(caller, ordersPath, key))
 		if s.voucher {
 			o.Voucher = fmt.Sprintf("SPRING-%04d", 1+rand.IntN(9999)) //nolint:gosec // nor need a voucher
 		}
-		d.entries = append(d.entries, &entry{scenario: s, key: key, order: o})
+		d.entries = append(d.entries, &entry{scenario: s, key: key, id: api.IDOf(caller, "/v1/orders", key), order: o})
 	}
 	return nil
 }
@@ -140,7 +172,7 @@ func (d *demo) run(ctx context.Context) error {
 	shown()
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("interrupted: orders that were placed go on without the demo, as %s/v1/orders shows", d.client.api)
+		return fmt.Errorf("interrupted: orders that were placed go on without the demo, as %s/v1/orders shows", d.url())
 	case errors.Is(err, context.DeadlineExceeded) && bounded.Err() != nil:
 		return nil // the report tells which
 	}
@@ -151,22 +183,22 @@ func (d *demo) run(ctx context.Context) error {
 func (d *demo) play(ctx context.Context, e *entry) (err error) {
 	if e.fault != nil {
 		f := *e.fault
-		f.Match = "order-" + string(e.order.ID) + ":"
+		f.Match = "order-" + e.id + ":"
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		// Also after Ctrl-C. Setting it is not cut off either: what was cut off could come after what clears it.
 		defer func() {
-			if e := whole(ctx, d.client.clearFault, f); e != nil {
+			if e := whole(ctx, d.services.clearFault, f); e != nil {
 				err = errors.Join(err, fmt.Errorf("clear the fault of %s: %w", f.Step, e))
 			}
 		}()
-		if err := whole(ctx, d.client.setFault, f); err != nil {
+		if err := whole(ctx, d.services.setFault, f); err != nil {
 			return fmt.Errorf("set a fault of %s: %w", f.Step, err)
 		}
 	}
-	if err := d.client.place(ctx, e.key, e.order); err != nil {
-		return fmt.Errorf("place order %s: %w", e.order.ID, err)
+	if _, err := d.API.PlaceOrder(ctx, e.order, client.StartOptions{Key: e.key}); err != nil {
+		return fmt.Errorf("place order %s: %w", e.id, err)
 	}
 	return d.watch(ctx, e)
 }
@@ -182,21 +214,20 @@ func whole(ctx context.Context, request func(context.Context, fault) error, f fa
 func (d *demo) watch(ctx context.Context, e *entry) error {
 	pause := time.NewTicker(d.Poll)
 	defer pause.Stop()
-	for decided, seen := false, time.Now(); ; {
-		v, err := d.client.order(ctx, e.order.ID)
-		if err == nil {
-			seen = time.Now()
-			d.note(e, v)
-			if v.ended() {
-				return nil
-			}
-			if v.Links.Approval != "" && !decided {
-				err = d.decide(ctx, e)
-				decided = err == nil
-			}
+	for decided := false; ; {
+		v, err := d.API.Order(ctx, e.id)
+		if err != nil {
+			return fmt.Errorf("order %s: %w", e.id, err)
 		}
-		if err != nil && ctx.Err() == nil && (!away(err) || time.Since(seen) > patience) {
-			return fmt.Errorf("order %s: %w", e.order.ID, err)
+		d.note(e, *v)
+		if v.State.Ended() {
+			return nil
+		}
+		if v.Links.Approval != "" && !decided {
+			if err := d.decide(ctx, e); err != nil {
+				return fmt.Errorf("order %s: %w", e.id, err)
+			}
+			decided = true
 		}
 		select {
 		case <-pause.C:
@@ -206,21 +237,24 @@ func (d *demo) watch(ctx context.Context, e *entry) error {
 	}
 }
 
-func (d *demo) note(e *entry, v view) {
+func (d *demo) note(e *entry, v client.Order) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	e.view, e.placed = v, true
 }
 
-func (d *demo) decide(ctx context.Context, e *entry) error {
+// person is who decides in the demo's name.
+const person = "the demo"
+
+func (d *demo) decide(ctx context.Context, e *entry) (err error) {
 	switch e.decision {
 	case approve, reject:
-		return d.client.decide(ctx, e.order.ID, e.decision == approve)
+		_, err = d.API.DecideOrder(ctx, e.id, client.ApprovalRequest{Approved: e.decision == approve, By: person})
 	case cancel:
-		return d.client.cancel(ctx, e.order.ID)
+		_, err = d.API.CancelOrder(ctx, e.id, client.CancelRequest{By: person})
 	case none:
 	}
-	return nil
+	return err
 }
 
 // report shows the table and the books, and sums up what is wrong.
@@ -241,7 +275,7 @@ func (d *demo) report(before, after []account) error {
 		} else if text = e.unharmed(); text == "" {
 			continue
 		}
-		fmt.Fprintf(d.Out, "%s (%s) %s\n", e.order.ID, e.name, terminal.Printable(text))
+		fmt.Fprintf(d.Out, "%s (%s) %s\n", e.id, e.name, terminal.Printable(text))
 	}
 	if astray == 0 {
 		fmt.Fprintf(d.Out, "All %d orders ended as they should.\n", len(d.entries))

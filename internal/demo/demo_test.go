@@ -3,7 +3,6 @@ package demo
 import (
 	"context"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -13,8 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/amends-dev/amends/compensation"
-	"github.com/amends-dev/amends/internal/order"
+	"github.com/amends-dev/amends/client"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -85,24 +83,11 @@ func TestRunWithoutAKey(t *testing.T) {
 	s := newSystem(t)
 	var out strings.Builder
 	o := s.options(&out)
-	o.Key = ""
+	o.API = s.client("", "")
 
 	require.EqualError(t, Run(t.Context(), o),
 		"the API at "+s.URL+" does not know the demo: give it a key with --api-key, or run it in the folder of make run")
 	require.Empty(t, out.String())
-}
-
-// The key is for the API: services do not get it.
-func TestKeyIsForTheAPIOnly(t *testing.T) {
-	t.Parallel()
-	got := map[string]string{}
-	both := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		got[r.URL.Path] = r.Header.Get("Authorization")
-	}))
-	defer both.Close()
-
-	require.NoError(t, newClient(both.URL+"/api/", both.URL+"/api-services", "k").ready(t.Context()))
-	require.Equal(t, map[string]string{"/api/readyz": "Bearer k", "/api-services/readyz": ""}, got)
 }
 
 func TestRunFails(t *testing.T) {
@@ -116,9 +101,9 @@ func TestRunFails(t *testing.T) {
 		{
 			"an order ends otherwise",
 			func(s *system, _ *Options) {
-				s.spoil = func(o order.Order, v *view) {
+				s.spoil = func(o client.OrderRequest, v *client.Order) {
 					if o.Carrier == "bike" {
-						v.State = compensation.Completed
+						v.State = client.Completed
 					}
 				}
 			},
@@ -129,9 +114,9 @@ func TestRunFails(t *testing.T) {
 			"an order does not end",
 			func(s *system, o *Options) {
 				o.Timeout = 2 * time.Second
-				s.spoil = func(o order.Order, v *view) {
+				s.spoil = func(o client.OrderRequest, v *client.Order) {
 					if o.Carrier == "bike" {
-						v.State, v.EndedAt = compensation.Compensating, time.Time{}
+						v.State, v.EndedAt = client.Compensating, nil
 					}
 				}
 			},
@@ -186,8 +171,8 @@ func TestInterruptClearsFaults(t *testing.T) {
 	s := newSystem(t)
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
-	s.spoil = func(_ order.Order, v *view) {
-		v.State, v.EndedAt = compensation.Running, time.Time{}
+	s.spoil = func(_ client.OrderRequest, v *client.Order) {
+		v.State, v.EndedAt = client.Running, nil
 		if s.met == 7 {
 			interrupt()
 		}
@@ -205,7 +190,7 @@ func TestInterruptClearsFaults(t *testing.T) {
 func TestAPIThatIsAwayForAWhile(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
-	s.failures = slices.Repeat([]int{http.StatusServiceUnavailable}, 100)
+	s.failures = slices.Repeat([]int{http.StatusServiceUnavailable}, 10)
 	var out strings.Builder
 
 	require.NoError(t, Run(t.Context(), s.options(&out)))
@@ -218,7 +203,7 @@ func TestOrderThatIsGoneEndsTheRun(t *testing.T) {
 	s.failures = []int{http.StatusNotFound}
 	var out strings.Builder
 
-	require.ErrorContains(t, Run(t.Context(), s.options(&out)), ": 404 Not Found")
+	require.ErrorContains(t, Run(t.Context(), s.options(&out)), ": 404: Not Found.")
 	require.Empty(t, s.faults)
 }
 
@@ -227,7 +212,7 @@ func TestAPIThatRefusesEndsTheRun(t *testing.T) {
 	s := newSystem(t)
 	var out strings.Builder
 	o := s.options(&out)
-	o.API = s.URL + "/elsewhere"
+	o.API = s.client("/elsewhere", theKey)
 
-	require.ErrorContains(t, Run(t.Context(), o), "GET "+s.URL+"/elsewhere/readyz: 404 Not Found")
+	require.ErrorContains(t, Run(t.Context(), o), s.URL+"/elsewhere: GET /readyz: 404: Not Found.")
 }

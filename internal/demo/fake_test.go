@@ -10,10 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/amends-dev/amends/api"
-	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/client"
 	"github.com/amends-dev/amends/examples"
-	"github.com/amends-dev/amends/internal/order"
 	"github.com/amends-dev/amends/internal/services"
 )
 
@@ -24,14 +25,14 @@ type system struct {
 	t *testing.T
 
 	mu     sync.Mutex
-	orders map[order.ID]*placed
+	orders map[string]*placed
 	faults map[string]services.Fault // by service and step
 	met    int
 	// failures are the statuses with which the next looks at orders are answered.
 	failures []int
 	// spoil changes what the API tells of an order; figures, what the payment's audit does. noFaults takes the fault
 	// settings away.
-	spoil    func(order.Order, *view)
+	spoil    func(client.OrderRequest, *client.Order)
 	figures  func(*account)
 	noFaults bool
 	// forgetful services forget their faults at once.
@@ -39,7 +40,7 @@ type system struct {
 }
 
 type placed struct {
-	order   order.Order
+	order   client.OrderRequest
 	example examples.Example
 	fault   *services.Fault
 	// decision is "approved", "rejected" or "canceled" once a person decided.
@@ -48,9 +49,9 @@ type placed struct {
 
 func newSystem(t *testing.T) *system {
 	t.Helper()
-	s := &system{t: t, orders: map[order.ID]*placed{}, faults: map[string]services.Fault{}}
+	s := &system{t: t, orders: map[string]*placed{}, faults: map[string]services.Fault{}}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /readyz", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { s.answer(w, http.StatusOK, client.Readiness{Workers: 1}) })
 	mux.HandleFunc("GET /v1/caller", s.caller)
 	mux.HandleFunc("POST /v1/orders", s.place)
 	mux.HandleFunc("GET /v1/orders/{id}", s.show)
@@ -63,9 +64,17 @@ func newSystem(t *testing.T) *system {
 	return s
 }
 
+// client is a client of the system at that path, who has that key.
+func (s *system) client(path, key string) *client.Client {
+	s.t.Helper()
+	c, err := client.New(s.URL+path, client.Options{Token: key, FirstPause: time.Millisecond, LongestPause: time.Millisecond})
+	require.NoError(s.t, err)
+	return c
+}
+
 func (s *system) options(out *strings.Builder) Options {
 	return Options{
-		API: s.URL + "/", Services: s.URL, Key: theKey, Orders: 40, Seed: 7, Timeout: time.Minute, Poll: time.Millisecond, Out: out,
+		API: s.client("/", theKey), Services: s.URL, Orders: 40, Seed: 7, Timeout: time.Minute, Poll: time.Millisecond, Out: out,
 	}
 }
 
@@ -91,26 +100,23 @@ func (s *system) place(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := &placed{}
-	if err := json.NewDecoder(r.Body).Decode(&p.order); err != nil || p.order.ID != "" {
-		s.t.Errorf("bad order %+v: %v", p.order, err)
+	if err := json.NewDecoder(r.Body).Decode(&p.order); err != nil {
+		s.t.Errorf("bad order: %v", err)
 	}
-	p.order.ID = order.ID(api.IDOf(theCaller, r.URL.Path, r.Header.Get("Idempotency-Key")))
-	if err := p.order.Validate(); err != nil {
-		s.t.Errorf("bad order %+v: %v", p.order, err)
-	}
+	id := api.IDOf(theCaller, r.URL.Path, r.Header.Get("Idempotency-Key"))
 	i := slices.IndexFunc(examples.Orders, func(e examples.Example) bool {
-		o, err := examples.Order(e.Name)
+		o, err := examples.Request(e.Name)
 		return err == nil && o.Customer == p.order.Customer && o.Lines[0] == p.order.Lines[0] && o.Payment == p.order.Payment
 	})
 	p.example = examples.Orders[i]
 	for _, f := range s.faults {
-		if strings.Contains("order-"+string(p.order.ID)+":"+f.Step, f.Match) {
+		if strings.Contains("order-"+id+":"+f.Step, f.Match) {
 			p.fault = &f
 			s.met++
 		}
 	}
-	s.orders[p.order.ID] = p
-	s.answer(w, http.StatusAccepted, map[string]any{"id": p.order.ID})
+	s.orders[id] = p
+	s.answer(w, http.StatusAccepted, map[string]any{"id": id})
 }
 
 func (s *system) show(w http.ResponseWriter, r *http.Request) {
@@ -122,7 +128,7 @@ func (s *system) show(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, status, map[string]any{})
 		return
 	}
-	p := s.orders[order.ID(r.PathValue("id"))]
+	p := s.orders[r.PathValue("id")]
 	v := p.view()
 	v.Links.WebUI = "http://ui.example/" + r.PathValue("id")
 	if s.spoil != nil {
@@ -132,30 +138,31 @@ func (s *system) show(w http.ResponseWriter, r *http.Request) {
 }
 
 // view is the order's, with the one step that matters and its fault.
-func (p *placed) view() view {
+func (p *placed) view() client.Order {
 	began := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	v := view{State: p.example.State, StartedAt: began, EndedAt: began.Add(1500 * time.Millisecond)}
-	decided := step{Name: "ScreenFraud", Do: compensation.DoDone, Undo: compensation.UndoNone, Attempts: 1}
+	ended := began.Add(1500 * time.Millisecond)
+	v := client.Order{State: client.State(p.example.State), StartedAt: began, EndedAt: &ended}
+	decided := client.Step{Name: "ScreenFraud", Do: client.DoDone, Undo: client.UndoNone, Attempts: 1}
 	if p.example.Name == "fraud-review" {
 		switch p.decision {
 		case "":
-			v.State, v.EndedAt = compensation.Running, time.Time{}
+			v.State, v.EndedAt = client.Running, nil
 			v.Links.Approval = "/v1/orders/x/approval"
 		case "rejected", "canceled":
-			v.State, v.Cause = compensation.Compensated, p.decision+" by the demo"
+			v.State, v.Cause = client.Compensated, p.decision+" by the demo"
 		}
 	}
-	if v.State == compensation.Compensated {
-		decided.Undo, decided.UndoAttempts = compensation.UndoDone, 1
+	if v.State == client.Compensated {
+		decided.Undo, decided.UndoAttempts = client.UndoDone, 1
 	}
-	v.Steps = []step{decided}
+	v.Steps = []client.Step{decided}
 	if p.example.RefusedBy != "" {
 		v.Cause = p.example.RefusedBy + " refused: " + p.example.Code
-		v.Steps = append(v.Steps, step{Name: p.example.RefusedBy, Do: compensation.DoRefused, Undo: compensation.UndoNone, Attempts: 1})
+		v.Steps = append(v.Steps, client.Step{Name: p.example.RefusedBy, Do: client.DoRefused, Undo: client.UndoNone, Attempts: 1})
 	}
 	if p.fault != nil {
-		v.Steps = append(v.Steps, step{
-			Name: p.fault.Step, Do: compensation.DoDone, Undo: decided.Undo, Attempts: 1 + p.fault.Times, UndoAttempts: 1 + p.fault.Times,
+		v.Steps = append(v.Steps, client.Step{
+			Name: p.fault.Step, Do: client.DoDone, Undo: decided.Undo, Attempts: 1 + p.fault.Times, UndoAttempts: 1 + p.fault.Times,
 		})
 	}
 	return v
@@ -164,7 +171,7 @@ func (p *placed) view() view {
 func (s *system) decide(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := s.orders[order.ID(r.PathValue("id"))]
+	p := s.orders[r.PathValue("id")]
 	var body struct {
 		Approved bool   `json:"approved"`
 		By       string `json:"by"`
@@ -218,7 +225,7 @@ func (s *system) audit(w http.ResponseWriter, r *http.Request) {
 			s.spoil(p.order, &v)
 		}
 		switch {
-		case v.State != compensation.Completed:
+		case v.State != client.Completed:
 		case a.Service == "pricing":
 			a.Figures["standing_quotes"]++
 		case a.Service == "fraud":

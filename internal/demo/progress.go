@@ -6,26 +6,26 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/client"
 	"github.com/amends-dev/amends/internal/terminal"
 )
 
 // tally is how many orders are in which state.
 type tally struct {
 	total int
-	state map[compensation.State]int
+	state map[client.State]int
 }
 
 // shownStates are the states of a tally in the order in which they are shown.
-var shownStates = []compensation.State{
-	compensation.Running, compensation.Compensating, compensation.Parked,
-	compensation.Completed, compensation.Compensated, compensation.CompensatedWithExceptions, compensation.Terminated,
+var shownStates = []client.State{
+	client.Running, client.Compensating, client.Parked,
+	client.Completed, client.Compensated, client.CompensatedWithExceptions, client.Terminated,
 }
 
 func (d *demo) tally() tally {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	t := tally{total: len(d.entries), state: map[compensation.State]int{}}
+	t := tally{total: len(d.entries), state: map[client.State]int{}}
 	for _, e := range d.entries {
 		if e.placed {
 			t.state[e.view.State]++
@@ -37,7 +37,7 @@ func (d *demo) tally() tally {
 func (t tally) ended() int {
 	n := 0
 	for state, count := range t.state {
-		if (view{State: state}).ended() {
+		if state.Ended() {
 			n += count
 		}
 	}

@@ -6,13 +6,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/client"
 )
 
 func TestProgress(t *testing.T) {
 	t.Parallel()
-	half := tally{total: 40, state: map[compensation.State]int{
-		compensation.Running: 12, compensation.Compensating: 3, compensation.Completed: 14, compensation.Compensated: 6,
+	half := tally{total: 40, state: map[client.State]int{
+		client.Running: 12, client.Compensating: 3, client.Completed: 14, client.Compensated: 6,
 	}}
 	for _, tt := range []struct {
 		name  string
@@ -28,7 +28,7 @@ func TestProgress(t *testing.T) {
 		{"nothing yet", tally{total: 40}, 50, "░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░  0/40  6.3 s"},
 		{
 			"all",
-			tally{total: 2, state: map[compensation.State]int{compensation.Completed: 1, compensation.Terminated: 1}},
+			tally{total: 2, state: map[client.State]int{client.Completed: 1, client.Terminated: 1}},
 			80, "██████████████████████████████  2/2  1 completed  1 terminated  6.3 s",
 		},
 	} {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/amends-dev/amends/client"
 	"github.com/amends-dev/amends/compensation"
 	"github.com/amends-dev/amends/examples"
 	"github.com/amends-dev/amends/internal/services"
@@ -42,14 +43,14 @@ type fault struct {
 
 // end is how a scenario ends.
 type end struct {
-	state compensation.State
+	state client.State
 	// refusedBy is the only step that may have refused; empty for none.
 	refusedBy string
 	// cause is part of the sentence that says why.
 	cause string
 }
 
-var completed = end{state: compensation.Completed}
+var completed = end{state: client.Completed}
 
 // going are the scenarios of orders that are completed, some of them past a fault. The first is that of nothing special.
 // A service keeps one setting for each step, so every fault has a step of its own; failing has others.
@@ -84,11 +85,11 @@ var going = []scenario{
 var failing = slices.Concat(undoneExamples(), []scenario{
 	{
 		name: "review, rejected", example: "fraud-review", decision: reject,
-		end: end{state: compensation.Compensated, cause: "rejected by " + person},
+		end: end{state: client.Compensated, cause: "rejected by " + person},
 	},
 	{
 		name: "canceled", example: "fraud-review", decision: cancel,
-		end: end{state: compensation.Compensated, cause: "canceled by " + person},
+		end: end{state: client.Compensated, cause: "canceled by " + person},
 	},
 	{
 		name: "undo held up", example: "capture-declined", voucher: true, end: endOf("capture-declined"),
@@ -112,7 +113,7 @@ func undoneExamples() []scenario {
 
 func endOf(example string) end {
 	i := slices.IndexFunc(examples.Orders, func(e examples.Example) bool { return e.Name == example })
-	return end{state: examples.Orders[i].State, refusedBy: examples.Orders[i].RefusedBy}
+	return end{state: client.State(examples.Orders[i].State), refusedBy: examples.Orders[i].RefusedBy}
 }
 
 // mix chooses n scenarios, six in ten of them going, in random order. Every scenario comes once before any comes

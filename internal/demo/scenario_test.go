@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/client"
 	"github.com/amends-dev/amends/examples"
 )
 
@@ -31,7 +31,7 @@ func TestMixOfFortyHasEveryScenario(t *testing.T) {
 		for _, s := range slices.Concat(going, failing) {
 			require.Contains(t, names(chosen), s.name)
 		}
-		done := slices.DeleteFunc(chosen, func(s scenario) bool { return s.end.state != compensation.Completed })
+		done := slices.DeleteFunc(chosen, func(s scenario) bool { return s.end.state != client.Completed })
 		require.Len(t, done, 24)
 	}
 }

@@ -26,12 +26,12 @@ func (d *demo) rows() [][]string {
 		if e.placed {
 			state = string(e.view.State)
 		}
-		if !e.view.EndedAt.IsZero() {
+		if e.view.EndedAt != nil {
 			took = seconds(e.view.EndedAt.Sub(e.view.StartedAt))
 		}
 		done, undone := e.counted()
 		rows = append(rows, []string{
-			string(e.order.ID), e.name, state, e.view.Cause, strconv.Itoa(done), strconv.Itoa(undone), took,
+			e.id, e.name, state, e.view.Cause, strconv.Itoa(done), strconv.Itoa(undone), took,
 		})
 	}
 	return rows
