@@ -36,11 +36,9 @@ test: ## Run every test, end to end included; ARGS="-run Name" and the like are 
 	set -x; $(GO_TEST) $$race -count=1 -timeout 20m $(ARGS) $(PACKAGES)
 
 .PHONY: demo
-demo: ## Place 40 orders against a running `make run` and show how each ended; takes ARGS
-	@$(GO) build -o .bin/amends ./cmd/amends
-	@exec .bin/amends demo $(ARGS)
+demo: ## Place 40 orders against a running `make run` or `make up` and show how each ended; takes ARGS
+	@deploy/compose/demo.sh $(ARGS)
 
-# As TestChaos in `make test`, but longer; about fifteen minutes.
 .PHONY: up
 up: ## Start docker-compose.yml: everything as in production, on this machine; needs Docker
 	VERSION=$(VERSION) deploy/compose/up.sh
@@ -53,6 +51,7 @@ down: ## Stop what make up started; the data stays, ARGS="--volumes" deletes it
 repeats: ## Ask for 2,000 orders 8,000 times at APIs that are killed 20 times, and count the sagas
 	$(GO_TEST) ./e2e -run '^TestRepeats$$' -count=1 -v -timeout 60m -repeats.orders=2000 -repeats.kills=20 $(ARGS)
 
+# As TestChaos in `make test`, but longer; about fifteen minutes.
 .PHONY: chaos
 chaos: ## Kill workers 200 times under 5,000 sagas and check the books; ARGS="-chaos.seed=1" repeats a plan
 	$(GO_TEST) ./e2e -run '^TestChaos$$' -count=1 -v -timeout 90m -chaos.sagas=5000 -chaos.kills=200 $(ARGS)

@@ -2,7 +2,6 @@ package deploy_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -95,6 +94,11 @@ func testProxy(t *testing.T, h *host, key string) {
 	}
 	h.launch("api-1")
 	h.await("api-1", "service_healthy")
+
+	require.NoError(t, os.WriteFile(filepath.Join(h.secrets, "api-key"), []byte(key+"\n"), 0o600))
+	shown := h.run("demo")
+	require.Contains(t, shown, "All 40 orders ended as they should.")
+	require.Contains(t, shown, "The books of all 9 services balance")
 }
 
 // testNextVersion deploys a version beside the one that runs, as docs/production.md says.
@@ -240,11 +244,10 @@ func (h *host) client(base, key string, connections *http.Client) *client.Client
 	return api
 }
 
-func order(t *testing.T, example string) (o client.OrderRequest) {
+func order(t *testing.T, example string) client.OrderRequest {
 	t.Helper()
-	content, err := examples.Files.ReadFile("orders/" + example + ".json")
+	o, err := examples.Request(example)
 	require.NoError(t, err)
-	require.NoError(t, json.Unmarshal(content, &o))
 	return o
 }
 

@@ -15,7 +15,7 @@ func TestDemoWithoutASystem(t *testing.T) {
 	err := run(t.Context(), []string{"demo", "--api", "http://127.0.0.1:1"}, strings.NewReader(""), &stdout, &stderr)
 
 	require.EqualError(t, err, `nothing answers at http://127.0.0.1:1: type "make run" in another terminal first, `+
-		`or name a running system with --api and --services`)
+		`or "make up", or name a running system with --api and --services`)
 	require.Empty(t, stdout.String())
 	require.Empty(t, stderr.String())
 }

@@ -11,6 +11,7 @@ if [ ! -e "$secrets/api-key" ]; then
 	(umask 077 && docker compose run --rm --no-deps -T keys keys create --name operations --role admin >"$secrets/api-key.new")
 	mv "$secrets/api-key.new" "$secrets/api-key"
 fi
+chmod 444 "$secrets/api-key" # as the other secrets, for the demo
 docker compose up --detach --build --wait --remove-orphans
 
 cat <<TEXT
@@ -22,5 +23,5 @@ API key      $secrets/api-key, an admin's
 
   export AMENDS_API_KEY=\$(cat $secrets/api-key)
   amends order place -f examples/orders/good.json --watch
-  docker compose run --rm demo
+  make demo
 TEXT

@@ -127,7 +127,7 @@ func (d *demo) ready(ctx context.Context) error {
 }
 
 func nothingAnswers(url string) error {
-	return fmt.Errorf("nothing answers at %s: type \"make run\" in another terminal first, or name a running system with --api and --services", url)
+	return fmt.Errorf("nothing answers at %s: type \"make run\" in another terminal first, or \"make up\", or name a running system with --api and --services", url)
 }
 
 // caller is the ID under which the API knows the demo.

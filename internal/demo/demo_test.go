@@ -140,7 +140,7 @@ func TestRunFails(t *testing.T) {
 		{
 			"nothing is there",
 			func(s *system, _ *Options) { s.Close() },
-			`^nothing answers at http://127\.0\.0\.1:\d+: type "make run" in another terminal first, or name a running system with --api and --services$`,
+			`^nothing answers at http://127\.0\.0\.1:\d+: type "make run" in another terminal first, or "make up", or name a running system with --api and --services$`,
 			`^$`,
 		},
 		{
