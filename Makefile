@@ -17,7 +17,7 @@ GO_TEST ?= go test
 
 .PHONY: help
 help: ## Show this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## Run everything in one process until Ctrl-C; ARGS="--ephemeral" and the like are passed on
@@ -45,7 +45,7 @@ up: ## Start docker-compose.yml: everything as in production, on this machine; n
 
 .PHONY: down
 down: ## Stop what make up started; the data stays, ARGS="--volumes" deletes it
-	docker compose --profile tools down $(ARGS)
+	docker compose --profile next --profile tools down $(ARGS)
 
 .PHONY: repeats
 repeats: ## Ask for 2,000 orders 8,000 times at APIs that are killed 20 times, and count the sagas
