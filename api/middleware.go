@@ -53,7 +53,7 @@ func (s *server) logRequest(next http.Handler) http.Handler {
 		start := time.Now()
 		answer := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
 		defer func() {
-			level, route, took := slog.LevelInfo, chi.RouteContext(r.Context()).RoutePattern(), time.Since(start)
+			level, route, took := slog.LevelInfo, routeOf(r), time.Since(start)
 			if route == "/healthz" || route == "/readyz" {
 				level = slog.LevelDebug
 			}
@@ -65,6 +65,15 @@ func (s *server) logRequest(next http.Handler) http.Handler {
 		}()
 		next.ServeHTTP(answer, r)
 	})
+}
+
+// routeOf is the pattern of what a request asks for, also if it was turned down on the way there; "" where there is nothing.
+func routeOf(r *http.Request) string {
+	c := chi.RouteContext(r.Context())
+	if route := c.RoutePattern(); route != "" {
+		return route
+	}
+	return c.Routes.Find(chi.NewRouteContext(), r.Method, r.URL.Path)
 }
 
 // recoverPanic answers a request whose handler panicked, and logs why.

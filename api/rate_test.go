@@ -42,11 +42,12 @@ func TestRate(t *testing.T) {
 			require.Equal(t, left, a.header.Get("RateLimit"))
 			require.Empty(t, a.header.Get("Retry-After"))
 		}
-		for _, path := range []string{"/v1/orders", "/v1/orders/42", "/v1/nowhere"} {
+		for path, route := range map[string]string{"/v1/orders": "/v1/orders", "/v1/orders/42": "/v1/orders/{id}", "/v1/nowhere": `""`} {
 			a := b.from(t, caller, path)
 			requireProblem(t, a, 429, "too_many_requests")
 			require.Equal(t, "1", a.header.Get("Retry-After"))
 			require.Contains(t, b.log.String(), `msg="too many requests" caller=192.0.2.1 request_id=`+a.header.Get("X-Request-Id"), "who it is")
+			require.Contains(t, b.log.String(), "method=GET route="+route+" status=429", "what it was")
 			require.Equal(t, `"caller";r=0;t=1`, a.header.Get("RateLimit"))
 			require.Equal(t, `"caller";q=3;w=1`, a.header.Get("RateLimit-Policy"))
 		}
