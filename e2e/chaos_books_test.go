@@ -89,7 +89,7 @@ func (o *outcome) astray(v saga) []string {
 func (c *chaos) standing(ctx context.Context, o *outcome, v saga) ([]string, error) {
 	var astray []string
 	for _, p := range participants[o.collection] {
-		state, result, err := c.probe(ctx, p, o.key(p.step))
+		state, result, err := c.s.probe(ctx, c.client, p, o.key(p.step))
 		if err != nil {
 			return nil, err
 		}
@@ -116,9 +116,9 @@ func (c *chaos) standing(ctx context.Context, o *outcome, v saga) ([]string, err
 }
 
 // probe is the state of a step's key, "done", "undone" or "unknown", and the result of what was done.
-func (c *chaos) probe(ctx context.Context, p participant, key string) (string, json.RawMessage, error) {
-	target := c.s.servicesURL + "/" + p.service + "/" + p.collection + "/" + url.PathEscape(key)
-	status, body, err := exchange(ctx, c.client, http.MethodGet, target, "", nil)
+func (s *system) probe(ctx context.Context, client *http.Client, p participant, key string) (string, json.RawMessage, error) {
+	target := s.servicesURL + "/" + p.service + "/" + p.collection + "/" + url.PathEscape(key)
+	status, body, err := exchange(ctx, client, http.MethodGet, target, "", nil)
 	switch {
 	case err != nil:
 		return "", nil, err

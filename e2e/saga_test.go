@@ -11,11 +11,12 @@ import (
 
 // saga is an order or a return as the API shows it.
 type saga struct {
-	ID    string `json:"id"`
-	State string `json:"state"`
-	Cause string `json:"cause"`
-	Steps []step `json:"steps"`
-	Facts []struct {
+	ID      string `json:"id"`
+	State   string `json:"state"`
+	Cause   string `json:"cause"`
+	TraceID string `json:"trace_id"`
+	Steps   []step `json:"steps"`
+	Facts   []struct {
 		What      string          `json:"what"`
 		Is        string          `json:"is"`
 		Amount    json.RawMessage `json:"amount"`

@@ -26,7 +26,9 @@ type sagas struct {
 
 	known  steps
 	tracer trace.Tracer
-	log    *slog.Logger
+	// handOver waits until the spans that have ended were taken.
+	handOver func(context.Context)
+	log      *slog.Logger
 	// ending are sagas whose code has returned, by workflow ID, until the server takes their last task. A task that it
 	// refuses runs again, here or elsewhere, and only one of its tries is the saga's end.
 	ending *lru.Cache[string, ending]
@@ -49,8 +51,9 @@ type ending struct {
 	started trace.SpanContext
 }
 
-func newSagas(meter metric.Meter, tracer trace.Tracer, log *slog.Logger, plans []*compensation.Plan) (*sagas, error) {
-	s := &sagas{known: stepsOf(plans), tracer: tracer, log: log}
+func newSagas(t *Telemetry) (*sagas, error) {
+	s := &sagas{known: stepsOf(t.plans), tracer: t.Tracer(), handOver: t.tracers.handOver, log: t.logger}
+	meter := t.Meter()
 	var err error
 	if s.ending, err = lru.New[string, ending](maxEnding); err != nil {
 		return nil, err
@@ -113,14 +116,22 @@ func lastState(ctx workflow.Context, err error) compensation.State {
 	return compensation.Terminated
 }
 
-// accepted counts a saga's end when the server has taken the task that ends it. It is a [grpc.UnaryClientInterceptor].
-func (s *sagas) accepted(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, call grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+// respond hands over what a worker has done before it tells Temporal: what a saga's history has was in its trace before, whatever
+// becomes of the worker. When the server has taken the task that ends a saga, it counts the end. It is a
+// [grpc.UnaryClientInterceptor].
+func (s *sagas) respond(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, call grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	switch req.(type) {
+	case *workflowservice.RespondWorkflowTaskCompletedRequest, *workflowservice.RespondActivityTaskCompletedRequest,
+		*workflowservice.RespondActivityTaskFailedRequest, *workflowservice.RespondActivityTaskCanceledRequest:
+		s.handOver(ctx)
+	}
 	err := call(ctx, method, req, reply, cc, opts...)
 	if task, ok := req.(*workflowservice.RespondWorkflowTaskCompletedRequest); ok && err == nil && ends(task) {
 		id := strings.TrimPrefix(task.GetResourceId(), "workflow:")
 		if e, ok := s.ending.Get(id); ok {
 			s.ending.Remove(id)
 			s.end(ctx, e)
+			s.handOver(ctx)
 		}
 	}
 	return err

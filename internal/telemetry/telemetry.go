@@ -48,7 +48,7 @@ type Options struct {
 type Telemetry struct {
 	logger  *slog.Logger
 	plans   []*compensation.Plan
-	tracers *sdktrace.TracerProvider
+	tracers *tracers
 	// meters and handler are nil where nothing is counted.
 	meters  *sdkmetric.MeterProvider
 	handler http.Handler
@@ -64,17 +64,15 @@ func Start(ctx context.Context, o Options) (*Telemetry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("what the process calls itself: %w", err)
 	}
-	tracers, err := tracerProvider(ctx, o, r)
-	if err != nil {
+	if t.tracers, err = startTracers(ctx, o, r); err != nil {
 		return nil, fmt.Errorf("traces: %w", err)
 	}
-	t.tracers = tracers
 	if !o.Metrics {
 		return t, nil
 	}
 	registry := prometheus.NewRegistry()
 	if t.meters, err = meterProvider(registry, r); err != nil {
-		return nil, errors.Join(fmt.Errorf("metrics: %w", err), tracers.Shutdown(ctx))
+		return nil, errors.Join(fmt.Errorf("metrics: %w", err), t.tracers.Shutdown(ctx))
 	}
 	t.handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		EnableOpenMetrics: true, // the format that has exemplars
@@ -125,12 +123,12 @@ func (t *Telemetry) Instrument(options *client.Options) error {
 	if err != nil {
 		return fmt.Errorf("traces of sagas: %w", err)
 	}
-	s, err := newSagas(t.Meter(), t.Tracer(), t.logger, t.plans)
+	s, err := newSagas(t)
 	if err != nil {
 		return fmt.Errorf("metrics of sagas: %w", err)
 	}
 	// In this order: what counts finds the trace in its context.
 	options.Interceptors = append(options.Interceptors, interceptor.NewTracingInterceptor(carried), s)
-	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions, grpc.WithChainUnaryInterceptor(s.accepted))
+	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions, grpc.WithChainUnaryInterceptor(s.respond))
 	return nil
 }

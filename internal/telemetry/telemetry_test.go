@@ -197,6 +197,8 @@ type fakeServer struct {
 	workflowservice.UnimplementedWorkflowServiceServer
 	answers []error
 	started *commonpb.Header
+	// told is called when a worker tells what it has done.
+	told func()
 }
 
 // serve returns the server's address.
@@ -221,25 +223,63 @@ func (f *fakeServer) StartWorkflowExecution(
 func (f *fakeServer) RespondWorkflowTaskCompleted(
 	context.Context, *workflowservice.RespondWorkflowTaskCompletedRequest,
 ) (*workflowservice.RespondWorkflowTaskCompletedResponse, error) {
+	f.heard()
 	err := f.answers[0]
 	f.answers = f.answers[1:]
 	return &workflowservice.RespondWorkflowTaskCompletedResponse{}, err
 }
 
+func (f *fakeServer) RespondActivityTaskCompleted(
+	context.Context, *workflowservice.RespondActivityTaskCompletedRequest,
+) (*workflowservice.RespondActivityTaskCompletedResponse, error) {
+	f.heard()
+	return &workflowservice.RespondActivityTaskCompletedResponse{}, nil
+}
+
+func (f *fakeServer) RespondActivityTaskFailed(
+	context.Context, *workflowservice.RespondActivityTaskFailedRequest,
+) (*workflowservice.RespondActivityTaskFailedResponse, error) {
+	f.heard()
+	return &workflowservice.RespondActivityTaskFailedResponse{}, nil
+}
+
+func (f *fakeServer) RespondActivityTaskCanceled(
+	context.Context, *workflowservice.RespondActivityTaskCanceledRequest,
+) (*workflowservice.RespondActivityTaskCanceledResponse, error) {
+	f.heard()
+	return &workflowservice.RespondActivityTaskCanceledResponse{}, nil
+}
+
+func (f *fakeServer) heard() {
+	if f.told != nil {
+		f.told()
+	}
+}
+
+// dial connects to the server as the process does.
+func (b *bundle) dial(t *testing.T, server *fakeServer) workflowservice.WorkflowServiceClient {
+	t.Helper()
+	conn, err := grpc.NewClient(server.serve(t),
+		append(b.options.ConnectionOptions.DialOptions, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, conn.Close()) })
+	return workflowservice.NewWorkflowServiceClient(conn)
+}
+
 // complete sends a task of the saga with these commands to a server that answers so.
 func (b *bundle) complete(t *testing.T, id string, answer error, commands ...enumspb.CommandType) {
 	t.Helper()
-	conn, err := grpc.NewClient((&fakeServer{answers: []error{answer}}).serve(t),
-		append(b.options.ConnectionOptions.DialOptions, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, conn.Close()) }()
-	// As the SDK fills it in, which the end-to-end tests show.
+	_, err := b.dial(t, &fakeServer{answers: []error{answer}}).RespondWorkflowTaskCompleted(t.Context(), taskOf(id, commands...))
+	require.Equal(t, answer == nil, err == nil)
+}
+
+// taskOf is a task as the SDK completes it, which the end-to-end tests show.
+func taskOf(id string, commands ...enumspb.CommandType) *workflowservice.RespondWorkflowTaskCompletedRequest {
 	task := &workflowservice.RespondWorkflowTaskCompletedRequest{ResourceId: "workflow:" + id}
 	for _, c := range commands {
 		task.Commands = append(task.Commands, &commandpb.Command{CommandType: c})
 	}
-	_, err = workflowservice.NewWorkflowServiceClient(conn).RespondWorkflowTaskCompleted(t.Context(), task)
-	require.Equal(t, answer == nil, err == nil)
+	return task
 }
 
 func TestStepsAreCountedByWhatTheyCameTo(t *testing.T) {

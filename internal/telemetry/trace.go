@@ -52,21 +52,24 @@ func resourceOf(ctx context.Context, o Options) (*resource.Resource, error) {
 	return r, err
 }
 
-// tracerProvider makes spans and gives them to who takes them. Without one it makes none, but traces have IDs all the same, by
+// startTracers makes spans and gives them to who takes them. Without one it makes none, but traces have IDs all the same, by
 // which the logs of all processes are put together.
-func tracerProvider(ctx context.Context, o Options, r *resource.Resource) (*sdktrace.TracerProvider, error) {
+func startTracers(ctx context.Context, o Options, r *resource.Resource) (*tracers, error) {
+	t := &tracers{}
 	if o.Spans == nil {
-		sender, err := exporter(ctx)
+		exporter, err := exporter(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if sender == nil {
-			return sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample())), nil
+		if exporter == nil {
+			t.TracerProvider = sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample()))
+			return t, nil
 		}
 		otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { o.Logger.Warn("spans are not sent", "error", err) }))
-		o.Spans = sdktrace.NewBatchSpanProcessor(sender)
+		o.Spans = batches(sender{exporter, &t.late})
 	}
-	return sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(o.Spans), sdktrace.WithResource(r)), nil
+	t.TracerProvider = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(o.Spans), sdktrace.WithResource(r))
+	return t, nil
 }
 
 // tracer is the SDK's tracing of workflows, of which it leaves the spans that a worker could lose.

@@ -1,9 +1,11 @@
 package telemetry_test
 
 import (
+	"context"
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/attribute"
@@ -13,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/log"
@@ -91,6 +94,47 @@ func TestOneTraceOfASagaWhoseWorkerDied(t *testing.T) {
 		"POST /v1/orders StartWorkflow:Shop",
 	}, []string{spans.Ended()[1].Name() + " " + spans.Ended()[0].Name()})
 	require.Equal(t, started.TraceID().String(), telemetry.TraceID(t.Context(), headers.GetFields()))
+}
+
+// What a worker tells Temporal is in the saga's trace by then; the whole of the saga is as soon as Temporal knows of its end.
+func TestSpansComeBeforeTheHistory(t *testing.T) {
+	t.Parallel()
+	for name, tell := range map[string]func(context.Context, workflowservice.WorkflowServiceClient) error{
+		"a task": func(ctx context.Context, c workflowservice.WorkflowServiceClient) error {
+			_, err := c.RespondWorkflowTaskCompleted(ctx, taskOf("order-1"))
+			return err
+		},
+		"a step that is done": func(ctx context.Context, c workflowservice.WorkflowServiceClient) error {
+			_, err := c.RespondActivityTaskCompleted(ctx, &workflowservice.RespondActivityTaskCompletedRequest{})
+			return err
+		},
+		"a step that is not": func(ctx context.Context, c workflowservice.WorkflowServiceClient) error {
+			_, err := c.RespondActivityTaskFailed(ctx, &workflowservice.RespondActivityTaskFailedRequest{})
+			return err
+		},
+		"a step that is called off": func(ctx context.Context, c workflowservice.WorkflowServiceClient) error {
+			_, err := c.RespondActivityTaskCanceled(ctx, &workflowservice.RespondActivityTaskCanceledRequest{})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sent := tracetest.NewInMemoryExporter()
+			b := setup(t, sdktrace.NewBatchSpanProcessor(sent, sdktrace.WithBatchTimeout(time.Hour)))
+			b.run(t, "order-1", nil)
+			require.Empty(t, sent.GetSpans())
+			var before int
+			server := b.dial(t, &fakeServer{answers: []error{nil, nil}, told: func() { before = len(sent.GetSpans()) }})
+
+			require.NoError(t, tell(t.Context(), server))
+			require.Equal(t, 3, before)
+
+			_, err := server.RespondWorkflowTaskCompleted(t.Context(), taskOf("order-1", enumspb.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION))
+			require.NoError(t, err)
+			require.Equal(t, 3, before, "it has not ended yet")
+			require.Len(t, sent.GetSpans(), 4)
+		})
+	}
 }
 
 // What a step's service is told is the span of the saga's start.
