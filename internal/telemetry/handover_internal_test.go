@@ -23,9 +23,13 @@ type taker struct {
 	names []string
 }
 
-func (e *taker) ExportSpans(_ context.Context, spans []sdktrace.ReadOnlySpan) error {
+func (e *taker) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
 	if e.hold != nil {
-		<-e.hold
+		select {
+		case <-e.hold:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
