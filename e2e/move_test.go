@@ -46,6 +46,7 @@ func TestMoveSagas(t *testing.T) {
 	u.move("1 saga moved to v3", "--query", fmt.Sprintf("WorkflowId = '%s'", workflowID(tries)), "v3", "--wait", "1m")
 	u.s.clearFault("shipping", "BookShipment")
 	u.awaitStuck(tries)
+	u.awaitMovable(1, "--from", "v3")
 	u.move(`"moved": 1,`, "--from", "v3", "--output", "json")
 
 	u.s.decide(waits, true)
