@@ -108,10 +108,7 @@ func CheckName(name string) error {
 // Status asks Temporal how the deployment stands. One that no worker has ever polled for is an error that wraps
 // [*serviceerror.NotFound].
 func (d *Deployment) Status(ctx context.Context) (Status, error) {
-	// Not through the SDK's handle: it leaves out when a version was current last.
-	answer, err := d.client.WorkflowService().DescribeWorkerDeployment(ctx, &workflowservice.DescribeWorkerDeploymentRequest{
-		Namespace: d.namespace, DeploymentName: d.name,
-	})
+	answer, err := d.describe(ctx)
 	if err != nil {
 		return Status{}, d.wrap("describe", err)
 	}
@@ -133,6 +130,31 @@ func (d *Deployment) Status(ctx context.Context) (Status, error) {
 		s.Versions = append(s.Versions, v)
 	}
 	return s, nil
+}
+
+// busyFor is how long Temporal may have no time for a question.
+const busyFor = 10 * time.Second
+
+// describe asks for the deployment, again if Temporal is busy: when workers of a version come or sagas are routed anew, it turns
+// questions down. The SDK repeats its own calls, but its handle leaves out when a version was current last.
+func (d *Deployment) describe(ctx context.Context) (*workflowservice.DescribeWorkerDeploymentResponse, error) {
+	over := time.After(busyFor)
+	for {
+		answer, err := d.client.WorkflowService().DescribeWorkerDeployment(ctx, &workflowservice.DescribeWorkerDeploymentRequest{
+			Namespace: d.namespace, DeploymentName: d.name,
+		})
+		var busy *serviceerror.ResourceExhausted
+		if !errors.As(err, &busy) {
+			return answer, err
+		}
+		select {
+		case <-time.After(lookEvery):
+		case <-over:
+			return nil, err
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }
 
 type summary = deploymentpb.WorkerDeploymentInfo_WorkerDeploymentVersionSummary

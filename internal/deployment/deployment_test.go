@@ -64,6 +64,24 @@ func TestStatus(t *testing.T) {
 		"TemporalWorkerDeploymentVersion = 'amends:v2' AND TemporalWorkflowVersioningBehavior = 'Pinned' AND ExecutionStatus = 'Running'")
 }
 
+func TestStatusWhenTemporalIsBusy(t *testing.T) {
+	t.Parallel()
+
+	synctest.Test(t, func(t *testing.T) {
+		f, start := afterThree(), time.Now()
+		f.busy = 4
+		s, err := f.deployment().Status(t.Context())
+		require.NoError(t, err)
+		require.Len(t, s.Versions, 5)
+		require.Equal(t, 4*lookEvery, time.Since(start))
+
+		f.busy = 1000
+		_, err = f.deployment().Status(t.Context())
+		require.ErrorContains(t, err, "describe deployment amends: too many requests")
+		require.Equal(t, 4*lookEvery+busyFor, time.Since(start))
+	})
+}
+
 func TestStatusOfNothing(t *testing.T) {
 	t.Parallel()
 

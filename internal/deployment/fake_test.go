@@ -29,6 +29,8 @@ type fake struct {
 	// heard is what the task queues know of the routing. With deaf, they hear of no change.
 	heard *routing
 	deaf  bool
+	// busy is how many questions for the deployment are turned down.
+	busy int
 	// seen is when a worker of a version polled last, by build ID.
 	seen map[string]time.Time
 	// noted is what Temporal has noted of a version's task queues; both, of a version that is not in here.
@@ -88,6 +90,10 @@ func (f fakeService) DescribeWorkerDeployment(
 ) (*workflowservice.DescribeWorkerDeploymentResponse, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.busy > 0 {
+		f.busy--
+		return nil, serviceerror.NewResourceExhausted(enumspb.RESOURCE_EXHAUSTED_CAUSE_BUSY_WORKFLOW, "too many requests")
+	}
 	if f.summaries == nil {
 		return nil, serviceerror.NewNotFound("no such deployment")
 	}
