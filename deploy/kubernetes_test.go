@@ -24,6 +24,8 @@ var kinds = map[string]func() any{
 	"apps/v1/Deployment":                     func() any { return &appsv1.Deployment{} },
 	"apps/v1/StatefulSet":                    func() any { return &appsv1.StatefulSet{} },
 	"autoscaling/v2/HorizontalPodAutoscaler": func() any { return &autoscalingv2.HorizontalPodAutoscaler{} },
+	"cert-manager.io/v1/Certificate":         func() any { return &certificate{} },
+	"cert-manager.io/v1/Issuer":              func() any { return &issuer{} },
 	"batch/v1/Job":                           func() any { return &batchv1.Job{} },
 	"networking.k8s.io/v1/Ingress":           func() any { return &networkingv1.Ingress{} },
 	"networking.k8s.io/v1/NetworkPolicy":     func() any { return &networkingv1.NetworkPolicy{} },
@@ -41,10 +43,10 @@ type object struct {
 	value                 any
 }
 
-// render renders a folder as `kubectl kustomize` does. A field that Kubernetes does not know, or of another type, is an error.
-func render(t *testing.T, folder string) []object {
+// render renders the example of an overlay as `kubectl kustomize` does. A field that Kubernetes does not know, or of another type, is an error.
+func render(t *testing.T) []object {
 	t.Helper()
-	rendered, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), folder)
+	rendered, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), "kubernetes/overlays/production")
 	require.NoError(t, err)
 	var objects []object
 	for _, r := range rendered.Resources() {
@@ -85,12 +87,10 @@ func of[T any](objects []object) map[string]T {
 	return all
 }
 
-const production = "kubernetes/overlays/production"
-
 func TestKubernetesPodsAreConfined(t *testing.T) {
 	t.Parallel()
 
-	objects := render(t, production)
+	objects := render(t)
 	all := pods(objects)
 	require.Len(t, all, 4)
 	for name, pod := range all {
@@ -148,7 +148,7 @@ func environmentOfContainer(c corev1.Container) map[string]corev1.EnvVar {
 func TestKubernetesObjectsFitTogether(t *testing.T) {
 	t.Parallel()
 
-	objects := render(t, production)
+	objects := render(t)
 	all := pods(objects)
 	selected := func(labels map[string]string) []string {
 		var names []string
@@ -215,7 +215,7 @@ func TestKubernetesObjectsFitTogether(t *testing.T) {
 func TestKubernetesEnvironment(t *testing.T) {
 	t.Parallel()
 
-	objects := render(t, production)
+	objects := render(t)
 	require.Empty(t, of[*corev1.Secret](objects))
 	secretive := regexp.MustCompile(`(?i)password|secret|token|dsn`)
 	for name, pod := range pods(objects) {
