@@ -23,11 +23,15 @@ func compose(t *testing.T) *types.Project {
 	return composeWith(t, types.Mapping{})
 }
 
-// composeWith reads it where these variables are set.
-func composeWith(t *testing.T, environment types.Mapping) *types.Project {
+// composeWith reads it where these variables are set, with others over it.
+func composeWith(t *testing.T, environment types.Mapping, overrides ...string) *types.Project {
 	t.Helper()
+	files := []types.ConfigFile{{Filename: "../docker-compose.yml"}}
+	for _, content := range overrides {
+		files = append(files, types.ConfigFile{Filename: "../docker-compose.override.yml", Content: []byte(content)})
+	}
 	project, err := loader.LoadWithContext(t.Context(), types.ConfigDetails{
-		WorkingDir: "..", ConfigFiles: []types.ConfigFile{{Filename: "../docker-compose.yml"}}, Environment: environment,
+		WorkingDir: "..", ConfigFiles: files, Environment: environment,
 	}, func(o *loader.Options) {
 		o.SetProjectName("amends", true)
 		o.Profiles = []string{"*"}
@@ -147,6 +151,29 @@ func TestComposeHasNoSecrets(t *testing.T) {
 	ignored, err := os.ReadFile("../.gitignore")
 	require.NoError(t, err)
 	require.Contains(t, string(ignored), "\n.amends/\n")
+}
+
+// What docs/production.md adds, so that the Web UI decrypts, fits, and lets the codec server reach the issuer.
+func TestComposeWithSigningIn(t *testing.T) {
+	t.Parallel()
+
+	page, err := os.ReadFile("../docs/production.md")
+	require.NoError(t, err)
+	_, override, found := strings.Cut(string(page), "  ```yaml\n  services:\n")
+	require.True(t, found)
+	override, _, _ = strings.Cut(override, "  ```")
+	project := composeWith(t, types.Mapping{}, "services:\n"+override)
+	require.Contains(t, project.Services["codec"].Networks, "public")
+	require.Contains(t, project.Services["codec"].Networks, "api")
+	for service, settings := range map[string][]string{
+		"codec":       {"AMENDS_OIDC_ISSUER", "AMENDS_PAYLOAD_KEYS"},
+		"temporal-ui": {"TEMPORAL_AUTH_ENABLED", "TEMPORAL_CODEC_ENDPOINT", "TEMPORAL_CODEC_PASS_ACCESS_TOKEN", "TEMPORAL_HIDE_LOGS"},
+	} {
+		for _, name := range settings {
+			require.NotNil(t, project.Services[service].Environment[name], name)
+			require.NotEmpty(t, *project.Services[service].Environment[name], name)
+		}
+	}
 }
 
 // What is mounted is there, and the Temporal that runs is the one that the tests run.

@@ -50,7 +50,8 @@ func New(codec payload.Codec, o Options) http.Handler {
 	return cors.New(cors.Options{
 		AllowedOrigins: o.Origins,
 		AllowedMethods: []string{http.MethodPost},
-		AllowedHeaders: []string{"Authorization", "Content-Type", "X-Namespace"},
+		// The Web UI sends the ID token as an extra; that it may is enough.
+		AllowedHeaders: []string{"Authorization", "Authorization-Extras", "Content-Type", "X-Namespace"},
 		MaxAge:         int(time.Hour / time.Second),
 	}).Handler(mux)
 }

@@ -182,7 +182,7 @@ func TestOrigins(t *testing.T) {
 	} {
 		b := setup(t, codecserver.Options{Origins: tt.listed})
 		preflight := b.ask(t, http.MethodOptions, "/decode", "", "Origin", tt.from,
-			"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization,content-type,x-namespace")
+			"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization,authorization-extras,content-type,x-namespace")
 		require.Equal(t, tt.allows, preflight.header.Get("Access-Control-Allow-Origin"))
 		asked := b.ask(t, http.MethodPost, "/decode", jsonOf(t, b.sealed), "Origin", tt.from, "Authorization", b.keys[access.Admin])
 		require.Equal(t, tt.allows, asked.header.Get("Access-Control-Allow-Origin"))
