@@ -48,9 +48,20 @@ func traceID(ctx context.Context) string {
 
 // traceOf is the trace of a saga, and where it is shown; empty for what is not known.
 func (s *server) traceOf(ctx context.Context, status compensation.Status) (id, shown string) {
-	id = telemetry.TraceID(ctx, status.Headers)
-	if id != "" && s.options.TraceURL != "" {
+	started := telemetry.StartOf(ctx, status.Headers)
+	if !started.HasTraceID() {
+		return "", ""
+	}
+	id = started.TraceID().String()
+	if s.options.TraceURL != "" {
 		shown = strings.ReplaceAll(s.options.TraceURL, "{trace_id}", url.PathEscape(id))
 	}
 	return id, shown
+}
+
+// leadTo makes the request's span lead to the trace of the saga that the request acts on.
+func leadTo(ctx context.Context, status compensation.Status) {
+	if started := telemetry.StartOf(ctx, status.Headers); started.IsValid() {
+		trace.SpanFromContext(ctx).AddLink(trace.Link{SpanContext: started})
+	}
 }

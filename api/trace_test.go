@@ -7,8 +7,10 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.temporal.io/sdk/client"
 
 	"github.com/amends-dev/amends/api"
+	"github.com/amends-dev/amends/compensation"
 	"github.com/amends-dev/amends/internal/access"
 )
 
@@ -69,4 +71,27 @@ func TestSagasTellTheirTrace(t *testing.T) {
 		require.Equal(t, callersTrace, a.json(t, "trace_id"), path)
 		require.Equal(t, "http://traces.example/trace/"+callersTrace+"?from=amends", a.json(t, "links", "trace"), path)
 	}
+}
+
+// What is done to a saga has a trace of its own, which leads to the saga's.
+func TestActsLeadToTheTraceOfTheSaga(t *testing.T) {
+	t.Parallel()
+	b := traced(t)
+	b.started(t, "/v1/orders", exampleOrder)
+	saga := b.temporal.sagas["order-"+orderID]
+	saga.headers = map[string]any{"_tracer-data": map[string]string{"traceparent": callersParent}}
+	b.temporal.answer = func(client.UpdateWorkflowOptions) (any, error) { return compensation.Compensating, nil }
+
+	require.Equal(t, 202, b.post(t, "/v1/sagas/order-"+orderID+"/cancel", `{"by":"ada","reason":"twice"}`).status)
+	saga.headers = nil
+	require.Equal(t, 202, b.post(t, "/v1/sagas/order-"+orderID+"/cancel", `{"by":"ada","reason":"again"}`).status)
+
+	all := b.spans.Ended()
+	cancel, without := all[len(all)-2], all[len(all)-1]
+	require.Equal(t, "POST /v1/sagas/{id}/cancel", cancel.Name())
+	require.NotEqual(t, callersTrace, cancel.SpanContext().TraceID().String())
+	require.Len(t, cancel.Links(), 1)
+	require.Equal(t, callersTrace, cancel.Links()[0].SpanContext.TraceID().String())
+	require.Equal(t, "00f067aa0ba902b7", cancel.Links()[0].SpanContext.SpanID().String())
+	require.Empty(t, without.Links(), "its starter made none")
 }

@@ -62,6 +62,7 @@ func (s *server) update(ctx context.Context, c collection, id string, u update, 
 	if err != nil {
 		return outcome{}, err
 	}
+	leadTo(ctx, status)
 	name := u.name + "-" + request.id() + "-"
 	updateID := name + fingerprint
 	before := slices.Contains(status.Updates, updateID)

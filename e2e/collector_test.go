@@ -30,6 +30,8 @@ type span struct {
 	process           string
 	trace, id, parent string
 	about             map[string]any
+	// links are the traces and spans that it leads to.
+	links []string
 }
 
 func startCollector(t *testing.T) *collector {
@@ -61,8 +63,12 @@ func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		process, _ := attributesOf(of.GetResource().GetAttributes())["service.name"].(string)
 		for _, scope := range of.GetScopeSpans() {
 			for _, s := range scope.GetSpans() {
+				var links []string
+				for _, l := range s.GetLinks() {
+					links = append(links, hex.EncodeToString(l.GetTraceId())+hex.EncodeToString(l.GetSpanId()))
+				}
 				c.spans = append(c.spans, span{
-					Span: s, process: process, about: attributesOf(s.GetAttributes()),
+					Span: s, process: process, about: attributesOf(s.GetAttributes()), links: links,
 					trace: hex.EncodeToString(s.GetTraceId()), id: hex.EncodeToString(s.GetSpanId()), parent: hex.EncodeToString(s.GetParentSpanId()),
 				})
 			}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,6 +92,9 @@ func TestTracesOfSagasWhoseWorkerIsKilled(t *testing.T) {
 		traces[v.TraceID] = true
 	}
 	require.Len(t, traces, len(sagas))
+	s.requireAct(waiting, workflows.UpdateApproval, "POST /v1/orders/{id}/approval")
+	s.requireAct(parked, compensation.UpdateSkip, "POST /v1/sagas/{id}/steps/{step}/skip")
+	s.requireAct(fellBack, compensation.UpdateRetry, "POST /v1/sagas/{id}/steps/{step}/retry")
 }
 
 // placeInTrace places the order in a request of the caller's trace.
@@ -184,4 +188,16 @@ func (s *traced) requireCalls(path string, v saga, effects map[string]string) {
 				20*time.Second, 10*time.Millisecond, "%d times %s of %s, %s", n, method, p.step, path)
 		}
 	}
+}
+
+// requireAct requires that the saga's trace has the act, from which one gets to the request that sent it, and back.
+func (s *traced) requireAct(path, act, request string) {
+	s.t.Helper()
+	acts := s.spansOf(path, act)
+	require.Len(s.t, acts, 1, path)
+	require.Len(s.t, acts[0].links, 1)
+	require.True(s.t, slices.ContainsFunc(s.collector.received(), func(sp span) bool {
+		return sp.GetName() == request && sp.trace != acts[0].trace &&
+			strings.HasPrefix(acts[0].links[0], sp.trace) && slices.Contains(sp.links, acts[0].trace+acts[0].parent)
+	}), "nothing leads from the %s of %s to its request and back", act, path)
 }

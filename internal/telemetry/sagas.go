@@ -89,19 +89,45 @@ func (s *sagas) InterceptActivity(_ context.Context, next interceptor.ActivityIn
 type workflowInbound struct {
 	interceptor.WorkflowInboundInterceptorBase
 	sagas *sagas
+	// started is the span of the workflow's start.
+	started trace.SpanContext
 }
 
 func (i *workflowInbound) ExecuteWorkflow(ctx workflow.Context, in *interceptor.ExecuteWorkflowInput) (any, error) {
+	i.started = spanOf(ctx)
 	out, err := i.Next.ExecuteWorkflow(ctx, in)
 	info := workflow.GetInfo(ctx)
 	if i.sagas.known.saga(info.WorkflowType.Name) && !workflow.IsReplaying(ctx) {
-		started, _ := opentelemetry.SpanFromWorkflowContext(ctx)
 		i.sagas.ending.Add(info.WorkflowExecution.ID, ending{
 			id: info.WorkflowExecution.ID, sagaType: info.WorkflowType.Name, state: lastState(ctx, err),
-			startedAt: info.WorkflowStartTime, started: started.SpanContext(),
+			startedAt: info.WorkflowStartTime, started: i.started,
 		})
 	}
 	return out, err
+}
+
+// ExecuteUpdate makes a span in the saga's trace for a message that the saga takes, such as an operator's act. It leads to the
+// request that sent it, in whose trace nothing else of the saga is.
+func (i *workflowInbound) ExecuteUpdate(ctx workflow.Context, in *interceptor.UpdateInput) (any, error) {
+	info := workflow.GetInfo(ctx)
+	if i.sagas.known.saga(info.WorkflowType.Name) && !workflow.IsReplaying(ctx) {
+		attributes := []attribute.KeyValue{attribute.String(attributeSaga, info.WorkflowExecution.ID)}
+		for _, arg := range in.Args {
+			if act, ok := arg.(compensation.Act); ok && act.Step != "" {
+				attributes = append(attributes, attribute.String(attributeStep, act.Step))
+			}
+		}
+		parent := trace.ContextWithSpanContext(context.Background(), i.started) //nolint:forbidigo // a workflow has none
+		_, span := i.sagas.tracer.Start(parent, in.Name, trace.WithAttributes(attributes...), trace.WithLinks(trace.Link{SpanContext: spanOf(ctx)}))
+		span.End()
+	}
+	return i.Next.ExecuteUpdate(ctx, in)
+}
+
+// spanOf is the span that a workflow, or a message to it, came from.
+func spanOf(ctx workflow.Context) trace.SpanContext {
+	span, _ := opentelemetry.SpanFromWorkflowContext(ctx)
+	return span.SpanContext()
 }
 
 // lastState is the state in which a saga ends whose code returned err, as [compensation.StateOf] tells it afterwards.

@@ -42,6 +42,8 @@ type bundle struct {
 	telemetry *telemetry.Telemetry
 	options   client.Options
 	log       *bytes.Buffer
+	// meanwhile is done while its sagas run, if there is anything.
+	meanwhile func(*testsuite.TestWorkflowEnvironment)
 }
 
 func setup(t *testing.T, spans ...sdktrace.SpanProcessor) *bundle {
@@ -187,6 +189,9 @@ func (b *bundle) runAs(t *testing.T, workflowType, id string, fail map[string][]
 	}
 	services := &shop{fail: fail}
 	env.RegisterActivity(services)
+	if b.meanwhile != nil {
+		b.meanwhile(env)
+	}
 	env.ExecuteWorkflow(workflowType, "tea")
 	require.True(t, env.IsWorkflowCompleted())
 	return services.seen

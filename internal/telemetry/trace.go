@@ -108,17 +108,13 @@ func (t tracer) GetLogger(logger log.Logger, ref interceptor.TracerSpanRef) log.
 // traceHeader is the header of a workflow that carries its trace, as in every SDK of Temporal's.
 const traceHeader = "_tracer-data"
 
-// TraceID is the trace of a saga that was started with these headers; empty if they tell none.
-func TraceID(ctx context.Context, headers map[string]*commonpb.Payload) string {
+// StartOf is the span of the start of a saga that was started with these headers; not valid if they tell none.
+func StartOf(ctx context.Context, headers map[string]*commonpb.Payload) trace.SpanContext {
 	carrier := propagation.MapCarrier{}
 	if headers[traceHeader] == nil || converter.GetDefaultDataConverter().FromPayload(headers[traceHeader], &carrier) != nil {
-		return ""
+		return trace.SpanContext{}
 	}
 	// Nothing of the span that ctx belongs to.
 	ctx = Propagator.Extract(trace.ContextWithSpanContext(ctx, trace.SpanContext{}), carrier)
-	span := trace.SpanContextFromContext(ctx)
-	if !span.HasTraceID() {
-		return ""
-	}
-	return span.TraceID().String()
+	return trace.SpanContextFromContext(ctx)
 }

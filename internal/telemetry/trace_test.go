@@ -19,7 +19,9 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/testsuite"
 
+	"github.com/amends-dev/amends/compensation"
 	"github.com/amends-dev/amends/internal/telemetry"
 )
 
@@ -93,7 +95,7 @@ func TestOneTraceOfASagaWhoseWorkerDied(t *testing.T) {
 	require.Equal(t, []string{
 		"POST /v1/orders StartWorkflow:Shop",
 	}, []string{spans.Ended()[1].Name() + " " + spans.Ended()[0].Name()})
-	require.Equal(t, started.TraceID().String(), telemetry.TraceID(t.Context(), headers.GetFields()))
+	require.Equal(t, started.WithRemote(true), telemetry.StartOf(t.Context(), headers.GetFields()))
 }
 
 // What a worker tells Temporal is in the saga's trace by then; the whole of the saga is as soon as Temporal knows of its end.
@@ -137,6 +139,40 @@ func TestSpansComeBeforeTheHistory(t *testing.T) {
 	}
 }
 
+// What a person does to a saga is in the saga's trace.
+func TestActsAreInTheTrace(t *testing.T) {
+	t.Parallel()
+	spans := tracetest.NewSpanRecorder()
+	b := setup(t, spans)
+	started, headers := b.start(t)
+	b.meanwhile = func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(func() {
+			for _, act := range []compensation.Act{
+				{By: "ada", Step: "Reserve"}, // it is refused, since it gives no reason
+				{By: "ada", Reason: "the tea is lost", Step: "Reserve"},
+			} {
+				env.UpdateWorkflow(compensation.UpdateSkip, "", &testsuite.TestUpdateCallback{
+					OnAccept: func() {}, OnReject: func(error) {}, OnComplete: func(any, error) {},
+				}, act)
+			}
+		}, time.Second)
+	}
+
+	b.run(t, "order-1", map[string][]error{"Weigh": {errRefused}, "Release": {errBroken}}, headers)
+
+	var acts []sdktrace.ReadOnlySpan
+	for _, s := range spans.Ended() {
+		if s.Name() == compensation.UpdateSkip {
+			acts = append(acts, s)
+		}
+	}
+	require.Len(t, acts, 1)
+	require.Equal(t, "skip order-1 Reserve", text(acts[0]))
+	require.Len(t, acts[0].Attributes(), 2, "nothing of who said what")
+	require.Equal(t, started.TraceID(), acts[0].SpanContext().TraceID())
+	require.Equal(t, started.SpanID(), acts[0].Parent().SpanID())
+}
+
 // What a step's service is told is the span of the saga's start.
 func TestTheServiceGoesOnFromTheStart(t *testing.T) {
 	t.Parallel()
@@ -161,7 +197,7 @@ func TestASagaWithoutATrace(t *testing.T) {
 		require.False(t, s.Parent().IsValid())
 		require.Equal(t, s.SpanContext(), seen[i])
 	}
-	require.Empty(t, telemetry.TraceID(t.Context(), nil))
+	require.False(t, telemetry.StartOf(t.Context(), nil).IsValid())
 }
 
 func TestHeadersThatAreNoTrace(t *testing.T) {
@@ -169,7 +205,7 @@ func TestHeadersThatAreNoTrace(t *testing.T) {
 	for _, value := range []any{"x", map[string]string{}, map[string]string{"traceparent": "00-0-0-00"}} {
 		p, err := converter.GetDefaultDataConverter().ToPayload(value)
 		require.NoError(t, err)
-		require.Empty(t, telemetry.TraceID(t.Context(), map[string]*commonpb.Payload{"_tracer-data": p}))
+		require.False(t, telemetry.StartOf(t.Context(), map[string]*commonpb.Payload{"_tracer-data": p}).IsValid())
 	}
 }
 
