@@ -19,7 +19,7 @@ import (
 // canary marks what is a person's.
 const canary = "CANARY"
 
-// private is what must be in no log. Cards that work have tokens without a mark.
+// private is what must be in no log and in no trace. Cards that work have tokens without a mark.
 var private = []string{canary, "tok_visa", "tok_declined"}
 
 // personal is the order with a mark in what tells who somebody is. The customer's ID stays: people are found by it.
@@ -33,17 +33,18 @@ func personal(d document) document {
 	return d
 }
 
-// startLogged starts a system whose processes write all that they have to say.
-func startLogged(t *testing.T) *system {
+// startLogged starts a system whose processes write all that they have to say, and send all spans.
+func startLogged(t *testing.T) *traced {
 	t.Helper()
 	flags := []string{"--log-json", "--log-level=debug"}
-	s := &system{t: t, dir: t.TempDir(), temporalPort: freePort(t)}
+	c := startCollector(t)
+	s := &system{t: t, dir: t.TempDir(), temporalPort: freePort(t), env: c.env()}
 	s.startTemporal()
 	s.servicesURL = fmt.Sprintf("http://127.0.0.1:%d", freePort(t))
 	s.startServices(flags...)
 	s.worker = spawn(t, "worker", binaries.amends, s.temporalEnv(), append(s.workerArgs(), flags...)...)
 	s.apiURL, s.api = s.startAPI(time.Hour, append(flags, "--audit-log", s.auditLog())...)
-	return s
+	return &traced{s, c}
 }
 
 // auditLog is the file of what people do.
@@ -71,7 +72,7 @@ func (p *process) lines(with line) []line {
 }
 
 // However sagas go, the logs of all processes say so in lines that are found by saga, step, attempt and trace, and whose people
-// nobody finds in them.
+// nobody finds in them, nor in the spans.
 func TestLogs(t *testing.T) {
 	t.Parallel()
 
@@ -95,6 +96,9 @@ func TestLogs(t *testing.T) {
 		[]byte(`{"customer":{"id":"c-1001","name":"`+canary+`","email":"`+canary+`"},"lines":[]}`)).status)
 
 	s.awaitParked(parked)
+	require.ErrorContains(t, s.tryToOperate(parked, compensation.UpdateRetryWithInput, compensation.Act{
+		By: "grace", Reason: canary, Input: json.RawMessage(`{"`+canary+`":1}`),
+	}), "retry-with-input: ")
 	s.operate(parked, compensation.UpdateSkip, compensation.Act{By: "grace", Reason: "the goods are lost"})
 	ends := map[string]string{
 		good: "completed", declined: "compensated", failing: "completed", parked: "compensated_with_exceptions", stranger: "compensated",
@@ -104,6 +108,14 @@ func TestLogs(t *testing.T) {
 	}
 	require.Contains(t, s.get(stranger).Cause, canary)
 
+	for path := range ends {
+		require.Eventually(t, func() bool { return len(s.spansOf(path, "PlaceOrder")) == 1 }, 10*time.Second, 10*time.Millisecond, path)
+	}
+	for _, sp := range s.collector.received() {
+		for _, mark := range private {
+			require.NotContains(t, sp.String(), mark, sp.process)
+		}
+	}
 	processes := []*process{s.worker, s.api, s.services}
 	for _, p := range processes {
 		for text := range strings.Lines(p.out.String()) {

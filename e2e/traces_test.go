@@ -56,6 +56,10 @@ func TestTracesOfSagasWhoseWorkerIsKilled(t *testing.T) {
 	parked := place("card-declined.json", fault{"inventory", "ReserveStock", settings{"on": "undo", "refuse": true, "times": 1}})(s.system)
 	fellBack := place("good.json", fault{"loyalty", "AwardPoints", settings{"down": true, "times": 4}},
 		fault{"notification", "NotifyCustomer", settings{"refuse": true, "times": 1}})(s.system)
+	canceled := place("fraud-review.json", fault{"fraud", "ScreenFraud", settings{"on": "undo", "latency_ms": 10_000}})(s.system)
+	s.awaitWait(canceled)
+	s.act(canceled+"/cancel", byAda)
+	s.await(canceled, "does not turn back", func(v saga) bool { return v.step("ScreenFraud").Undo == "running" })
 	s.awaitStep(forward, "BookShipment", "running")
 	s.await(back, "does not turn back", func(v saga) bool { return v.step("ReserveStock").Undo == "running" })
 	s.awaitParked(parked)
@@ -65,13 +69,14 @@ func TestTracesOfSagasWhoseWorkerIsKilled(t *testing.T) {
 
 	s.clearFault("shipping", "BookShipment")
 	s.clearFault("inventory", "ReserveStock")
+	s.clearFault("fraud", "ScreenFraud")
 	s.startWorker()
 	s.decide(waiting, true)
 	s.operate(parked, compensation.UpdateSkip, compensation.Act{By: "grace", Reason: "the goods are lost"})
 	s.operate(fellBack, compensation.UpdateRetry, compensation.Act{By: "grace"})
 	ends := map[string]string{
-		forward: "completed", back: "compensated", waiting: "completed", parked: "compensated_with_exceptions",
-		fellBack: "completed", ended: "completed",
+		forward: "completed", back: "compensated", canceled: "compensated", waiting: "completed",
+		parked: "compensated_with_exceptions", fellBack: "completed", ended: "completed",
 	}
 	sagas, effects := map[string]saga{}, map[string]map[string]string{}
 	for path, state := range ends {
@@ -87,11 +92,14 @@ func TestTracesOfSagasWhoseWorkerIsKilled(t *testing.T) {
 	traces := map[string]bool{}
 	for path, v := range sagas {
 		s.requireOneTrace(path, v.TraceID)
-		s.requireTries(path, v, map[string]string{forward: "BookShipment", back: "ReleaseStock"}[path])
+		s.requireTries(path, v, map[string]string{
+			forward: "BookShipment", back: "ReleaseStock", canceled: "WithdrawScreening",
+		}[path])
 		s.requireCalls(path, v, effects[path])
 		traces[v.TraceID] = true
 	}
 	require.Len(t, traces, len(sagas))
+	s.requireAct(canceled, compensation.UpdateCancel, "POST /v1/orders/{id}/cancel") // which was replayed
 	s.requireAct(waiting, workflows.UpdateApproval, "POST /v1/orders/{id}/approval")
 	s.requireAct(parked, compensation.UpdateSkip, "POST /v1/sagas/{id}/steps/{step}/skip")
 	s.requireAct(fellBack, compensation.UpdateRetry, "POST /v1/sagas/{id}/steps/{step}/retry")
