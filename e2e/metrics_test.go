@@ -83,8 +83,12 @@ func startMeasured(t *testing.T, env ...string) *measured {
 	return m
 }
 
-func (m *measured) startWorker() {
-	m.worker = spawn(m.t, "worker", binaries.amends, m.temporalEnv(), append(m.workerArgs(), "--ops-addr", m.workerAddr)...)
+func (m *measured) startWorker(flags ...string) { m.runWorker(binaries.amends, flags...) }
+
+// runWorker starts a worker of some build.
+func (m *measured) runWorker(binary string, flags ...string) {
+	flags = append(m.workerArgs(), append(flags, "--ops-addr", m.workerAddr)...)
+	m.worker = spawn(m.t, "worker", binary, m.temporalEnv(), flags...)
 }
 
 // What is counted is what happened, once each, also where a worker was killed and another one replayed what it had done. The

@@ -28,8 +28,8 @@ type monitored struct {
 	began      time.Time
 }
 
-// haste is how many times as fast as in production Prometheus's time passes in these tests: every interval, window and wait of
-// its files is so many times as short. What they are in truth, deploy/prometheus/alerts_test.yml tests.
+// haste is how many times as fast as in production the alerts' time passes in these tests: every window and wait is so many
+// times as short. What they are in truth, deploy/prometheus/alerts_test.yml tests. Metrics are read twice a second.
 const haste = 120
 
 // startMonitored starts Prometheus beside a system whose traces somebody takes.
@@ -66,12 +66,16 @@ func deployed(t *testing.T, file string) string {
 	return string(text)
 }
 
-// durations are those of Prometheus's files, and the one that a rule compares with, in seconds.
-var durations = regexp.MustCompile(`((?:_interval|for): |\[|_seconds\) > )(\d+)([smh]?)\b`)
+var (
+	intervals = regexp.MustCompile(`_interval: \d+s\b`)
+	// durations are those of the rules, and the one that a rule compares with, in seconds.
+	durations = regexp.MustCompile(`(for: |\[|offset |_seconds\) > )(\d+)([smh]?)\b`)
+)
 
 // hasten makes all durations shorter.
 func hasten(t *testing.T, text string) string {
 	t.Helper()
+	text = intervals.ReplaceAllString(text, "_interval: 500ms")
 	return durations.ReplaceAllStringFunc(text, func(found string) string {
 		parts := durations.FindStringSubmatch(found)
 		d, err := time.ParseDuration(parts[2] + cmp.Or(parts[3], "s"))

@@ -19,7 +19,8 @@ import (
 	"github.com/amends-dev/amends/workflows"
 )
 
-// onlyInTrouble are what the dashboard and the alerts ask for that a run without trouble does not have.
+// onlyInTrouble are what the dashboard and the alerts ask for that a run without trouble does not have. TestAlerts makes each
+// of them happen.
 var onlyInTrouble = []string{
 	`temporal_workflow_task_execution_failed_total`,
 	`temporal_workflow_task_execution_failed_total{failure_reason="NonDeterminismError"}`,
@@ -109,16 +110,21 @@ func (w *monitored) scraped() {
 // audit asks the services for their books, and waits until that is counted.
 func (w *monitored) audit() {
 	w.t.Helper()
-	audits := func() (n model.SampleValue) {
+	counted := func() (n model.SampleValue) {
 		for _, s := range w.query(`sum(amends_books_audits_total)`) {
 			n = s.Value
 		}
 		return n
 	}
-	before := audits()
-	schedule := w.dial().ScheduleClient().GetHandle(w.t.Context(), workflows.AuditScheduleID)
-	require.NoError(w.t, schedule.Trigger(w.t.Context(), client.ScheduleTriggerOptions{}))
-	require.Eventually(w.t, func() bool { return audits() > before }, time.Minute, 50*time.Millisecond, "the audit is not counted")
+	before := counted()
+	w.audits(func(h client.ScheduleHandle) error { return h.Trigger(w.t.Context(), client.ScheduleTriggerOptions{}) })
+	require.Eventually(w.t, func() bool { return counted() > before }, time.Minute, 50*time.Millisecond, "the audit is not counted")
+}
+
+// audits does something to the schedule of the audits.
+func (w *monitored) audits(do func(client.ScheduleHandle) error) {
+	w.t.Helper()
+	require.NoError(w.t, do(w.dial().ScheduleClient().GetHandle(w.t.Context(), workflows.AuditScheduleID)))
 }
 
 // answers tells whether an expression has a figure now.
@@ -141,11 +147,11 @@ type panel struct {
 }
 
 // panels are the questions of the dashboards, as Grafana asks them over ten minutes.
-func panels(t *testing.T) (all []panel) {
-	t.Helper()
+func panels(tb testing.TB) (all []panel) {
+	tb.Helper()
 	files, err := filepath.Glob("../deploy/grafana/dashboards/*.json")
-	require.NoError(t, err)
-	require.NotEmpty(t, files)
+	require.NoError(tb, err)
+	require.NotEmpty(tb, files)
 	for _, file := range files {
 		var dashboard struct {
 			Panels []struct {
@@ -158,13 +164,13 @@ func panels(t *testing.T) (all []panel) {
 			}
 		}
 		text, err := os.ReadFile(file)
-		require.NoError(t, err)
-		require.NoError(t, json.Unmarshal(text, &dashboard))
+		require.NoError(tb, err)
+		require.NoError(tb, json.Unmarshal(text, &dashboard))
 		for _, p := range dashboard.Panels {
-			require.True(t, p.Type == "row" || len(p.Targets) > 0, "%s asks nothing", p.Title)
+			require.True(tb, p.Type == "row" || len(p.Targets) > 0, "%s asks nothing", p.Title)
 			for _, target := range p.Targets {
 				expr := strings.ReplaceAll(target.Expr, "$__rate_interval", "10m")
-				require.NotContains(t, expr, "$", "%s has a variable that is not known here", p.Title)
+				require.NotContains(tb, expr, "$", "%s has a variable that is not known here", p.Title)
 				asked := panel{title: p.Title, expr: expr, exemplars: target.Exemplar}
 				for _, label := range regexp.MustCompile(`{{(\w+)}}`).FindAllStringSubmatch(target.LegendFormat, -1) {
 					asked.legend = append(asked.legend, label[1])
