@@ -97,7 +97,7 @@ func TestLogs(t *testing.T) {
 
 	s.awaitParked(parked)
 	require.ErrorContains(t, s.tryToOperate(parked, compensation.UpdateRetryWithInput, compensation.Act{
-		By: "grace", Reason: canary, Input: json.RawMessage(`{"`+canary+`":1}`),
+		By: "grace", Reason: canary, Input: json.RawMessage(`{"` + canary + `":1}`),
 	}), "retry-with-input: ")
 	s.operate(parked, compensation.UpdateSkip, compensation.Act{By: "grace", Reason: "the goods are lost"})
 	ends := map[string]string{
