@@ -162,6 +162,7 @@ func (s *server) recognize(next http.Handler) http.Handler {
 			// Two headers are one that is malformed.
 			p.authorization = strings.Join(r.Header.Values("Authorization"), ", ")
 			p.Caller, p.err = s.options.Access.Authenticate(r.Context(), p.authorization)
+			learn(r.Context()).caller = p.Caller
 			r = r.WithContext(context.WithValue(r.Context(), callerKey{}, p))
 		}
 		next.ServeHTTP(w, r)

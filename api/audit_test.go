@@ -98,6 +98,38 @@ func TestAudit(t *testing.T) {
 	require.Contains(t, g.log.String(), "caller=key:starter@acme tenant=acme")
 }
 
+// A request's line says who did it and to which saga, where that is known; never by which key.
+func TestRequestsTellWhoAndWhat(t *testing.T) {
+	t.Parallel()
+	g := setupGuarded(t, api.Options{}, "starter@acme", "starter@globex")
+	line := func(caller, method, path, body string) string {
+		before := len(g.log.String())
+		g.as(t, caller, method, path, body)
+		for line := range strings.Lines(g.log.String()[before:]) {
+			if strings.Contains(line, "msg=request ") {
+				return line
+			}
+		}
+		require.Fail(t, "no line")
+		return ""
+	}
+
+	started := line("starter@acme", http.MethodPost, "/v1/orders", exampleOrder)
+	require.Regexp(t, ` caller=key:starter@acme tenant=acme saga=order-\S+\n$`, started)
+	saga := strings.TrimSpace(started[strings.Index(started, "saga=order-")+len("saga=order-"):])
+	require.Contains(t, line("starter@acme", http.MethodGet, "/v1/sagas/order-"+saga, ""), " caller=key:starter@acme tenant=acme saga=order-"+saga+"\n")
+
+	others := line("starter@globex", http.MethodGet, "/v1/orders/"+saga, "")
+	require.Contains(t, others, " status=404 ")
+	require.Contains(t, others, " caller=key:starter@globex tenant=globex\n", "it is not theirs")
+	nobodys := line("", http.MethodGet, "/v1/orders", "")
+	require.Contains(t, nobodys, " status=401 ")
+	require.NotContains(t, nobodys, "caller=")
+	for _, key := range g.keys {
+		require.NotContains(t, g.log.String(), key)
+	}
+}
+
 // Where a request says that it comes from counts only if a proxy that is trusted says so.
 func TestForwardedForIsNotTrusted(t *testing.T) {
 	t.Parallel()

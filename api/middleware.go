@@ -20,6 +20,8 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
+
+	"github.com/amends-dev/amends/internal/access"
 )
 
 // requestIDHeader carries a request's ID, from a caller that has one and back to every caller.
@@ -48,18 +50,49 @@ func (s *server) identify(next http.Handler) http.Handler {
 	})
 }
 
+// learned is what the line of a request has that only those know who serve it.
+type learned struct {
+	// caller is who called; zero for those whom nobody knows or asks.
+	caller access.Caller
+	// saga is the saga that the request is about, if there is one.
+	saga string
+}
+
+type learnedKey struct{}
+
+// learn is for what is learned of the request that ctx belongs to.
+func learn(ctx context.Context) *learned {
+	if l, ok := ctx.Value(learnedKey{}).(*learned); ok {
+		return l
+	}
+	return new(learned) // no request's line is written
+}
+
+func (l learned) attrs() []slog.Attr {
+	var attrs []slog.Attr
+	if l.caller.Name != "" {
+		attrs = append(attrs, slog.String("caller", l.caller.ID()), slog.String("tenant", l.caller.Tenant))
+	}
+	if l.saga != "" {
+		attrs = append(attrs, slog.String("saga", l.saga))
+	}
+	return attrs
+}
+
 func (s *server) logRequest(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := time.Now()
+		start, learned := time.Now(), new(learned)
+		r = r.WithContext(context.WithValue(r.Context(), learnedKey{}, learned))
 		answer := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
 		defer func() {
 			level, route, took := slog.LevelInfo, routeOf(r), time.Since(start)
 			if route == "/healthz" || route == "/readyz" {
 				level = slog.LevelDebug
 			}
-			s.log.Log(r.Context(), level, "request",
-				"method", r.Method, "route", route, "status", answer.Status(), "bytes", answer.BytesWritten(),
-				"duration", took, "request_id", requestID(r.Context()))
+			s.log.LogAttrs(r.Context(), level, "request", append([]slog.Attr{
+				slog.String("method", r.Method), slog.String("route", route), slog.Int("status", answer.Status()),
+				slog.Int("bytes", answer.BytesWritten()), slog.Duration("duration", took), slog.String("request_id", requestID(r.Context())),
+			}, learned.attrs()...)...)
 			describe(r.Context(), r.Method, route, answer.Status())
 			s.meters.request(r.Context(), r.Method, route, answer.Status(), took)
 		}()

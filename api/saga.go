@@ -100,6 +100,7 @@ func (s *server) start(ctx context.Context, c collection, st start) (taken, erro
 	if err != nil {
 		return taken{}, err
 	}
+	learn(ctx).saga = c.workflowID(st.id)
 	if !before {
 		s.meters.start(ctx, c.workflowType)
 	}
@@ -160,6 +161,7 @@ func (s *server) look(ctx context.Context, c collection, id string) (*workflowse
 	if err := seen(ctx, c, id, d.GetWorkflowExecutionInfo()); err != nil {
 		return nil, err
 	}
+	learn(ctx).saga = c.workflowID(id)
 	return d, nil
 }
 
