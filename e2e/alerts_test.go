@@ -130,6 +130,8 @@ func (w *monitored) tryBooksNotAudited() {
 func (w *monitored) tryBooksOutOfBalance() {
 	w.t.Helper()
 	w.alterBooks(1)
+	w.worker.stop()
+	w.startWorker() // one that has audited nothing yet
 	w.audit()
 	require.Equal(w.t, "payment", w.awaitFiring("AmendsBooksOutOfBalance", nil).Labels["service"])
 	page := w.runbook("books-out-of-balance")

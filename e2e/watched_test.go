@@ -103,7 +103,7 @@ func (w *monitored) scraped() {
 	now := time.Now()
 	require.Eventually(w.t, func() bool {
 		last := w.query(`min(timestamp(up{job="amends"}))`)
-		return last[0].Value > model.SampleValue(float64(now.UnixMilli())/1e3)
+		return len(last) > 0 && last[0].Value > model.SampleValue(float64(now.UnixMilli())/1e3)
 	}, time.Minute, 50*time.Millisecond, "prometheus does not read the metrics")
 }
 
@@ -116,6 +116,7 @@ func (w *monitored) audit() {
 		}
 		return n
 	}
+	w.scraped()
 	before := counted()
 	w.audits(func(h client.ScheduleHandle) error { return h.Trigger(w.t.Context(), client.ScheduleTriggerOptions{}) })
 	require.Eventually(w.t, func() bool { return counted() > before }, time.Minute, 50*time.Millisecond, "the audit is not counted")
