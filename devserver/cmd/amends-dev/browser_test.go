@@ -118,7 +118,9 @@ func (p *page) note(event any) {
 		if r := p.requests[e.RequestID]; r != nil {
 			delete(p.requests, e.RequestID)
 			p.refused = append(p.refused, r.address)
-			p.complaints = append(p.complaints, r.address+": "+e.ErrorText)
+			if !e.Canceled { // as when the page is left
+				p.complaints = append(p.complaints, r.address+": "+e.ErrorText)
+			}
 		}
 	case *log.EventEntryAdded:
 		if e.Entry.Level == log.EntryLevelError {

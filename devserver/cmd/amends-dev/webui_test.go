@@ -159,17 +159,17 @@ func (p *process) refuse(t *testing.T, service, step string) {
 	require.Equal(t, http.StatusNoContent, res.StatusCode)
 }
 
-// webUI is the order's page in the Web UI, as the API says.
-func (p *process) webUI(t *testing.T, id string) string {
+// webUI is the saga's page in the Web UI, as the API says.
+func (p *process) webUI(t *testing.T, order string) string {
 	t.Helper()
-	_, answer := p.call(t, http.MethodGet, "/v1/orders/"+id, http.NoBody)
-	var order struct {
+	_, answer := p.call(t, http.MethodGet, "/v1/sagas/order-"+order, http.NoBody)
+	var saga struct {
 		Links struct {
 			WebUI string `json:"web_ui"`
 		}
 	}
-	require.NoError(t, json.Unmarshal(answer, &order))
-	return order.Links.WebUI
+	require.NoError(t, json.Unmarshal(answer, &saga))
+	return saga.Links.WebUI
 }
 
 // setCodec sets the endpoint for this browser, in the dialog of the Web UI at that site.
