@@ -42,7 +42,7 @@ func TestAlerts(t *testing.T) {
 	for _, selector := range onlyInTrouble {
 		require.True(t, w.has(selector), "%s, after everything that can go wrong", selector)
 	}
-	require.Eventually(t, func() bool { return len(w.alerts()) == 0 }, time.Minute, 100*time.Millisecond, "an alert stays")
+	w.awaitThat("an alert stays", w.audit, func() bool { return len(w.alerts()) == 0 })
 }
 
 func (w *monitored) tryNoPollers() {
