@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	neturl "net/url"
 	"os"
@@ -150,10 +151,13 @@ func (p *page) visit(address string, texts ...string) {
 	p.await(texts...)
 }
 
-// click clicks at what a selector finds.
+// click presses what a selector finds, as soon as it can be pressed. Not by its place, since pages move while they load.
 func (p *page) click(selector string) {
 	p.t.Helper()
-	p.do("click "+selector, chromedp.Click(chromedp.CSS(selector)))
+	found := chromedp.CSS(selector)
+	p.do("press "+selector, chromedp.WaitVisible(found), chromedp.WaitEnabled(found))
+	_, err := chromedp.Run(p.ctx, chromedp.Evaluate[any](fmt.Sprintf("document.querySelector(%q).click()", selector)))
+	require.NoError(p.t, err, selector)
 }
 
 // await waits until all of these texts can be read.

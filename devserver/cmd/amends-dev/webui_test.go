@@ -181,7 +181,7 @@ func (p *page) setCodec(site, endpoint string) {
 	p.click("#use-local-endpoint-radio")
 	p.write("#data-encoder-endpoint-input", endpoint)
 	p.click(`#data-encoder-settings [data-testid="confirm-modal-button"]`)
-	p.do("see that it is set", chromedp.WaitVisible(chromedp.CSS(`[data-testid="data-encoder-status-configured"]`)))
+	p.do("see that it is set", chromedp.WaitVisible(chromedp.CSS(`[data-testid^="data-encoder-status-"]`)))
 }
 
 // documented is the command line in docs/encryption.md that begins so and has that flag, with texts replaced, given in turn
