@@ -77,7 +77,7 @@ bench: ## Measure sagas against plain Temporal and DBOS, and orders over REST; A
 	@exec .bin/bench $(ARGS)
 
 .PHONY: sizing
-sizing: ## Measure how sagas grow with shards, workers, a slow disk and their histories (docs/sizing.md); takes ARGS
+sizing: ## Measure how sagas grow with shards, workers, a slow disk and their histories (docs/operations.md); takes ARGS
 	@$(GO) build -o .bin/bench ./bench
 	@exec .bin/bench sizing $(ARGS)
 
