@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/workflow"
@@ -19,6 +20,8 @@ type Ended struct {
 	How string `json:"how"`
 	// Started are the steps that its history shows as started, in that order.
 	Started []Key `json:"started"`
+	// Headers are what came with its start, as in [Status].
+	Headers map[string]*commonpb.Payload `json:"headers,omitempty"`
 }
 
 // Recovery is what became of the effects of a saga that was ended from outside.
@@ -112,7 +115,7 @@ func ReadEnded(ctx context.Context, c client.Client, workflowID string) (ended E
 	if status.State != Terminated {
 		return Ended{}, false, nil
 	}
-	ended = Ended{SagaID: workflowID, How: status.Cause}
+	ended = Ended{SagaID: workflowID, How: status.Cause, Headers: status.Headers}
 	if ended.How == "" {
 		ended.How = "it ended without turning back"
 	}

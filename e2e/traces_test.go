@@ -65,6 +65,10 @@ func TestTracesOfSagasWhoseWorkerIsKilled(t *testing.T) {
 	s.awaitParked(parked)
 	s.awaitParked(fellBack)
 	s.awaitWait(waiting)
+	terminated := place("fraud-review.json")(s.system)
+	s.awaitWait(terminated)
+	require.NoError(t, s.dial().TerminateWorkflow(t.Context(), workflowID(terminated), "", "by mistake"))
+	s.sweepUntil(func(sweep workflows.Sweep) bool { return sweep.Known == 1 })
 	s.worker.kill()
 
 	s.clearFault("shipping", "BookShipment")
@@ -84,6 +88,9 @@ func TestTracesOfSagasWhoseWorkerIsKilled(t *testing.T) {
 		require.Equal(t, state, v.State, v.Cause)
 		sagas[path], effects[path] = v, s.effects(path)
 	}
+	var recovery compensation.Recovery
+	require.NoError(t, s.dial().GetWorkflow(t.Context(), workflows.RecoveryWorkflowID(workflowID(terminated)), "").Get(t.Context(), &recovery))
+	ofTerminated := s.get(terminated).TraceID
 	s.api.stop() // and sends what it has
 	s.worker.stop()
 
@@ -92,6 +99,7 @@ func TestTracesOfSagasWhoseWorkerIsKilled(t *testing.T) {
 	traces := map[string]bool{}
 	for path, v := range sagas {
 		s.requireOneTrace(path, v.TraceID)
+		require.Len(t, s.spansOf(path, "PlaceOrder"), 1, path)
 		s.requireTries(path, v, map[string]string{
 			forward: "BookShipment", back: "ReleaseStock", canceled: "WithdrawScreening",
 		}[path])
@@ -99,6 +107,8 @@ func TestTracesOfSagasWhoseWorkerIsKilled(t *testing.T) {
 		traces[v.TraceID] = true
 	}
 	require.Len(t, traces, len(sagas))
+	s.requireOneTrace(terminated, ofTerminated)
+	s.requireUndos(terminated, recovery.Undone)
 	s.requireAct(canceled, compensation.UpdateCancel, "POST /v1/orders/{id}/cancel") // which was replayed
 	s.requireAct(waiting, workflows.UpdateApproval, "POST /v1/orders/{id}/approval")
 	s.requireAct(parked, compensation.UpdateSkip, "POST /v1/sagas/{id}/steps/{step}/skip")
@@ -150,8 +160,7 @@ func (s *traced) requireParents() {
 	}
 }
 
-// requireOneTrace requires that all of the saga is in its trace, which is that of one request, and that the trace has the whole of
-// the saga once.
+// requireOneTrace requires that all of the saga is in its trace, which is that of one request.
 func (s *traced) requireOneTrace(path, trace string) {
 	s.t.Helper()
 	var requests []string
@@ -164,7 +173,17 @@ func (s *traced) requireOneTrace(path, trace string) {
 		}
 	}
 	require.Equal(s.t, []string{"POST /v1/orders"}, requests, path)
-	require.Len(s.t, s.spansOf(path, "PlaceOrder"), 1, path)
+}
+
+// requireUndos requires a span for the undo of each of these steps.
+func (s *traced) requireUndos(path string, undone []compensation.Key) {
+	s.t.Helper()
+	require.NotEmpty(s.t, undone, path)
+	for _, a := range workflows.Plans()[0].Activities() {
+		if a.Part == compensation.PartUndo && slices.ContainsFunc(undone, func(k compensation.Key) bool { return k.Step == a.Step }) {
+			require.NotEmpty(s.t, s.spansOf(path, a.Name), "%s of %s", a.Name, path)
+		}
+	}
 }
 
 // requireTries requires a span for each try of a step or of its undo that the saga's history has, but for the one of that activity

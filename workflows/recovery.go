@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -21,6 +22,9 @@ type RecoverInput struct {
 	Type  string             `json:"type"`
 	Ended compensation.Ended `json:"ended"`
 }
+
+// StartHeaders are those of the saga that is recovered: tracing goes on in its trace.
+func (in RecoverInput) StartHeaders() map[string]*commonpb.Payload { return in.Ended.Headers }
 
 // RecoverSaga undoes what a saga left behind that was ended from outside.
 func RecoverSaga(ctx workflow.Context, in RecoverInput) (compensation.Recovery, error) {

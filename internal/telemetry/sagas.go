@@ -24,8 +24,9 @@ import (
 type sagas struct {
 	interceptor.InterceptorBase
 
-	known  steps
-	tracer trace.Tracer
+	known   steps
+	tracer  trace.Tracer
+	carried tracer
 	// handOver waits until the spans that have ended were taken.
 	handOver func(context.Context)
 	log      *slog.Logger
@@ -51,8 +52,8 @@ type ending struct {
 	started trace.SpanContext
 }
 
-func newSagas(t *Telemetry) (*sagas, error) {
-	s := &sagas{known: stepsOf(t.plans), tracer: t.Tracer(), handOver: t.tracers.handOver, log: t.logger}
+func newSagas(t *Telemetry, carried tracer) (*sagas, error) {
+	s := &sagas{known: stepsOf(t.plans), tracer: t.Tracer(), carried: carried, handOver: t.tracers.handOver, log: t.logger}
 	meter := t.Meter()
 	var err error
 	if s.ending, err = lru.New[string, ending](maxEnding); err != nil {
@@ -94,6 +95,7 @@ type workflowInbound struct {
 }
 
 func (i *workflowInbound) ExecuteWorkflow(ctx workflow.Context, in *interceptor.ExecuteWorkflowInput) (any, error) {
+	ctx = i.sagas.carried.rejoin(ctx, in.Args)
 	i.started = spanOf(ctx)
 	out, err := i.Next.ExecuteWorkflow(ctx, in)
 	info := workflow.GetInfo(ctx)

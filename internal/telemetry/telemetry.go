@@ -123,7 +123,7 @@ func (t *Telemetry) Instrument(options *client.Options) error {
 	if err != nil {
 		return fmt.Errorf("traces of sagas: %w", err)
 	}
-	s, err := newSagas(t)
+	s, err := newSagas(t, carried)
 	if err != nil {
 		return fmt.Errorf("metrics of sagas: %w", err)
 	}

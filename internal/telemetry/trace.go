@@ -21,6 +21,7 @@ import (
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/workflow"
 )
 
 // Propagator carries traces from process to process, as W3C Trace Context.
@@ -80,7 +81,7 @@ func startTracers(ctx context.Context, o Options, r *resource.Resource) (*tracer
 // One of them would be recorded at its end, by a worker that may be gone by then, and all below it would be orphans.
 type tracer struct{ interceptor.Tracer }
 
-func newTracer(t trace.Tracer) (interceptor.Tracer, error) {
+func newTracer(t trace.Tracer) (tracer, error) {
 	inner, err := opentelemetry.NewTracer(opentelemetry.TracerOptions{
 		Tracer: t, TextMapPropagator: Propagator, HeaderKey: traceHeader, DisableBaggage: true, AllowInvalidParentSpans: true,
 		SpanStarter: func(ctx context.Context, t trace.Tracer, name string, options ...trace.SpanStartOption) trace.Span {
@@ -110,11 +111,40 @@ const traceHeader = "_tracer-data"
 
 // StartOf is the span of the start of a saga that was started with these headers; not valid if they tell none.
 func StartOf(ctx context.Context, headers map[string]*commonpb.Payload) trace.SpanContext {
+	// Nothing of the span that ctx belongs to.
+	ctx = Propagator.Extract(trace.ContextWithSpanContext(ctx, trace.SpanContext{}), carrierOf(headers))
+	return trace.SpanContextFromContext(ctx)
+}
+
+// carrierOf is what the headers have of a trace; empty if they have nothing.
+func carrierOf(headers map[string]*commonpb.Payload) propagation.MapCarrier {
 	carrier := propagation.MapCarrier{}
 	if headers[traceHeader] == nil || converter.GetDefaultDataConverter().FromPayload(headers[traceHeader], &carrier) != nil {
-		return trace.SpanContext{}
+		return propagation.MapCarrier{}
 	}
-	// Nothing of the span that ctx belongs to.
-	ctx = Propagator.Extract(trace.ContextWithSpanContext(ctx, trace.SpanContext{}), carrier)
-	return trace.SpanContextFromContext(ctx)
+	return carrier
+}
+
+// goesOnFor is the input of a workflow that goes on with what another one left, such as a saga's recovery.
+type goesOnFor interface {
+	// StartHeaders came with the start of the other one.
+	StartHeaders() map[string]*commonpb.Payload
+}
+
+// rejoin leads a workflow with this input back into the trace of the one that it goes on for, if there is one.
+func (t tracer) rejoin(ctx workflow.Context, args []any) workflow.Context {
+	for _, arg := range args {
+		other, ok := arg.(goesOnFor)
+		if !ok {
+			continue
+		}
+		parent, err := t.UnmarshalSpan(carrierOf(other.StartHeaders()))
+		if err != nil || parent == nil {
+			continue // it has no trace
+		}
+		if span, err := t.StartSpan(&interceptor.TracerStartSpanOptions{Parent: parent}); err == nil {
+			return workflow.WithValue(ctx, t.Options().SpanContextKey, span)
+		}
+	}
+	return ctx
 }
