@@ -45,6 +45,9 @@ type Options struct {
 	// worker. One whose services are slow needs more: a saga of ten steps of 100 ms takes a place for a second. Default
 	// [DefaultTasks].
 	Tasks int
+	// EagerStart says that this process itself starts the sagas, and gets their first tasks with Temporal's answer. Then they
+	// find more places free: fewer are kept for what comes from the queue.
+	EagerStart bool
 	// Deployment makes the worker one of a version, with which sagas stay that began on it. Default: none, and any worker
 	// goes on with any saga.
 	Deployment Deployment
@@ -136,7 +139,7 @@ func New(c client.Client, o Options) (*Worker, error) {
 		version: o.Deployment, failed: make(chan error, 1), stopTimeout: o.StopTimeout,
 	}
 	w.over, w.handBack = context.WithCancel(context.Background()) //nolint:forbidigo // the worker's own life, which begins here
-	options := Tuning(o.Tasks)
+	options := Tuning(o.Tasks, o.EagerStart)
 	options.WorkerStopTimeout = o.StopTimeout + handBackTime
 	options.Interceptors = []interceptor.WorkerInterceptor{&handBack{over: w.over}}
 	options.DeploymentOptions = sdkworker.DeploymentOptions{

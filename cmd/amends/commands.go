@@ -199,7 +199,12 @@ func (c *workerCommand) Run(p *process) (err error) {
 		return err
 	}
 	defer temporal.Close()
-	w, err := c.worker(p, temporal, namespace, c.StopWhenDrained)
+	options, err := c.options(p, namespace)
+	if err != nil {
+		return err
+	}
+	options.Deployment.StopWhenDrained = c.StopWhenDrained && options.Deployment.Name != ""
+	w, err := worker.New(temporal, options)
 	if err != nil {
 		return err
 	}
@@ -211,20 +216,19 @@ func (c *workerCommand) Run(p *process) (err error) {
 	return w.Run(p.ctx)
 }
 
-func (c *workerFlags) worker(p *process, temporal client.Client, namespace string, stopWhenDrained bool) (*worker.Worker, error) {
+func (c *workerFlags) options(p *process, namespace string) (worker.Options, error) {
 	d, err := c.deployment()
 	if err != nil {
-		return nil, err
+		return worker.Options{}, err
 	}
-	d.StopWhenDrained = stopWhenDrained && d.Name != ""
 	secure, err := c.ServicesTLS.config(p.logger)
 	if err != nil {
-		return nil, fmt.Errorf("worker: step services: %w", err)
+		return worker.Options{}, fmt.Errorf("worker: step services: %w", err)
 	}
-	return worker.New(temporal, worker.Options{
+	return worker.Options{
 		ServicesURL: c.ServicesURL, ServiceURLs: c.ServiceURLs, ServicesTLS: secure, Namespace: namespace,
 		Tasks: c.Tasks, StopTimeout: c.StopTimeout, Deployment: d, Logger: p.logger,
-	})
+	}, nil
 }
 
 type serveCommand struct {
@@ -249,7 +253,13 @@ func (c *serveCommand) Run(p *process) error {
 		return err
 	}
 	defer temporal.Close()
-	w, err := c.Worker.worker(p, temporal, namespace, false)
+	options, err := c.Worker.options(p, namespace)
+	if err != nil {
+		return err
+	}
+	// With a version, Temporal decides on whose worker a saga begins.
+	options.EagerStart = options.Deployment.Name == ""
+	w, err := worker.New(temporal, options)
 	if err != nil {
 		return err
 	}
@@ -257,9 +267,7 @@ func (c *serveCommand) Run(p *process) error {
 		return err
 	}
 	defer w.Stop()
-	// With a version, Temporal decides on whose worker a saga begins.
-	eager := c.Worker.Deployment == ""
-	return c.API.serve(p, temporal, api.Options{Access: callers, Namespace: namespace, EagerStart: eager}, shown, w.Failed())
+	return c.API.serve(p, temporal, api.Options{Access: callers, Namespace: namespace, EagerStart: options.EagerStart}, shown, w.Failed())
 }
 
 type servicesCommand struct {

@@ -254,6 +254,7 @@ func (s *system) startWorker(ctx context.Context) error {
 		ServicesURL: url(s.servicesListener),
 		Namespace:   s.server.Namespace(),
 		StopTimeout: workerStopLimit,
+		EagerStart:  true,
 		Logger:      s.logger.With("part", "worker"),
 	})
 	if err != nil {
