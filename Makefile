@@ -77,7 +77,7 @@ bench: ## Measure sagas against plain Temporal and DBOS, and orders over REST; A
 	@exec .bin/bench $(ARGS)
 
 .PHONY: sizing
-sizing: ## Measure how sagas grow with shards, workers, a slow disk and their histories (docs/operations.md); takes ARGS
+sizing: ## Measure how sagas grow with shards, workers, a slow disk and their histories (docs/sizing.md); takes ARGS
 	@$(GO) build -o .bin/bench ./bench
 	@exec .bin/bench sizing $(ARGS)
 
@@ -87,7 +87,7 @@ bench-rest: ## Measure what an order costs over REST beside one started straight
 
 .PHONY: bench-telemetry
 bench-telemetry: ## Measure what metrics and traces add to what an order costs
-	$(GO_TEST) ./e2e -run '^$$' -bench '^BenchmarkTelemetry$$' -benchtime 1x -timeout 30m
+	$(GO_TEST) ./e2e -run '^$$' -bench '^BenchmarkTelemetry$$' -benchtime 1x -timeout 30m -rest.rounds 12
 
 .PHONY: histories
 histories: ## Record the histories that the replay tests read, from a real server

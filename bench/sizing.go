@@ -30,7 +30,7 @@ type sizingFlags struct {
 	Dir         string        `type:"path" placeholder:"DIR" help:"Where PostgreSQL's files go meanwhile: on a disk, not in memory. Default: the folder for temporary files."`
 }
 
-const sizingDescription = `Measures how sagas of ten HTTP steps grow with Temporal's history shards, with workers, with a slow disk and with the size of their histories. API and worker count as processes of their own: no saga starts eagerly. docs/operations.md says how to read it.`
+const sizingDescription = `Measures how sagas of ten HTTP steps grow with Temporal's history shards, with workers, with a slow disk and with the size of their histories. API and worker count as processes of their own: no saga starts eagerly. docs/sizing.md says how to read it.`
 
 func runSizing(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var f sizingFlags

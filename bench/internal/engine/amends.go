@@ -38,14 +38,14 @@ func openAmends(ctx context.Context, o Config) (Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := amendsworker.Tuning(amendsworker.DefaultTasks)
+	options := amendsworker.Tuning(amendsworker.DefaultTasks, !o.Queued)
 	if err := tryOptions(&options, o.Worker); err != nil {
 		c.Close()
 		return nil, err
 	}
 	a := &amends{c, worker.New(c, o.Queue, options), o.Queue, !o.Queued}
 	a.worker.RegisterWorkflow(amendsSaga)
-	a.worker.RegisterActivity(&participant{steps.NewClient(o.Steps), noise(o.ResultBytes)})
+	a.worker.RegisterActivity(&participant{steps.NewClient(o.Steps), o.ResultBytes})
 	if err := a.worker.Start(); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("start polling: %w", err)
@@ -136,11 +136,11 @@ func amendsSaga(ctx workflow.Context, id string, c Case) ([]string, error) {
 // participant does and undoes every step.
 type participant struct {
 	steps *steps.Client
-	// filler is added to each result.
-	filler string
+	// filler is by how many bytes each result is made larger.
+	filler int
 }
 
-// noise is text of so many bytes that no compression makes much shorter.
+// noise is text of so many bytes that no compression makes much shorter, and never the same.
 func noise(size int) string {
 	raw := make([]byte, size)
 	_, _ = rand.Read(raw) // it never fails
@@ -153,7 +153,7 @@ func (p *participant) Do(ctx context.Context, key compensation.Key, in steps.Inp
 	if errors.As(err, &refusal) {
 		return result, compensation.Refuse(ctx, "refused", refusal.Error(), nil)
 	}
-	result.Filler = p.filler
+	result.Filler = noise(p.filler)
 	return result, err
 }
 
