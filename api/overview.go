@@ -18,8 +18,9 @@ import (
 
 const (
 	overviewPath = "/v1/overview"
-	// overviewFor is how long an overview is shown before another one is made, however many ask.
-	overviewFor = 2 * time.Second
+	// overviewFor is how long an overview is shown before another one is made, however many ask. One is two dozen questions, and
+	// each of Temporal's frontends takes ten a second by default.
+	overviewFor = 5 * time.Second
 	// overviewQueries is how many of an overview's questions Temporal gets at the same time.
 	overviewQueries = 4
 )
