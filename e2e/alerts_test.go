@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"cmp"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -142,6 +143,10 @@ func (w *monitored) tryBooksOutOfBalance() {
 	w.audit()
 	require.Equal(w.t, "payment", w.awaitFiring("AmendsBooksOutOfBalance", nil).Labels["service"])
 	page := w.runbook("books-out-of-balance")
+	w.awaitThat("the overview has not heard of the audit", nil, func() bool { // lists follow a moment later
+		_, overview := w.send(http.MethodGet, w.apiURL+"/v1/overview", nil)
+		return strings.Contains(string(overview), `"state":"unbalanced"`)
+	})
 	require.Contains(w.t, page.follow(`curl -H "Authorization: Bearer $KEY" API/v1/overview`), `"state":"unbalanced"`)
 	require.Contains(w.t, page.follow("curl SERVICES/payment/audit"), "the sum of the journal: 1 is not 0")
 	w.alterBooks(-1)
