@@ -1,6 +1,8 @@
 package devserver_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -18,6 +20,16 @@ func TestDynamicConfigCounts(t *testing.T) {
 
 	_, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: strings.Repeat("x", 201), TaskQueue: taskQueue}, waitForName)
 	require.ErrorContains(t, err, "exceeds maximum allowed length (201/200)")
+}
+
+// What docker-compose.yml gives Temporal is known to it.
+func TestDynamicConfigOfCompose(t *testing.T) {
+	t.Parallel()
+
+	file, err := os.ReadFile(filepath.Join("..", "deploy", "compose", "temporal-dynamicconfig.yaml"))
+	require.NoError(t, err)
+	require.Contains(t, string(file), "frontend.namespaceRPS.visibility:")
+	start(t, devserver.Options{Ephemeral: true, DynamicConfig: file})
 }
 
 func TestDynamicConfigThatTheServerDoesNotKnowIsRefused(t *testing.T) {
