@@ -1,6 +1,6 @@
 // Command bench measures sagas in Amends against the same sagas in plain Temporal and in DBOS Transact for Go, all on
 // one PostgreSQL server whose commits are durable. docs/performance.md says how to read what it prints. bench sizing
-// measures instead how Amends grows with what it runs on, as docs/operations.md says.
+// measures instead how Amends grows with what it runs on, for docs/sizing.md.
 //
 // Every part is a process of its own, so that the processor time of each can be told: PostgreSQL, the Temporal server,
 // the step server and the three engines. All but PostgreSQL are this binary again, in a role.

@@ -110,6 +110,10 @@ func TestMetrics(t *testing.T) {
 	waiting := place("fraud-review.json")(m.system)
 	m.awaitWait(waiting)
 
+	require.Eventually(t, func() bool {
+		return m.scrape(m.workerAddr).value("temporal_num_pollers", map[string]string{"poller_type": "workflow_task"})+
+			m.scrape(m.workerAddr).value("temporal_num_pollers", map[string]string{"poller_type": "workflow_sticky_task"}) == 20
+	}, time.Minute, 100*time.Millisecond, "a worker asks for tasks with twenty calls at a time")
 	first := m.scrape(m.workerAddr)
 	order := func(state string) map[string]string { return map[string]string{"type": "PlaceOrder", "state": state} }
 	require.InDelta(t, 5, first.value("amends_saga_ended_total", order("completed")), 0)

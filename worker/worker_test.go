@@ -27,6 +27,14 @@ func TestOptionsThatCannotBe(t *testing.T) {
 	}
 }
 
+// Pollers keep places, which a process that starts sagas itself has better uses for.
+func TestTuningOfEagerStart(t *testing.T) {
+	t.Parallel()
+
+	require.Equal(t, 20, Tuning(DefaultTasks, false).MaxConcurrentWorkflowTaskPollers)
+	require.Zero(t, Tuning(DefaultTasks, true).MaxConcurrentWorkflowTaskPollers, "the SDK's own number")
+}
+
 // The SDK takes no workflow on a worker of a version that does not say what becomes of it with the next one.
 func TestWorkerOfAVersion(t *testing.T) {
 	t.Parallel()

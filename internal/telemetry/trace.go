@@ -142,9 +142,11 @@ func (t tracer) rejoin(ctx workflow.Context, args []any) workflow.Context {
 		if err != nil || parent == nil {
 			continue // it has no trace
 		}
-		if span, err := t.StartSpan(&interceptor.TracerStartSpanOptions{Parent: parent}); err == nil {
-			return workflow.WithValue(ctx, t.Options().SpanContextKey, span)
+		span, err := t.StartSpan(&interceptor.TracerStartSpanOptions{Parent: parent}) // none of its own: see newTracer
+		if err != nil {
+			continue // only a parent that this tracer has not made is refused
 		}
+		return workflow.WithValue(ctx, t.Options().SpanContextKey, span)
 	}
 	return ctx
 }

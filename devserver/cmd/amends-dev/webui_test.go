@@ -181,6 +181,7 @@ func (p *page) setCodec(site, endpoint string) {
 	p.click("#use-local-endpoint-radio")
 	p.write("#data-encoder-endpoint-input", endpoint)
 	p.click(`#data-encoder-settings [data-testid="confirm-modal-button"]`)
+	// It says "configured" at first, and "success" or "error" as soon as the endpoint has been asked.
 	p.do("see that it is set", chromedp.WaitVisible(chromedp.CSS(`[data-testid^="data-encoder-status-"]`)))
 }
 
