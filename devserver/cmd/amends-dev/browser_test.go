@@ -262,8 +262,13 @@ func siteOf(address string) string {
 	return parsed.Scheme + "://" + parsed.Host
 }
 
-// write puts a text into the field that a selector finds.
+// write puts a text into the field that a selector finds, at once: of keys that come one by one, the Web UI loses some when it is
+// slow, since it writes what it knew so far back to the field.
 func (p *page) write(selector, text string) {
 	p.t.Helper()
-	p.do("write to "+selector, chromedp.SendKeys(chromedp.CSS(selector), text))
+	found := chromedp.CSS(selector)
+	p.do("find "+selector, chromedp.WaitVisible(found), chromedp.WaitEnabled(found))
+	_, err := chromedp.Run(p.ctx, chromedp.Evaluate[any](fmt.Sprintf(`
+		(field => { field.value = %q; field.dispatchEvent(new Event("input", {bubbles: true})) })(document.querySelector(%q))`, text, selector)))
+	require.NoError(p.t, err, selector)
 }
