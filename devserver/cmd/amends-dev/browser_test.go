@@ -125,7 +125,7 @@ func (p *page) note(event any) {
 		}
 	case *log.EventEntryAdded:
 		if e.Entry.Level == log.EntryLevelError {
-			p.complaints = append(p.complaints, e.Entry.Text)
+			p.complaints = append(p.complaints, e.Entry.URL+": "+e.Entry.Text)
 		}
 	case *runtime.EventExceptionThrown:
 		p.complaints = append(p.complaints, e.ExceptionDetails.Text)
