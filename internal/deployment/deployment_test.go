@@ -199,6 +199,26 @@ func TestPromoteUnheard(t *testing.T) {
 	})
 }
 
+// Who has no answer in time does not know whether it was done, so it is asked for again.
+func TestChangeThatIsAnsweredLate(t *testing.T) {
+	t.Parallel()
+
+	synctest.Test(t, func(t *testing.T) {
+		f := afterThree()
+		f.late = 2
+		require.NoError(t, f.deployment().Promote(t.Context(), "v2", 0))
+		require.Equal(t, "v2", f.routing.GetCurrentDeploymentVersion().GetBuildId())
+
+		f.late = 1
+		require.NoError(t, f.deployment().Ramp(t.Context(), "v3", 10, 0))
+		require.Zero(t, f.late)
+
+		f.late = 1000
+		err := f.deployment().Promote(t.Context(), "v3", 0)
+		require.EqualError(t, err, "promote v3 of deployment amends: context deadline exceeded: Temporal may have done it or not; ask again, which does no harm")
+	})
+}
+
 func TestRamp(t *testing.T) {
 	t.Parallel()
 

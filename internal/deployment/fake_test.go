@@ -31,6 +31,8 @@ type fake struct {
 	deaf  bool
 	// busy is how many questions for the deployment are turned down.
 	busy int
+	// late is how many changes are made, and not answered within the ten seconds that a call waits.
+	late int
 	// seen is when a worker of a version polled last, by build ID.
 	seen map[string]time.Time
 	// noted is what Temporal has noted of a version's task queues; both, of a version that is not in here.
@@ -191,8 +193,7 @@ func (f fakeHandle) DescribeVersion(
 func (f fakeHandle) SetCurrentVersion(
 	_ context.Context, o client.WorkerDeploymentSetCurrentVersionOptions,
 ) (client.WorkerDeploymentSetCurrentVersionResponse, error) {
-	f.route(&routing{CurrentDeploymentVersion: version(o.BuildID)})
-	return client.WorkerDeploymentSetCurrentVersionResponse{}, nil
+	return client.WorkerDeploymentSetCurrentVersionResponse{}, f.route(&routing{CurrentDeploymentVersion: version(o.BuildID)})
 }
 
 func (f fakeHandle) SetRampingVersion(
@@ -202,18 +203,25 @@ func (f fakeHandle) SetRampingVersion(
 	if o.BuildID != "" {
 		r.RampingDeploymentVersion, r.RampingVersionPercentage = version(o.BuildID), o.Percentage
 	}
-	f.route(r)
-	return client.WorkerDeploymentSetRampingVersionResponse{}, nil
+	return client.WorkerDeploymentSetRampingVersionResponse{}, f.route(r)
 }
 
 // route changes the routing. The task queues hear of it two seconds later.
-func (f *fake) route(r *routing) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.routing = r
-	if !f.deaf {
-		time.AfterFunc(2*time.Second, func() { f.change(func() { f.heard = r }) })
+func (f *fake) route(r *routing) (err error) {
+	f.change(func() {
+		f.routing = r
+		if !f.deaf {
+			time.AfterFunc(2*time.Second, func() { f.change(func() { f.heard = r }) })
+		}
+		if f.late > 0 {
+			f.late--
+			err = serviceerror.NewDeadlineExceeded("context deadline exceeded")
+		}
+	})
+	if err != nil {
+		<-time.After(10 * time.Second)
 	}
+	return err
 }
 
 func (f *fake) change(what func()) {

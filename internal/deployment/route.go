@@ -16,6 +16,9 @@ const lookEvery = 250 * time.Millisecond
 // settleWithin is how long a change may take to reach every task queue.
 const settleWithin = 30 * time.Second
 
+// changeWithin is how long Temporal is asked for a change that it does not answer in time. One call waits ten seconds.
+const changeWithin = time.Minute
+
 // ErrNoWorker is why no sagas are sent to a version: nobody would work on them.
 var ErrNoWorker = errors.New("no worker of it polls")
 
@@ -36,11 +39,10 @@ func (d *Deployment) Promote(ctx context.Context, buildID string, wait time.Dura
 	if err := d.awaitWorkers(ctx, buildID, wait); err != nil {
 		return err
 	}
-	_, err := d.handle().SetCurrentVersion(ctx, client.WorkerDeploymentSetCurrentVersionOptions{BuildID: buildID})
-	if err != nil {
-		return d.wrap("promote "+buildID+" of", err)
-	}
-	return d.awaitSettled(ctx)
+	return d.change(ctx, "promote "+buildID+" of", func() error {
+		_, err := d.handle().SetCurrentVersion(ctx, client.WorkerDeploymentSetCurrentVersionOptions{BuildID: buildID})
+		return err
+	})
 }
 
 // PromoteFirst is [Deployment.Promote] if no version gets the sagas that start yet. It returns the version that gets them.
@@ -76,11 +78,33 @@ func (d *Deployment) Rollback(ctx context.Context, wait time.Duration) (from, to
 
 // setRamp makes the version ramp; none, if its build ID is empty.
 func (d *Deployment) setRamp(ctx context.Context, buildID string, percent float32) error {
-	_, err := d.handle().SetRampingVersion(ctx, client.WorkerDeploymentSetRampingVersionOptions{BuildID: buildID, Percentage: percent})
-	if err != nil {
-		return d.wrap("ramp "+buildID+" of", err)
+	return d.change(ctx, "ramp "+buildID+" of", func() error {
+		_, err := d.handle().SetRampingVersion(ctx, client.WorkerDeploymentSetRampingVersionOptions{BuildID: buildID, Percentage: percent})
+		return err
+	})
+}
+
+// change sets what Temporal routes, and returns when every task queue knows. A server that has much to do takes longer than one
+// call waits; it is asked again then, since to what is set already it answers as if it had just been.
+func (d *Deployment) change(ctx context.Context, what string, set func() error) error {
+	over := time.After(changeWithin)
+	for {
+		err := set()
+		if err == nil {
+			return d.awaitSettled(ctx)
+		}
+		var late *serviceerror.DeadlineExceeded
+		if !errors.As(err, &late) {
+			return d.wrap(what, err)
+		}
+		select {
+		case <-time.After(lookEvery):
+		case <-over:
+			return fmt.Errorf("%w: Temporal may have done it or not; ask again, which does no harm", d.wrap(what, err))
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	return d.awaitSettled(ctx)
 }
 
 func (d *Deployment) handle() client.WorkerDeploymentHandle {
