@@ -135,7 +135,8 @@ func (e *Env) unsoundRest(standing []string) (faults []string) {
 		if p.Part == compensation.PartUndo {
 			parked = append(parked, label(compensation.Key{Saga: e.id, Step: p.Step, Item: p.Item}))
 		}
-		back = back && (p.Part != compensation.PartUndo || !e.isPivot(p.Step)) // nothing is undone before it is fenced
+		// Nothing is undone before what is in flight has an outcome, nor before the pivot is fenced.
+		back = back && p.Part == compensation.PartUndo && !e.isPivot(p.Step)
 	}
 	for _, c := range e.calls {
 		if back && c.Effect && c.Part == compensation.PartDo && slices.Contains(standing, label(c.Key)) && !slices.Contains(parked, label(c.Key)) {
