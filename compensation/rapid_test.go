@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/workflow"
 	"pgregory.net/rapid"
 
@@ -22,6 +23,26 @@ func TestAnySaga(t *testing.T) {
 		env := runDrawn(t, saga, saga.run)
 		env.RequireSound(nil)
 	})
+}
+
+// Of two steps at once, one gives up, and the other, in flight by then, is parked: what came before stands until somebody says
+// what became of it.
+func TestParkedInFlightOnTheWayBack(t *testing.T) {
+	t.Parallel()
+
+	saga := inOrder{
+		beside(compensatable("A")),
+		beside(onUnknown(compensatable("B"), compensation.ProbeUnknown), onUnknown(compensatable("C"), compensation.ParkUnknown)),
+	}
+	plan := saga.plan()
+	env := sagatest.New(t, plan)
+	env.Fail("B", sagatest.Forever)
+	env.Fail("C", sagatest.Forever)
+	require.NoError(t, env.Run(func(ctx workflow.Context) (string, error) { return saga.run(ctx, plan) }))
+	env.RequireState(compensation.Parked)
+	require.Equal(t, compensation.PartDo, env.Parked()[0].Part)
+	env.RequireEffects("A")
+	env.RequireSound(nil)
 }
 
 // A body may go on without a step. Then the step's effect must not stand, and those that the body counts on must.
