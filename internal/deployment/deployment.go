@@ -138,23 +138,38 @@ const busyFor = 10 * time.Second
 // describe asks for the deployment, again if Temporal is busy: when workers of a version come or sagas are routed anew, it turns
 // questions down. The SDK repeats its own calls, but its handle leaves out when a version was current last.
 func (d *Deployment) describe(ctx context.Context) (*workflowservice.DescribeWorkerDeploymentResponse, error) {
-	over := time.After(busyFor)
-	for {
-		answer, err := d.client.WorkflowService().DescribeWorkerDeployment(ctx, &workflowservice.DescribeWorkerDeploymentRequest{
+	var answer *workflowservice.DescribeWorkerDeploymentResponse
+	err := insist(ctx, busyFor, isA[*serviceerror.ResourceExhausted], func() (err error) {
+		answer, err = d.client.WorkflowService().DescribeWorkerDeployment(ctx, &workflowservice.DescribeWorkerDeploymentRequest{
 			Namespace: d.namespace, DeploymentName: d.name,
 		})
-		var busy *serviceerror.ResourceExhausted
-		if !errors.As(err, &busy) {
-			return answer, err
+		return err
+	})
+	return answer, err
+}
+
+// insist asks again for so long as the error is one that passes, and returns what it heard last.
+func insist(ctx context.Context, within time.Duration, passes func(error) bool, ask func() error) error {
+	over := time.After(within)
+	for {
+		err := ask()
+		if err == nil || !passes(err) {
+			return err
 		}
 		select {
 		case <-time.After(lookEvery):
 		case <-over:
-			return nil, err
+			return err
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return ctx.Err()
 		}
 	}
+}
+
+// isA tells whether an error is of that type, or wraps one that is.
+func isA[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
 }
 
 type summary = deploymentpb.WorkerDeploymentInfo_WorkerDeploymentVersionSummary

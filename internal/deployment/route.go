@@ -87,23 +87,14 @@ func (d *Deployment) setRamp(ctx context.Context, buildID string, percent float3
 // change sets what Temporal routes, and returns when every task queue knows. A server that has much to do takes longer than one
 // call waits; it is asked again then, since to what is set already it answers as if it had just been.
 func (d *Deployment) change(ctx context.Context, what string, set func() error) error {
-	over := time.After(changeWithin)
-	for {
-		err := set()
-		if err == nil {
-			return d.awaitSettled(ctx)
-		}
-		var late *serviceerror.DeadlineExceeded
-		if !errors.As(err, &late) {
-			return d.wrap(what, err)
-		}
-		select {
-		case <-time.After(lookEvery):
-		case <-over:
-			return fmt.Errorf("%w: Temporal may have done it or not; ask again, which does no harm", d.wrap(what, err))
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	err := insist(ctx, changeWithin, isA[*serviceerror.DeadlineExceeded], set)
+	switch {
+	case err == nil:
+		return d.awaitSettled(ctx)
+	case isA[*serviceerror.DeadlineExceeded](err):
+		return fmt.Errorf("%w: Temporal may have done it or not; ask again, which does no harm", d.wrap(what, err))
+	default:
+		return d.wrap(what, err)
 	}
 }
 
