@@ -25,6 +25,12 @@ const (
 	UpdateSkip = "skip"
 	// UpdateMarkDone goes on because somebody did it by hand; Act.Reference says where that is written down.
 	UpdateMarkDone = "mark-done"
+	// UpdateMarkHappened says of a pivot whose undo is parked that the pivot happened: nothing is undone, and the saga goes
+	// forward. Act.Reference says where that is written down, Act.Result what the pivot returned.
+	UpdateMarkHappened = "mark-happened"
+	// UpdateMarkPrevented says of a pivot whose undo is parked that the pivot has not happened and never will: the saga
+	// undoes what was done. Act.Reference says where that is written down.
+	UpdateMarkPrevented = "mark-prevented"
 	// UpdateCompensate turns a saga back that is parked before its pivot.
 	UpdateCompensate = "compensate"
 	// UpdateExtendDeadline gives a saga with a deadline until Act.Deadline.
@@ -40,7 +46,7 @@ type Act struct {
 	By string `json:"by"`
 	// Reason is why. Required for every act but a retry.
 	Reason string `json:"reason,omitempty"`
-	// Reference is where something done by hand is written down, such as a ticket. Required to mark a step done.
+	// Reference is where something done by hand is written down, such as a ticket. Required for every act that marks.
 	Reference string `json:"reference,omitempty"`
 	// Input is the new input of a retry, as JSON. Unknown fields are refused, and what its type's own Validate refuses.
 	Input json.RawMessage `json:"input,omitempty"`
@@ -58,18 +64,23 @@ type ActRecord struct {
 	At time.Time `json:"at"`
 }
 
+// marks are the acts that answer for something with a reference.
+var marks = map[string]bool{UpdateMarkDone: true, UpdateMarkHappened: true, UpdateMarkPrevented: true}
+
 var actDescriptions = map[string]string{
 	UpdateRetry:          "Tries what is parked again.",
 	UpdateRetryWithInput: "Tries a parked step after the pivot again, with another input.",
 	UpdateSkip:           "Goes on without what is parked. An undo that is skipped leaves its effect standing.",
 	UpdateMarkDone:       "Goes on because what is parked was done by hand.",
+	UpdateMarkHappened:   "Goes forward because the pivot, whose undo is parked, happened. Nothing is undone.",
+	UpdateMarkPrevented:  "Undoes everything because the pivot, whose undo is parked, has not happened and never will.",
 	UpdateCompensate:     "Turns back a saga that is parked before its pivot.",
 	UpdateExtendDeadline: "Gives the saga until another deadline.",
 }
 
 func (s *saga) handleActs(ctx workflow.Context) error {
 	for _, name := range workflow.DeterministicKeys(actDescriptions) {
-		err := workflow.SetUpdateHandlerWithOptions(ctx, name,
+		err := workflow.SetUpdateHandlerWithOptions(workflow.WithValue(ctx, engineKey{}, true), name,
 			func(ctx workflow.Context, a Act) (State, error) { return s.act(ctx, name, a) },
 			workflow.UpdateHandlerOptions{
 				Description: actDescriptions[name],
@@ -118,8 +129,8 @@ func (s *saga) act(ctx workflow.Context, name string, a Act) (State, error) {
 		}
 	}
 	item.act = op
-	wait(ctx, func() bool { return item.act == nil })
-	return s.shown(), nil
+	wait(ctx, func() bool { return op.answered })
+	return s.shown(), op.err
 }
 
 // extend replaces the deadline, and takes back what the old one has parked.
@@ -139,7 +150,7 @@ func (s *saga) refuseAct(ctx workflow.Context, name string, a Act) error {
 		return invalidAct{errors.New("by is missing: say who you are")}
 	case strings.TrimSpace(a.Reason) == "" && name != UpdateRetry:
 		return invalidAct{errors.New("reason is missing: say why")}
-	case strings.TrimSpace(a.Reference) == "" && name == UpdateMarkDone:
+	case strings.TrimSpace(a.Reference) == "" && marks[name]:
 		return invalidAct{errors.New("reference is missing: say where it is written down that this was done by hand, such as a ticket")}
 	}
 	if name == UpdateExtendDeadline {
@@ -156,6 +167,8 @@ func (s *saga) refuseExtension(ctx workflow.Context, a Act) error {
 	switch {
 	case s.deadline.at.IsZero():
 		return errors.New("the saga has no deadline")
+	case s.state == Completed:
+		return errors.New("the saga has completed")
 	case s.state != Running || s.reversal != nil:
 		return errors.New("the saga has turned back already")
 	case !a.Deadline.After(workflow.Now(ctx)):
@@ -174,7 +187,18 @@ func (s *saga) refuseFor(item *parked, name string, a Act) error {
 		return nil
 	}
 	beforePivot := e.kind == Compensatable && item.part == PartDo && !s.forward
+	fence := e.kind == Pivot && item.part == PartUndo
 	switch name {
+	case UpdateMarkHappened, UpdateMarkPrevented:
+		if !fence {
+			return fmt.Errorf("%s is not what a pivot's undo could not find out: mark it done", item.label())
+		}
+		if len(a.Result) > 0 && name == UpdateMarkPrevented {
+			return invalidAct{errors.New("result: what did not happen has none")}
+		}
+		if err := e.checkResult(a.Result); err != nil {
+			return err
+		}
 	case UpdateRetryWithInput:
 		if item.part == PartUndo || e.kind != Retriable {
 			return fmt.Errorf("%s is not a retriable step, so what it was asked for is fixed", item.label())
@@ -183,6 +207,9 @@ func (s *saga) refuseFor(item *parked, name string, a Act) error {
 			return invalidAct{fmt.Errorf("input: %w", err)}
 		}
 	case UpdateSkip:
+		if fence {
+			return s.whichWay(item)
+		}
 		if beforePivot {
 			return fmt.Errorf("nothing that %s may have done would be undone: compensate, or mark it done", item.label())
 		}
@@ -190,18 +217,36 @@ func (s *saga) refuseFor(item *parked, name string, a Act) error {
 			return fmt.Errorf("%s has happened: mark it done", item.label())
 		}
 	case UpdateMarkDone:
+		if fence {
+			return s.whichWay(item)
+		}
 		if len(a.Result) > 0 && item.part == PartUndo {
 			return invalidAct{errors.New("result: an undo has none")}
 		}
-		if len(a.Result) > 0 {
-			if err := e.readOut(a.Result, nil); err != nil {
-				return invalidAct{fmt.Errorf("result: %w", err)}
-			}
+		if err := e.checkResult(a.Result); err != nil {
+			return err
 		}
 	case UpdateCompensate:
 		if !beforePivot {
 			return errors.New("the saga is past its pivot, or on its way back already")
 		}
+	}
+	return nil
+}
+
+// whichWay asks for the act that says what became of the pivot: the saga goes forward after one, and back after the other.
+func (s *saga) whichWay(item *parked) error {
+	return fmt.Errorf("nobody knows whether %s happened, and everything depends on it: ask its service, then say %s or %s",
+		item.execution.name, UpdateMarkHappened, UpdateMarkPrevented)
+}
+
+// checkResult finds what is wrong with a result that an operator gives; none is right.
+func (e *execution) checkResult(text json.RawMessage) error {
+	if len(text) == 0 {
+		return nil
+	}
+	if err := e.readOut(text, nil); err != nil {
+		return invalidAct{fmt.Errorf("result: %w", err)}
 	}
 	return nil
 }

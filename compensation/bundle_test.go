@@ -13,9 +13,11 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	sdkworker "go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/amends-dev/amends/compensation"
@@ -122,6 +124,7 @@ func newRun(t *testing.T, script map[string][]error) *run {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	r := &run{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), desk: d, trip: newTrip(d)}
+	r.SetWorkerOptions(sdkworker.Options{Interceptors: []interceptor.WorkerInterceptor{compensation.NewInterceptor()}})
 	r.SetStartWorkflowOptions(startOptions)
 	r.SetCurrentHistoryLength(3) // the first try of the first workflow task
 	r.RegisterActivityWithOptions(d.do, activity.RegisterOptions{Name: "do"})

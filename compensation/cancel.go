@@ -16,18 +16,27 @@ func (s *saga) askToTurnBack(r reversal) {
 		return
 	}
 	s.reversal = &r
-	if s.pivot == nil {
+	if !s.pastTurning() {
 		s.stop()
 	}
 }
 
+// pastTurning reports whether the saga has gone so far that it cannot turn back without knowing what came of its pivot.
+func (s *saga) pastTurning() bool {
+	if s.plan.since(2) {
+		return s.calling
+	}
+	return s.pivot != nil
+}
+
 func (s *saga) handleCancel(ctx workflow.Context) error {
-	return workflow.SetUpdateHandlerWithOptions(ctx, UpdateCancel,
+	return workflow.SetUpdateHandlerWithOptions(workflow.WithValue(ctx, engineKey{}, true), UpdateCancel,
 		func(ctx workflow.Context, r CancelRequest) (State, error) {
 			s.askToTurnBack(reversal{cancel: &r})
+			s.wasReset(ctx)
 			// Only the pivot's service can tell an uncertain saga that it is not too late.
-			wait(ctx, func() bool { return s.turned || !s.needsFence() })
-			if s.committed || s.forward {
+			wait(ctx, func() bool { return s.turned || !s.unfenced() || s.state == Completed })
+			if s.committed || s.forward || s.state == Completed {
 				return "", s.tooLate()
 			}
 			if s.state == Running {
@@ -38,18 +47,31 @@ func (s *saga) handleCancel(ctx workflow.Context) error {
 		workflow.UpdateHandlerOptions{
 			Description: "Turns the saga back: everything that was started is undone. Rejected after the pivot.",
 			Validator: func(CancelRequest) error {
-				if s.pivot == nil && !s.forward {
-					return nil
+				switch {
+				case s.pastTurning(), s.committed, s.forward, s.state == Completed:
+					return s.tooLate()
+				case s.reversal != nil, s.state != Running:
+					return s.turnsBackAlready()
 				}
-				return s.tooLate()
+				return nil
 			},
 		})
 }
 
 func (s *saga) tooLate() error {
-	return temporal.NewApplicationErrorWithOptions(
-		fmt.Sprintf("too late to cancel: %s was started, and nothing after it is undone", s.plan.pivot().name), ErrTypeTooLate,
+	text := "too late to cancel: the saga has completed"
+	if p := s.plan.pivot(); p != nil && s.state != Completed {
+		text = fmt.Sprintf("too late to cancel: %s was started, and nothing after it is undone", p.name)
+	}
+	return temporal.NewApplicationErrorWithOptions(text, ErrTypeTooLate,
 		temporal.ApplicationErrorOptions{NonRetryable: true, Category: temporal.ApplicationErrorCategoryBenign})
+}
+
+// turnsBackAlready is the rejection of a cancel that changes nothing. It leaves no event: a saga that is parked on its way
+// back can be asked any number of times, and Temporal accepts 2,000 updates of one workflow.
+func (s *saga) turnsBackAlready() error {
+	return temporal.NewApplicationErrorWithOptions("the saga turns back already", ErrTypeTurnsBack,
+		temporal.ApplicationErrorOptions{NonRetryable: true, Category: temporal.ApplicationErrorCategoryBenign, Details: []any{s.shown()}})
 }
 
 // deadlineSummary tells the deadline's timer from others in histories.

@@ -235,6 +235,6 @@ func TestCancelWhileCompensatingChangesNothing(t *testing.T) {
 	err := r.execute(r.trip.book)
 	require.False(t, temporal.IsCanceledError(err), "%v", err)
 	require.Equal(t, "BookCar refused: no seats left", r.cause)
-	require.Equal(t, compensation.Compensating, answer.result)
+	requireType(t, answer.rejected, compensation.ErrTypeTurnsBack)
 	require.Equal(t, slices.Concat(keys("BookFlight", "BookHotel", "BookCar", "undo Pay"), tries("undo BookHotel", 6), keys("undo BookFlight")), r.ran())
 }

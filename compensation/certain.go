@@ -1,6 +1,10 @@
 package compensation
 
-import "go.temporal.io/sdk/workflow"
+import (
+	"fmt"
+
+	"go.temporal.io/sdk/workflow"
+)
 
 // firstTask is the history's length in the first try of a saga's first workflow task: the workflow was started, the
 // task was scheduled, the task was started.
@@ -52,11 +56,27 @@ func (s *saga) certain(ctx workflow.Context) bool {
 	return workflow.GetInfo(ctx).GetCurrentHistoryLength() == firstTask
 }
 
-// addUnseen notes the express compensatable steps that only another try may have started. They come after those that
-// this one started, so they are undone before them.
-func (s *saga) addUnseen() {
+// wasReset reports whether the run goes on from an earlier point of another one, by `temporal workflow reset`. Then the
+// history lacks what the other run did after that point, durable steps included, so the saga is uncertain about all of it.
+//
+// What was decided before that point, by the other run, is replayed as it was: the answer for a task that the other run
+// recorded is no, which the version marker of the first later one tells from yes.
+func (s *saga) wasReset(ctx workflow.Context) bool {
+	info := workflow.GetInfo(ctx)
+	if s.reset || !s.plan.since(2) || info.OriginalRunID == "" || info.OriginalRunID == info.WorkflowExecution.RunID {
+		return s.reset
+	}
+	change := fmt.Sprintf("SagaReset-%d", historyLength(ctx))
+	s.reset = workflow.GetVersion(ctx, change, workflow.DefaultVersion, 1) != workflow.DefaultVersion
+	return s.reset
+}
+
+// addUnseen notes the compensatable steps that only another try may have started: the express ones, and after a reset the
+// durable ones, too. They come after those that this one started, so they are undone before them.
+func (s *saga) addUnseen(ctx workflow.Context) {
+	reset := s.wasReset(ctx)
 	for _, d := range s.plan.steps {
-		if d.kind != Compensatable || d.durable {
+		if d.kind != Compensatable || (d.durable && !reset) || (d.repeats && s.plan.since(2)) {
 			continue
 		}
 		e := s.find(Key{Saga: s.id, Step: d.name})
@@ -65,15 +85,24 @@ func (s *saga) addUnseen() {
 		}
 		if e.do == DoNotRun {
 			e.unseen = true
+			// As if they had run after all others, one group after the other.
+			e.began = s.steps + 2*d.group + 1
+			e.ended = e.began + 1
 		}
 	}
 }
 
-// needsFence tells whether only the pivot's service can say that the pivot did not happen and never will. A durable
-// pivot's record says it.
-func (s *saga) needsFence() bool {
+// needsFence reports whether only the pivot's service can say that the pivot did not happen and never will. The record
+// of a run that was not reset says it of a durable pivot.
+func (s *saga) needsFence(ctx workflow.Context) bool {
+	s.wasReset(ctx)
+	return s.unfenced()
+}
+
+// unfenced is needsFence for conditions, which must not write to the history.
+func (s *saga) unfenced() bool {
 	p := s.plan.pivot()
-	return p != nil && !p.durable && !s.committed && !s.forward && !s.fenced()
+	return p != nil && (!p.durable || s.reset) && !s.committed && !s.forward && !s.fenced()
 }
 
 // fenced tells whether the pivot can never happen any more, or an operator answers for that.

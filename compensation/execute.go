@@ -2,8 +2,6 @@ package compensation
 
 import (
 	"errors"
-	"fmt"
-	"slices"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -20,6 +18,8 @@ func (s *saga) execute(ctx workflow.Context, e *execution) error {
 		e.err = s.attempt(ctx, e)
 	}
 	e.settled, e.expressing = true, false
+	s.steps++
+	e.ended = s.steps
 	return e.err
 }
 
@@ -59,8 +59,26 @@ func (s *saga) doExpress(ctx workflow.Context, e *execution) error {
 	if !e.isExpress() {
 		return errNotTried
 	}
+	if s.plan.since(2) {
+		s.ready(ctx)
+		switch {
+		case ctx.Err() != nil:
+			e.do = DoNotRun
+			return ctx.Err()
+		case s.task.expressing >= maxExpressing:
+			return errNotTried // what they bring back could be too much for the task
+		}
+	}
 	certain := s.certain(ctx)
+	s.task.expressing++
 	err := e.express(ctx, e.definition.do, e.doSummary(e.key), e.key, e.in).Get(ctx, e.out)
+	s.tick(ctx)
+	s.task.expressing--
+	if s.plan.since(2) {
+		// The call may have been begun by a worker that was lost after a heartbeat, and be made anew in a later task.
+		certain = certain && s.certain(ctx)
+		s.task.carried += sizeOf(e.out)
+	}
 	// Without a record, this may be the second try, and the first may still be on its way.
 	return s.noteDo(ctx, e, err, !certain)
 }
@@ -76,7 +94,9 @@ func (s *saga) doDurable(ctx workflow.Context, e *execution, before error, unlim
 	s.show(ctx)
 	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, e.doOptions(e.key, unlimited)),
 		functionName(e.definition.do), e.key, e.in).Get(ctx, e.out)
-	return s.noteDo(ctx, e, err, !errors.Is(before, errNotTried))
+	// The attempt that a refusal names proves nothing: `temporal activity reset` counts from 1 again, and a workflow that was
+	// reset forgets the tries before.
+	return s.noteDo(ctx, e, err, s.plan.since(2) || !errors.Is(before, errNotTried))
 }
 
 // noteDo notes the outcome of Do. A refusal is doubtful if there may have been tries before.
@@ -99,7 +119,7 @@ func (e *execution) isExpress() bool { return !e.durable && e.key.Item == "" }
 // undecided tells whether another try may succeed where express ones did not.
 func undecided(err error) bool {
 	var app *temporal.ApplicationError
-	return err != nil && (!errors.As(err, &app) || !app.NonRetryable())
+	return err != nil && (!errors.As(err, &app) || !app.NonRetryable() || app.Type() == errTypeNotExpress)
 }
 
 // pause waits as long as the participant asked for, if it did.
@@ -150,16 +170,16 @@ func (s *saga) probe(ctx workflow.Context, e *execution) error {
 // the saga may turn back, or it did happen, and the saga goes forward.
 func (s *saga) commit(ctx workflow.Context, e *execution) error {
 	e.expressing = false
-	s.undoRest(ctx)
-	e.expressing = e.isExpress()
-	var err error
-	if s.forward {
-		err = s.insist(ctx, e, PartDo)
-	} else if err = s.do(ctx, e); e.do == DoUnknown || e.doubtful {
-		if s.fence(ctx, e) {
-			err = s.insist(ctx, e, PartDo) // the same key gets the first answer again
+	if s.plan.since(2) {
+		if err := s.prepare(ctx); err != nil {
+			e.do, s.pivot = DoNotRun, nil
+			return err
 		}
+	} else {
+		s.undoRestOfRevision1(ctx)
 	}
+	e.expressing = e.isExpress()
+	err := s.callPivot(ctx, e)
 	if err == nil {
 		s.committed = true
 		s.reversal = nil // it came too late
@@ -168,119 +188,40 @@ func (s *saga) commit(ctx workflow.Context, e *execution) error {
 		}
 		return nil
 	}
-	s.pivot = nil
+	s.pivot, s.calling = nil, false
 	if s.reversal != nil {
 		s.stop()
 	}
 	return err
 }
 
-// undoExpress runs Undo as a local activity, if it may, and notes the outcome.
-func (s *saga) undoExpress(ctx workflow.Context, e *execution) error {
-	if !e.isExpress() || s.recordFirst {
-		s.recordFirst = false
-		return errNotTried
+// prepare undoes what the body went on without, and hears who asks the saga to turn back. The error is that of a saga
+// that does: nothing has been asked of the pivot's service.
+func (s *saga) prepare(ctx workflow.Context) error {
+	s.undoRest(ctx)
+	if s.reversal == nil && !s.forward {
+		s.look(ctx)
+		s.ready(ctx) // the last moment at which the task may end before the call
 	}
-	return s.noteUndo(ctx, e, e.express(ctx, e.definition.undo, e.undoSummary, e.key).Get(ctx, nil))
+	if s.reversal != nil {
+		return temporal.NewCanceledError()
+	}
+	s.calling = true
+	return nil
 }
 
-// undoDurable runs Undo as an ordinary activity, and notes the outcome. before is that of the tries before. With
-// unlimited, it is tried until it is done.
-func (s *saga) undoDurable(ctx workflow.Context, e *execution, before error, unlimited bool) error {
-	e.expressing = false
-	s.flush(ctx)
-	if s.pause(ctx, e, before) != nil {
-		return before
+func (s *saga) callPivot(ctx workflow.Context, e *execution) error {
+	if s.forward {
+		return s.insist(ctx, e, PartDo)
 	}
-	e.undo = UndoRunning
-	s.show(ctx)
-	return s.noteUndo(ctx, e, workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, e.undoOptions(e.key, unlimited)),
-		functionName(e.definition.undo), e.key).Get(ctx, nil))
-}
-
-// noteUndo notes the outcome of Undo. That a pivot happened is an answer, too.
-func (s *saga) noteUndo(ctx workflow.Context, e *execution, err error) error {
-	switch {
-	case e.kind == Pivot && typeOf(err) == ErrTypeIrreversible:
-		e.undo, err = UndoNone, nil
-	case err != nil:
-		e.undo = UndoFailed
-		err = fmt.Errorf("undo of %s: %w", e.key.label(), err)
-	case e.kind == Pivot, e.do == DoNotRun:
-		e.undo = UndoPrevented
-	default:
-		e.undo = UndoDone
+	err := s.do(ctx, e)
+	if (e.do == DoUnknown || e.doubtful) && s.fence(ctx, e) {
+		if e.do == DoMarkedDone {
+			return nil
+		}
+		err = s.insist(ctx, e, PartDo) // the same key gets the first answer again
 	}
-	s.show(ctx)
 	return err
-}
-
-// fence makes sure that the pivot never happens, or finds that it did.
-func (s *saga) fence(ctx workflow.Context, e *execution) (happened bool) {
-	_ = s.insist(ctx, e, PartUndo) // what it settles, it notes
-	return e.undo == UndoNone
-}
-
-// undoAll undoes what may stand, in reverse order of start. It goes past an undo that parks the saga to the next, and
-// comes to its end when all are done or an operator has settled them.
-func (s *saga) undoAll(ctx workflow.Context) {
-	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	left := 0
-	for i := len(s.executions) - 1; i >= 0; i-- {
-		e := s.executions[i]
-		if !s.mustUndo(e) {
-			continue
-		}
-		err := s.undoExpress(ctx, e)
-		if err == nil {
-			continue
-		}
-		left++
-		done := false
-		workflow.Go(ctx, func(ctx workflow.Context) {
-			_ = s.insistAfter(ctx, e, PartUndo, err) // what it settles, it notes
-			left--
-			done = true
-		})
-		wait(ctx, func() bool { return done || s.isParked(e) })
-	}
-	wait(ctx, func() bool { return left == 0 })
-}
-
-// undoRest undoes what may stand although the body went on without it. It comes before the pivot, after which nothing
-// is undone, and for a plan without one before the end.
-func (s *saga) undoRest(ctx workflow.Context) {
-	if s.committed {
-		return
-	}
-	if !s.certain(ctx) && !s.forward {
-		s.addUnseen()
-	}
-	s.recordFirst = true // another try may be going on with what is undone here
-	s.undoAll(ctx)
-	s.recordFirst = false
-}
-
-func (s *saga) hasToUndo() bool { return slices.ContainsFunc(s.executions, s.mustUndo) }
-
-// mustUndo tells whether the step's effect may stand although it must not.
-func (s *saga) mustUndo(e *execution) bool {
-	if e.kind != Compensatable || e.undo.over() {
-		return false
-	}
-	switch e.do {
-	case DoDone, DoMarkedDone:
-		return s.state == Compensating
-	case DoUnknown:
-		return true
-	case DoRefused:
-		return e.doubtful
-	case DoNotRun:
-		return e.unseen
-	case DoWaiting, DoRunning, DoSkipped:
-		return false
-	}
-	return false
 }
 
 // outOfTime tells whether an activity ended because of its time limit and not because of an answer.

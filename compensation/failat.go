@@ -26,8 +26,7 @@ type Failure struct {
 	// it may have had its effect, and of every express step before the pivot, seen or not.
 	AtMost []UndoInfo `json:"at_most"`
 	// Within is the longest that it takes from the saga's start until all of that is undone, or parked because an undo is
-	// not done within its limit: the limits of the steps until the refusal (of a group, the longest) and of AtMost, added
-	// up. What else a saga waits for comes on top: a person, a pause that a service asked for, a worker. 0 is no bound,
+	// not done within its limit: the limits of the steps until the refusal and of AtMost, of a group the longest, added up. What else a saga waits for comes on top: a person, a pause that a service asked for, a worker. 0 is no bound,
 	// where the saga parks.
 	Within time.Duration `json:"-"`
 }
@@ -94,28 +93,29 @@ func (p *Plan) FailAt(step string) (Failure, error) {
 
 	pivot := p.pivot()
 	fence := pivot != nil && !pivot.durable
-	f.Undo = p.undos(fence, func(d definition) bool { return d.group <= refused.group && d.name != step })
-	if len(f.Undo) == 1 && f.Undo[0].Fence {
+	// A refusal by an ordinary activity is doubtful.
+	own := refused.durable && p.since(2)
+	f.Undo = p.undos(fence || (own && refused.kind == Pivot), func(d definition) bool {
+		return d.group <= refused.group && (d.name != step || own)
+	})
+	if len(f.Undo) == 1 && f.Undo[0].Fence && refused.kind != Pivot {
 		f.Undo = f.Undo[:0] // nothing to undo: no other try can come to harm
 	}
 	// A durable pivot is fenced only if its own outcome is in doubt.
 	f.AtMost = p.undos(fence || refused.kind == Pivot, func(d definition) bool { return d.group <= refused.group || !d.durable })
-	f.Within = longest(started)
-	for _, u := range f.AtMost {
-		f.Within += u.Within
-	}
+	f.Within = longest(started) + p.within(f.AtMost)
 	return f, nil
 }
 
-// undos are the undos of these compensatable steps, after that of the pivot if it is fenced. Without a fence, the first
-// is durable: the decision to turn back is on record before anything is undone.
+// undos are the undos of these compensatable steps, after that of the pivot if it is fenced. At revision 1, the first is
+// durable without a fence: the decision to turn back is on record before anything is undone.
 func (p *Plan) undos(fence bool, of func(definition) bool) []UndoInfo {
 	undos := []UndoInfo{}
 	for _, d := range slices.Backward(p.steps) {
 		if (d.kind == Pivot && fence) || (d.kind == Compensatable && of(d)) {
 			u := UndoInfo{
 				Step: d.name, Fence: d.kind == Pivot, Activity: functionName(d.undo),
-				Express: !d.durable && (fence || len(undos) > 0), Within: d.undoLimit,
+				Express: !d.durable && (p.since(2) || fence || len(undos) > 0), Within: d.undoLimit,
 			}
 			if u.Express {
 				u.Within += ExpressLimit
@@ -124,6 +124,27 @@ func (p *Plan) undos(fence bool, of func(definition) bool) []UndoInfo {
 		}
 	}
 	return undos
+}
+
+// within is how long the undos take at most: one group after the other, and in a group the express tries one after the
+// other, then the rest beside each other.
+func (p *Plan) within(undos []UndoInfo) (t time.Duration) {
+	slowest := map[int]time.Duration{}
+	for _, u := range undos {
+		group := p.steps[p.index(u.Step)].group
+		limit := u.Within
+		if u.Express {
+			limit -= ExpressLimit
+			t += ExpressLimit
+		}
+		if !p.since(2) {
+			t += limit
+			continue
+		}
+		t += max(limit-slowest[group], 0)
+		slowest[group] = max(slowest[group], limit)
+	}
+	return t
 }
 
 // longest is how long the steps, one group after the other, take at most until the outcome of the last is known.

@@ -51,26 +51,26 @@ func TestFailAt(t *testing.T) {
 			Step: "BookHotel", Started: []string{"BookTrain", "BookFerry"},
 			Undo:   undos{express(tourPay), durable(tourFerry), express(tourTrain)},
 			AtMost: allBack,
-			Within: 31*time.Hour + 5*time.Minute + 5*time.Second,
+			Within: 29*time.Hour + 5*time.Minute + 5*time.Second,
 		}},
 		"the last of a group": {tour, compensation.Failure{
 			Step: "BookFerry", Started: []string{"BookTrain", "BookHotel"},
-			Undo:   undos{express(tourPay), express(tourHotel), express(tourTrain)},
+			Undo:   undos{express(tourPay), durable(tourFerry), express(tourHotel), express(tourTrain)},
 			AtMost: allBack,
-			Within: 31*time.Hour + 5*time.Minute + 5*time.Second,
+			Within: 29*time.Hour + 5*time.Minute + 5*time.Second,
 		}},
 		"after a group, with a probe": {tour, compensation.Failure{
 			Step: "BookGuide", Started: []string{"BookTrain", "BookHotel", "BookFerry"},
 			Undo:   undos{express(tourPay), durable(tourFerry), express(tourHotel), express(tourTrain)},
 			AtMost: allBack,
 			// The probe takes two minutes at most, as one try of it may.
-			Within: 31*time.Hour + 15*time.Minute + 6*time.Second,
+			Within: 29*time.Hour + 15*time.Minute + 6*time.Second,
 		}},
 		"the pivot": {tour, compensation.Failure{
 			Step: "Pay", Started: []string{"BookTrain", "BookHotel", "BookFerry", "BookGuide"},
 			Undo:   allBack,
 			AtMost: allBack,
-			Within: 31*time.Hour + 31*time.Minute + 7*time.Second,
+			Within: 29*time.Hour + 31*time.Minute + 7*time.Second,
 		}},
 		"after the pivot": {tour, compensation.Failure{
 			Step: "SendTicket", Started: []string{"BookTrain", "BookHotel", "BookFerry", "BookGuide", "Pay", "SendMail"}, Parks: true,
@@ -78,31 +78,31 @@ func TestFailAt(t *testing.T) {
 		}},
 		"every step durable": {tour.Durable(), compensation.Failure{
 			Step: "BookGuide", Started: []string{"BookTrain", "BookHotel", "BookFerry"},
-			Undo:   undos{durable(tourFerry), durable(tourHotel), durable(tourTrain)},
+			Undo:   undos{durable(tourGuide), durable(tourFerry), durable(tourHotel), durable(tourTrain)},
 			AtMost: undos{durable(tourGuide), durable(tourFerry), durable(tourHotel), durable(tourTrain)},
-			Within: 15*time.Hour + 15*time.Minute,
+			Within: 13*time.Hour + 15*time.Minute,
 		}},
 		"no pivot": {compensation.MustPlan("Tour", tourTrain, tourHotel, tourGuide), compensation.Failure{
 			Step: "BookGuide", Started: []string{"BookTrain", "BookHotel"},
-			Undo:   undos{durable(tourHotel), express(tourTrain)},
-			AtMost: undos{durable(tourGuide), express(tourHotel), express(tourTrain)},
-			Within: 11*time.Hour + 13*time.Minute + 5*time.Second,
+			Undo:   undos{express(tourHotel), express(tourTrain)},
+			AtMost: undos{express(tourGuide), express(tourHotel), express(tourTrain)},
+			Within: 11*time.Hour + 13*time.Minute + 6*time.Second,
 		}},
 		"no pivot, one group": {slowestFirst, compensation.Failure{
 			Step: "BookTrain", Started: []string{"BookHotel"},
-			Undo:   undos{durable(tourHotel)},
-			AtMost: undos{durable(tourTrain), express(tourHotel)},
-			Within: 3*time.Hour + 2*time.Minute + 2*time.Second,
+			Undo:   undos{express(tourHotel)},
+			AtMost: undos{express(tourTrain), express(tourHotel)},
+			Within: 2*time.Hour + 2*time.Minute + 3*time.Second,
 		}},
 		"a durable pivot, before it": {compensation.MustPlan("Tour", tourTrain, tourHotel, durablePay), compensation.Failure{
 			Step: "BookHotel", Started: []string{"BookTrain"},
-			Undo:   undos{durable(tourTrain)},
-			AtMost: undos{durable(tourHotel), express(tourTrain)},
-			Within: 3*time.Hour + 3*time.Minute + 3*time.Second,
+			Undo:   undos{express(tourTrain)},
+			AtMost: undos{express(tourHotel), express(tourTrain)},
+			Within: 3*time.Hour + 3*time.Minute + 4*time.Second,
 		}},
 		"a durable pivot": {compensation.MustPlan("Tour", tourTrain, durablePay), compensation.Failure{
 			Step: "Pay", Started: []string{"BookTrain"},
-			Undo:   undos{durable(tourTrain)},
+			Undo:   undos{durable(durablePay), express(tourTrain)},
 			AtMost: undos{durable(durablePay), express(tourTrain)},
 			Within: 17*time.Hour + 17*time.Minute + 2*time.Second,
 		}},
@@ -217,25 +217,27 @@ func TestFailAtIsWhatHappens(t *testing.T) {
 					require.NoError(t, err)
 					undos := f.Undo
 					if !certain {
-						undos = slices.DeleteFunc(f.AtMost, func(u compensation.UndoInfo) bool {
-							return u.Step == st.Name && !r.trip.isExpress(u.Step) // a refusal without doubt
-						})
+						undos = f.AtMost
 					}
 					want := []string{}
 					for _, u := range undos {
 						want = append(want, key("undo "+u.Step))
 					}
 					undone := slices.DeleteFunc(r.ran(), func(call string) bool { return !strings.HasPrefix(call, "undo ") })
-					require.Equal(t, want, undone)
+					require.Equal(t, besideEachOther(want), besideEachOther(undone))
 				})
 			}
 		}
 	}
 }
 
-func (t trip) isExpress(step string) bool {
-	steps := t.plan.Steps()
-	return steps[slices.IndexFunc(steps, func(st compensation.StepInfo) bool { return st.Name == step })].Express
+// besideEachOther sorts what started together: ordinary activities are run in any order.
+func besideEachOther(undone []string) []string {
+	i := slices.Index(undone, key("undo BookHotel"))
+	if j := slices.Index(undone, key("undo BookCar")); i >= 0 && j == i+1 {
+		undone[i], undone[j] = undone[j], undone[i]
+	}
+	return undone
 }
 
 // bookInGroups runs every step, the hotel and the car beside each other.

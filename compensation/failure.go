@@ -19,6 +19,11 @@ const (
 	ErrTypeIrreversible = "Irreversible"
 	// ErrTypeTooLate is the type of the rejection of a cancel that comes after the pivot.
 	ErrTypeTooLate = "TooLateToCancel"
+	// ErrTypeTurnsBack is the type of the rejection of a cancel that changes nothing, because the saga turns back already or
+	// has. Its detail is the [State].
+	ErrTypeTurnsBack = "TurnsBackAlready"
+	// ErrTypeNotASaga is the type of the failure of a workflow that starts a saga where there can be none.
+	ErrTypeNotASaga = "NotASaga"
 	// ErrTypeDeadline is the type of a saga's failure when it was not done by its deadline.
 	ErrTypeDeadline = "DeadlineExceeded"
 	// ErrTypeActRefused is the type of the rejection of an operator's act that does not fit.

@@ -1,6 +1,7 @@
 package compensation
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -23,7 +24,7 @@ type parked struct {
 	byHand bool
 	// late marks what only the deadline has parked.
 	late bool
-	// act is what an operator wants done; nil once it is carried out.
+	// act is what an operator wants done; nil once it is answered.
 	act *operation
 }
 
@@ -33,6 +34,9 @@ type operation struct {
 	Act
 	// input is the new input of a retry.
 	input any
+	// answered is set once the act was carried out, or found to be too late: then err says why.
+	answered bool
+	err      error
 }
 
 // try is a run of a step's Do or Undo beside whoever waits for it.
@@ -74,7 +78,7 @@ func (s *saga) persist(ctx workflow.Context, item *parked, t *try, unlimited boo
 	e, part := item.execution, item.part
 	mayGiveUp := part == PartDo && e.kind == Compensatable && !s.forward
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	defer s.unpark(ctx, item)
+	defer s.settle(ctx, item)
 	for {
 		wait(ctx, func() bool {
 			return (t.settled && !t.noted) || item.act != nil || (mayGiveUp && s.reversal != nil) ||
@@ -86,8 +90,7 @@ func (s *saga) persist(ctx workflow.Context, item *parked, t *try, unlimited boo
 		case item.act != nil:
 			s.abandon(ctx, t)
 			if t.err == nil {
-				item.act = nil // it was done meanwhile
-				return nil
+				return nil // it was done meanwhile
 			}
 			if s.carryOut(ctx, item) {
 				return nil
@@ -142,7 +145,7 @@ func (s *saga) carryOut(ctx workflow.Context, item *parked) (over bool) {
 	e, op := item.execution, item.act
 	defer func() {
 		s.unpark(ctx, item)
-		item.act = nil
+		item.answer(nil)
 	}()
 	switch op.name {
 	case UpdateSkip:
@@ -152,6 +155,16 @@ func (s *saga) carryOut(ctx workflow.Context, item *parked) (over bool) {
 		}
 		e.do = DoSkipped
 		return true
+	case UpdateMarkPrevented:
+		e.undo = UndoMarkedDone
+		return true
+	case UpdateMarkHappened:
+		e.do, e.undo, e.given = DoMarkedDone, UndoNone, op.Result
+		if len(op.Result) > 0 && e.out != nil {
+			s.readResult(e, op.Result)
+		}
+		s.committed = true
+		return true
 	case UpdateMarkDone:
 		if item.part == PartUndo {
 			e.undo = UndoMarkedDone
@@ -159,9 +172,7 @@ func (s *saga) carryOut(ctx workflow.Context, item *parked) (over bool) {
 		}
 		e.do = DoMarkedDone
 		if len(op.Result) > 0 {
-			if err := e.readOut(op.Result, e.out); err != nil {
-				panic(fmt.Sprintf("compensation: result of %s: it was checked when the update came: %v", e.key.label(), err))
-			}
+			s.readResult(e, op.Result)
 		}
 		return true
 	case UpdateRetryWithInput:
@@ -172,17 +183,28 @@ func (s *saga) carryOut(ctx workflow.Context, item *parked) (over bool) {
 	return false
 }
 
+// readResult takes the result that an operator gave.
+func (s *saga) readResult(e *execution, text json.RawMessage) {
+	if err := e.readOut(text, e.out); err != nil {
+		panic(fmt.Sprintf("compensation: result of %s: it was checked when the update came: %v", e.key.label(), err))
+	}
+}
+
 // stuck parks a saga whose pivot is known to have happened, but whose body ended without it.
 func (s *saga) stuck(ctx workflow.Context, cause error) {
 	reason := s.plan.pivot().name + " happened in a try whose record was lost, but now the saga ends without it"
 	if cause != nil {
 		reason += ": " + plain(cause)
 	}
-	item := &parked{part: PartSaga}
+	s.leaveToOperator(ctx, &parked{part: PartSaga}, reason)
+}
+
+// leaveToOperator parks the saga until an operator has seen to it.
+func (s *saga) leaveToOperator(ctx workflow.Context, item *parked, reason string) {
 	s.park(ctx, item, reason)
 	wait(ctx, func() bool { return item.act != nil })
-	s.unpark(ctx, item)
-	item.act = nil
+	item.answer(nil)
+	s.settle(ctx, item)
 }
 
 // park puts the item on the list of what waits for an operator.
@@ -216,6 +238,22 @@ func (s *saga) unpark(ctx workflow.Context, item *parked) {
 	item.reason, item.since, item.late = "", time.Time{}, false
 	s.parked = slices.Delete(s.parked, i, i+1)
 	s.publishParked(ctx)
+}
+
+// settle takes the item from the list for good. An act that has come for it meanwhile is too late.
+func (s *saga) settle(ctx workflow.Context, item *parked) {
+	s.unpark(ctx, item)
+	if op := item.act; op != nil && op.name == UpdateRetry {
+		item.answer(nil) // what it asks for has happened
+	} else if op != nil {
+		item.answer(actFailure(op.name, fmt.Errorf("too late: %s was settled before", item.label())))
+	}
+}
+
+// answer ends the act about the item.
+func (p *parked) answer(err error) {
+	p.act.answered, p.act.err = true, err
+	p.act = nil
 }
 
 func (s *saga) isParked(e *execution) bool {

@@ -12,7 +12,18 @@ type Plan struct {
 	name     string
 	steps    []definition
 	deadline time.Duration
+	// revision is the engine's.
+	revision      int
+	pivotRequired bool
 }
+
+// Revision is the engine's. A history is replayed by the rules of the revision that wrote it, see [Plan.AtRevision]:
+//
+//   - 1: as it was before there were revisions.
+//   - 2: a refusal counts as definite only if its step ran whole in the first try of the first task; a saga turns back
+//     until its pivot is really called, and looks before that; decisions are on record before anything is done because of
+//     them; what only another try may have done is undone last; undos that do not wait for each other run beside each other.
+const Revision = 2
 
 // AnyStep is a [Step] of any types, or several that [Parallel] puts beside each other.
 type AnyStep interface{ definitions() []definition }
@@ -35,7 +46,7 @@ func Parallel(steps ...AnyStep) AnyStep {
 // pivot without Undo; a retriable step with Undo or Limit; two pivots; a compensatable step after the pivot; a retriable
 // step before it, or without one; other steps beside the pivot; a negative limit; an OnUnknown that does not fit.
 func NewPlan(name string, steps ...AnyStep) (*Plan, error) {
-	p := &Plan{name: name}
+	p := &Plan{name: name, revision: Revision}
 	var errs []error
 	if len(steps) == 0 {
 		errs = append(errs, errors.New("no steps"))
@@ -108,6 +119,32 @@ func (p *Plan) WithDeadline(d time.Duration) *Plan {
 	q.deadline = max(d, 0)
 	return &q
 }
+
+// RequirePivot returns the plan with the promise that no saga of it completes without its pivot: where the body returns
+// without an error and the pivot is not done, [Run] panics, which fails the workflow task until corrected code is deployed.
+//
+// A saga that has fenced its pivot then knows that no other try of it can complete, and undoes its steps at once. Without
+// the promise, it puts on record first that it turns back, which costs a workflow task.
+func (p *Plan) RequirePivot() *Plan {
+	q := *p
+	q.pivotRequired = p.pivot() != nil
+	return &q
+}
+
+// AtRevision returns the plan as sagas of that revision of the engine run it, so that those that began before the engine
+// was changed go on, and replay: keep the revision that a saga began with in its input, and a 0 there for what began before
+// this function was used is revision 1. It panics for a revision that there is not.
+func (p *Plan) AtRevision(revision int) *Plan {
+	if revision < 0 || revision > Revision {
+		panic(fmt.Sprintf("compensation: plan %s: the engine has no revision %d; its newest is %d", p.name, revision, Revision))
+	}
+	q := *p
+	q.revision = max(revision, 1)
+	return &q
+}
+
+// since reports whether sagas of the plan run by the rules of that revision or of a later one.
+func (p *Plan) since(revision int) bool { return p.revision >= revision }
 
 // Durable returns the plan with every step durable: each step and each undo is an ordinary activity, as in sagas that
 // were started before there were express steps.

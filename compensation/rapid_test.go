@@ -93,6 +93,7 @@ func drawSaga(t *rapid.T) inOrder {
 			}).Draw(t, "on unknown"))
 			st.Durable = rapid.IntRange(0, 3).Draw(t, "durable") == 0
 			if rapid.IntRange(0, 5).Draw(t, "items") == 0 {
+				st.Repeats = true
 				group = append(group, leg{st, "1"}, leg{st, "2"})
 			} else {
 				group = append(group, leg{step: st})

@@ -52,12 +52,16 @@ func Recover(ctx workflow.Context, plan *Plan, ended Ended) (Recovery, error) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	for _, k := range ended.Started {
 		if i := plan.index(k.Step); i >= 0 {
-			s.add(Key{Saga: s.id, Step: k.Step, Item: k.Item}, plan.steps[i])
+			e := s.add(Key{Saga: s.id, Step: k.Step, Item: k.Item}, plan.steps[i])
+			// Nobody knows which of them had ended when another one started.
+			e.began, e.ended = s.steps+1, s.steps+2
+			s.steps += 2
 		}
 	}
 	for _, d := range plan.steps {
 		if k := (Key{Saga: s.id, Step: d.name}); s.find(k) == nil && !hasItems(ended.Started, d.name) {
-			s.add(k, d)
+			e := s.add(k, d)
+			e.began, e.ended = s.steps+2*d.group+1, s.steps+2*d.group+2
 		}
 	}
 	s.publish(ctx)
@@ -66,7 +70,7 @@ func Recover(ctx workflow.Context, plan *Plan, ended Ended) (Recovery, error) {
 		r.PastPivot = true
 		s.finishByHand(ctx)
 	} else {
-		s.undoAll(ctx)
+		s.undoAll(ctx, never)
 	}
 	for _, e := range slices.Backward(s.executions) {
 		switch {
@@ -94,15 +98,11 @@ func (s *saga) finishByHand(ctx workflow.Context) {
 			after = append(after, d.name)
 		}
 	}
-	item := &parked{part: PartSaga, byHand: true}
 	reason := s.plan.pivot().name + " had happened, so nothing was undone."
 	if len(after) > 0 {
 		reason += " See to what should follow it and may be missing: " + strings.Join(after, ", ")
 	}
-	s.park(ctx, item, reason)
-	wait(ctx, func() bool { return item.act != nil })
-	s.unpark(ctx, item)
-	item.act = nil
+	s.leaveToOperator(ctx, &parked{part: PartSaga, byHand: true}, reason)
 }
 
 // ReadEnded tells what [Recover] needs to know of a saga that was ended from outside. ok is false if there is nothing to

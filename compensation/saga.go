@@ -1,6 +1,7 @@
 package compensation
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -59,8 +60,9 @@ type saga struct {
 	executions []*execution
 	// stop cancels the context of everything before the pivot.
 	stop workflow.CancelFunc
-	// pivot is set from the pivot's start until it is known not to happen.
+	// pivot is set from the pivot's start until it is known not to happen, and calling once its service may have been called.
 	pivot     *execution
+	calling   bool
 	committed bool
 	// forward is set when the pivot was found done by a try whose record was lost.
 	forward bool
@@ -76,11 +78,17 @@ type saga struct {
 	unpublished bool
 	// publishedStep is the step that lists show.
 	publishedStep string
-	// recordFirst makes the next undo an ordinary activity (see [saga.certain]).
+	// recordFirst makes the next undo an ordinary activity, in sagas of revision 1.
 	recordFirst bool
+	// reset is set once the run is known to go on from an earlier point of another one.
+	reset bool
+	// steps counts the starts and the ends of steps.
+	steps int
 	// exceptions is set when an undo was skipped.
 	exceptions bool
 
+	host     *host
+	task     task
 	deadline deadline
 	parked   []*parked
 	acts     []ActRecord
@@ -108,6 +116,12 @@ type execution struct {
 	expressing bool
 	// unseen marks a step that this try did not start, but another one may have.
 	unseen bool
+	// began and ended are when it was started and settled, as the saga counts steps.
+	began, ended int
+	// undoing is set while its undo is under way, begun once that has asked for its activity.
+	undoing, begun bool
+	// given is the result that an operator gave for a pivot that this try did not start.
+	given json.RawMessage
 	// doubtful marks a refusal behind which an earlier try may still have its effect.
 	doubtful bool
 	// settled is set once err is final. Until then the step is in flight, also while it rests between tries or its undo
@@ -130,7 +144,11 @@ func sagaOf(ctx workflow.Context, step string) *saga {
 }
 
 func newSaga(ctx workflow.Context, plan *Plan) (*saga, error) {
-	s := &saga{plan: plan, id: workflow.GetInfo(ctx).WorkflowExecution.ID, state: Running, stop: func() {}}
+	s := &saga{plan: plan, id: workflow.GetInfo(ctx).WorkflowExecution.ID, state: Running, stop: func() {}, host: hostOf(ctx)}
+	if err := s.host.enter(ctx, s); err != nil {
+		return nil, err
+	}
+	s.tick(ctx)
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		ctx.Done().Receive(ctx, nil)
 		s.askToTurnBack(reversal{cancel: &CancelRequest{By: "Temporal"}})
@@ -158,26 +176,36 @@ func (s *saga) bodyContext(ctx workflow.Context) workflow.Context {
 
 // register notes that the step is about to start, so that it will be undone whatever becomes of it. One that an earlier
 // call of body brought to its end comes back settled.
-func (s *saga) register(name, item string) (*execution, error) {
+func (s *saga) register(ctx workflow.Context, name, item string) (*execution, error) {
 	i := s.plan.index(name)
 	if i < 0 {
 		panic(fmt.Sprintf("compensation: step %s is not in plan %s", name, s.plan.name))
+	}
+	if d := s.plan.steps[i]; item != "" && d.kind == Compensatable && !d.repeats && s.plan.since(2) {
+		panic(fmt.Sprintf("compensation: step %s runs for an item, which its declaration does not say: set Repeats", name))
 	}
 	key := Key{Saga: s.id, Step: name, Item: item}
 	e := s.find(key)
 	if e != nil && e.run == s.run {
 		panic(fmt.Sprintf("compensation: step %s was started twice: give each repeat an item of its own (see Step.For)", key.label()))
 	}
-	if s.state != Running || (s.reversal != nil && s.pivot == nil) {
+	if s.state != Running || (s.reversal != nil && !s.pastTurning()) {
 		return nil, temporal.NewCanceledError()
 	}
 	switch {
 	case e == nil:
 		e = s.add(key, s.plan.steps[i])
-	case e.settled && (e.do.stands() || e.undo.over()):
+	case e.settled && (e.do.stands() || e.undo.over() || e.undoing):
 		e.run = s.run
+		if s.plan.since(2) && e.err == nil && !e.do.stands() {
+			e.err = &StepError{Key: key, Outcome: DoRefused, cause: temporal.NewNonRetryableApplicationError(
+				"it was undone before it was started", ErrTypeRefused, nil)}
+		}
 		return e, nil
 	}
+	s.tick(ctx)
+	s.steps++
+	e.began = s.steps
 	e.run, e.unseen, e.settled, e.seen = s.run, false, false, false
 	e.do, e.undo = DoRunning, UndoNone
 	e.expressing = e.isExpress()
@@ -244,11 +272,18 @@ func (s *saga) finish(ctx workflow.Context, err error) (again bool, _ error) {
 	case err != nil || (s.reversal != nil && !pastPivot):
 		return s.turnBack(ctx, err)
 	}
-	if s.needsFence() && !s.certain(ctx) && s.fence(ctx, s.pivotExecution()) {
+	if s.needsFence(ctx) && !s.certain(ctx) && s.fence(ctx, s.pivotExecution()) {
 		s.goForward(ctx) // the body went on without the pivot, but another try did not
 		return true, nil
 	}
-	s.undoRest(ctx)
+	if s.plan.pivotRequired && !s.committed {
+		panic(fmt.Sprintf("compensation: the body of %s returned without its pivot %s, which its plan requires", s.plan.name, s.plan.Pivot()))
+	}
+	if s.plan.since(2) {
+		s.undoUnseen(ctx)
+	} else {
+		s.undoRestOfRevision1(ctx)
+	}
 	if s.reversal != nil && !s.committed {
 		return s.turnBack(ctx, nil)
 	}
@@ -284,16 +319,25 @@ func (s *saga) turnBack(ctx workflow.Context, cause error) (again bool, _ error)
 	s.await(ctx)
 	certain := s.certain(ctx)
 	// A certain saga that has nothing to undo can do no harm to another try.
-	if s.needsFence() && (!certain || s.hasToUndo()) && s.fence(ctx, s.pivotExecution()) {
+	if s.needsFence(ctx) && (!certain || s.hasToUndo()) && s.fence(ctx, s.pivotExecution()) {
 		s.goForward(ctx)
 		return true, nil
 	}
 	s.turned = true
 	if !certain {
-		s.addUnseen()
+		s.addUnseen(ctx)
 	}
-	s.recordFirst = !s.fenced()
-	s.undoAll(ctx)
+	if s.plan.since(2) {
+		// Another try that goes on beside this one cannot complete without the pivot, or not once this is on record.
+		if s.hasToUndo() && (!s.fenced() || !s.plan.pivotRequired) {
+			s.endTask(ctx)
+		}
+		s.undoAll(ctx, never)
+		s.undoRepeats(ctx)
+	} else {
+		s.recordFirst = !s.fenced()
+		s.undoAllOfRevision1(ctx)
+	}
 	s.state = Compensated
 	if s.exceptions {
 		s.state = CompensatedWithExceptions
@@ -324,7 +368,7 @@ func (s *saga) goForward(ctx workflow.Context) {
 func (s *saga) end(ctx workflow.Context) {
 	s.deadline.stop()
 	for _, item := range slices.Clone(s.parked) {
-		s.unpark(ctx, item)
+		s.settle(ctx, item)
 	}
 	s.show(ctx)
 	wait(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })

@@ -181,6 +181,8 @@ func TestItemsHaveKeysOfTheirOwn(t *testing.T) {
 	t.Parallel()
 
 	r := newRun(t, map[string][]error{key("BookHotel.b"): {errRefused}})
+	r.trip.hotel.Repeats = true
+	r.trip.plan = compensation.MustPlan("Trip", r.trip.flight, r.trip.hotel, r.trip.pay)
 	err := r.execute(func(ctx workflow.Context) (string, error) {
 		for _, item := range []string{"a", "b"} {
 			if _, err := r.trip.hotel.For(item).Run(ctx, ""); err != nil {
@@ -190,7 +192,7 @@ func TestItemsHaveKeysOfTheirOwn(t *testing.T) {
 		return "", nil
 	})
 	require.ErrorContains(t, err, "BookHotel.b refused")
-	require.Equal(t, keys("BookHotel.a", "BookHotel.b", "undo Pay", "undo BookHotel.a"), r.ran())
+	require.Equal(t, keys("BookHotel.a", "BookHotel.b", "undo Pay", "undo BookHotel.b", "undo BookHotel.a"), r.ran())
 }
 
 func TestBodyErrorTurnsBack(t *testing.T) {

@@ -105,6 +105,9 @@ type Step[In, Out any] struct {
 	// Durable makes the step an ordinary activity from its first try, so that it is in the history before it runs.
 	// For a service that cannot make a late Do fail.
 	Durable bool
+	// Repeats says that the step runs for items (see [Step.For]), which makes it durable. A compensatable step with items
+	// needs it: after a reset of its workflow, a saga knows by it that there may be effects whose keys it does not.
+	Repeats bool
 	// OnUnknown is for compensatable steps. A pivot's undo decides about a pivot of unknown outcome, and a retriable
 	// step is tried until it is done.
 	OnUnknown OnUnknown
@@ -138,7 +141,7 @@ func (st Step[In, Out]) For(item string) Step[In, Out] {
 // the saga turned back before the step was started.
 func (st Step[In, Out]) Run(ctx workflow.Context, in In) (Out, error) {
 	s := sagaOf(ctx, st.Name)
-	e, out, err := st.register(s, in)
+	e, out, err := st.register(ctx, s, in)
 	if e == nil {
 		return *out, err
 	}
@@ -153,7 +156,7 @@ func (st Step[In, Out]) Run(ctx workflow.Context, in In) (Out, error) {
 func (st Step[In, Out]) Start(ctx workflow.Context, in In) *Future[Out] {
 	s := sagaOf(ctx, st.Name)
 	settled, settle := workflow.NewFuture(ctx)
-	e, out, err := st.register(s, in)
+	e, out, err := st.register(ctx, s, in)
 	f := &Future[Out]{settled: settled, execution: e, out: out}
 	if e == nil || e.settled {
 		settle.SetError(err)
@@ -167,8 +170,8 @@ func (st Step[In, Out]) Start(ctx workflow.Context, in In) *Future[Out] {
 
 // register registers the step's undo and says where its result will be. A step that an earlier call of the body brought
 // to its end comes back settled, with its outcome; there is no execution if the step must not start.
-func (st Step[In, Out]) register(s *saga, in In) (*execution, *Out, error) {
-	e, err := s.register(st.Name, st.item)
+func (st Step[In, Out]) register(ctx workflow.Context, s *saga, in In) (*execution, *Out, error) {
+	e, err := s.register(ctx, st.Name, st.item)
 	if err != nil {
 		return nil, new(Out), err
 	}
@@ -176,7 +179,14 @@ func (st Step[In, Out]) register(s *saga, in In) (*execution, *Out, error) {
 		if out, ok := e.out.(*Out); ok {
 			return e, out, e.err
 		}
-		return e, new(Out), e.err
+		out := new(Out)
+		if len(e.given) > 0 {
+			if err := e.readOut(e.given, out); err != nil {
+				panic(fmt.Sprintf("compensation: result of %s: it is not what the step returns: %v", e.key.label(), err))
+			}
+			e.out = out
+		}
+		return e, out, e.err
 	}
 	out := new(Out)
 	e.in, e.out = in, out
@@ -202,7 +212,7 @@ func (f *Future[Out]) Get(ctx workflow.Context) (Out, error) {
 func (st Step[In, Out]) definitions() []definition {
 	d := definition{
 		name: st.Name, kind: st.Kind,
-		durable: st.Durable, onUnknown: st.OnUnknown,
+		durable: st.Durable || st.Repeats, repeats: st.Repeats, onUnknown: st.OnUnknown,
 		attemptTimeout: st.AttemptTimeout, limit: st.Limit, undoLimit: st.UndoLimit, retry: st.Retry,
 		readIn: func(text json.RawMessage) (any, error) { return read[In](text) },
 		readOut: func(text json.RawMessage, out any) error {

@@ -83,7 +83,8 @@ const (
 //
 //   - 0 and 1: every step is an ordinary activity.
 //   - 2: steps are express (see package compensation), and a saga can have a deadline.
-const Revision = 2
+//   - 3: the engine's second revision (see [compensation.Revision]).
+const Revision = 3
 
 // Defaults of the inputs' time limits.
 const (

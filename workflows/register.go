@@ -32,8 +32,11 @@ func Register(r Registry) {
 
 // planOf is the plan as a saga of that revision runs it.
 func planOf(plan *compensation.Plan, revision int, deadline time.Duration) *compensation.Plan {
-	if revision < 2 {
-		return plan.Durable()
+	switch {
+	case revision < 2:
+		return plan.Durable().AtRevision(1)
+	case revision < 3:
+		return plan.WithDeadline(deadline).AtRevision(1)
 	}
-	return plan.WithDeadline(deadline)
+	return plan.WithDeadline(deadline).RequirePivot()
 }

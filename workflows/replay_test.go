@@ -6,9 +6,11 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 
+	"github.com/amends-dev/amends/compensation"
 	"github.com/amends-dev/amends/workflows"
 )
 
@@ -52,7 +54,10 @@ func recorded(t *testing.T, folders ...string) []string {
 
 func replay(t *testing.T, file string) error {
 	t.Helper()
-	replayer := worker.NewWorkflowReplayer()
+	replayer, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{
+		Interceptors: []interceptor.WorkerInterceptor{compensation.NewInterceptor()},
+	})
+	require.NoError(t, err)
 	workflows.Register(replayer)
 	return replayer.ReplayWorkflowHistoryFromJSONFile(log.NewStructuredLogger(slog.New(slog.DiscardHandler)), file)
 }

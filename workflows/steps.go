@@ -86,7 +86,7 @@ var (
 	}
 	remindCustomer = compensation.Step[activities.Mail, activities.SentMail]{
 		Name: "RemindCustomer", Do: notification.RemindCustomer, Undo: notification.DropReminder,
-		Durable: true, // as every step with items
+		Repeats: true,
 	}
 	inspectGoods = compensation.Step[activities.InspectGoods, activities.Inspection]{
 		Name: "InspectGoods", Do: inventory.InspectGoods, Undo: inventory.WithdrawInspection,

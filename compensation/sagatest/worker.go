@@ -108,7 +108,7 @@ func newWorker(e *Env) *worker {
 	w.suite.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: e.id})
 	w.suite.SetTestTimeout(unlimited)
 	w.suite.SetWorkerOptions(sdkworker.Options{
-		Interceptors:             []interceptor.WorkerInterceptor{w},
+		Interceptors:             []interceptor.WorkerInterceptor{w, compensation.NewInterceptor()},
 		DeadlockDetectionTimeout: unlimited,
 	})
 	w.suite.SetOnTimerScheduledListener(func(id string, _ time.Duration) {

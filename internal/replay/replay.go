@@ -4,10 +4,12 @@ import (
 	"log/slog"
 
 	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/amends-dev/amends/compensation"
 	"github.com/amends-dev/amends/workflows"
 )
 
@@ -29,13 +31,36 @@ func Run(h History) Outcome {
 	if len(events) == 0 {
 		return o
 	}
-	replayer := worker.NewWorkflowReplayer()
-	workflows.Register(replayer)
-	err := replayer.ReplayWorkflowHistory(log.NewStructuredLogger(slog.New(slog.DiscardHandler)), &historypb.History{Events: events})
-	if err != nil {
+	if err := run(h.execution(), events); err != nil {
 		o.Difference = explain(events, err)
 	}
 	return o
+}
+
+func run(execution workflow.Execution, events []*historypb.HistoryEvent) error {
+	replayer, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{
+		Interceptors: []interceptor.WorkerInterceptor{compensation.NewInterceptor()},
+	})
+	if err != nil {
+		return err
+	}
+	workflows.Register(replayer)
+	return replayer.ReplayWorkflowHistoryWithOptions(log.NewStructuredLogger(slog.New(slog.DiscardHandler)),
+		&historypb.History{Events: events}, worker.ReplayWorkflowHistoryOptions{OriginalExecution: execution})
+}
+
+// execution is the run whose history it is, which a saga compares with the one that it was reset from. The SDK would take it
+// for the latter.
+func (h History) execution() workflow.Execution {
+	execution := workflow.Execution{RunID: h.Run}
+	if execution.RunID == "" {
+		for _, event := range h.Events { // the last reset counts
+			if a := event.GetWorkflowTaskFailedEventAttributes(); a.GetNewRunId() != "" {
+				execution.RunID = a.GetNewRunId()
+			}
+		}
+	}
+	return execution
 }
 
 // registry gathers the names of workflows.

@@ -115,7 +115,7 @@ func makeSteps() []step {
 
 func makePlan() *compensation.Plan {
 	s := amendsSteps
-	return compensation.MustPlan("TenSteps", s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8], s[9])
+	return compensation.MustPlan("TenSteps", s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8], s[9]).RequirePivot()
 }
 
 // amendsSaga returns the references of all steps.

@@ -11,8 +11,11 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 
+	"github.com/amends-dev/amends/compensation"
 	"github.com/amends-dev/amends/bench/internal/steps"
 )
 
@@ -186,6 +189,7 @@ func TestTemporalSagas(t *testing.T) {
 				books := steps.NewClient(server.URL)
 				var suite testsuite.WorkflowTestSuite
 				env := suite.NewTestWorkflowEnvironment()
+				env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{compensation.NewInterceptor()}})
 				env.RegisterActivity(tt.activity(books))
 				env.ExecuteWorkflow(tt.saga, "saga-1", c)
 

@@ -1,0 +1,174 @@
+package compensation
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+)
+
+// NewInterceptor returns the interceptor that every worker, replayer and test environment of sagas needs; [Run] panics
+// without it. It costs a saga no event. It
+//
+//   - notes which updates a workflow accepts, so that no step or undo runs express because of one that is not in the
+//     history yet;
+//   - refuses a second saga in one workflow, whose steps would have the keys of the first, and an update handler of the
+//     workflow's own under the name of one of the engine's;
+//   - measures the results of steps, so that one that Temporal could not record is an outcome like any other.
+func NewInterceptor() interceptor.WorkerInterceptor { return &workerInterceptor{} }
+
+const (
+	// maxExpressResult is the largest result of an express step, in bytes of JSON. The step becomes an ordinary activity
+	// with a larger one, whose result has an event of its own.
+	maxExpressResult = 64 << 10
+	// maxResult is the largest result of a step, in bytes of JSON. Temporal refuses payloads of 2 MiB (limit.blobSize.error);
+	// what a codec adds must fit in between.
+	maxResult = 2<<20 - 128<<10
+
+	// errTypeNotExpress is the type of the failure of an express step whose result is for an ordinary activity.
+	errTypeNotExpress = "ResultNotExpress"
+	// ErrTypeResultTooLarge is the type of the failure of a step whose result Temporal could not record. The step has
+	// happened, so its outcome counts as unknown.
+	ErrTypeResultTooLarge = "ResultTooLarge"
+)
+
+type workerInterceptor struct {
+	interceptor.WorkerInterceptorBase
+}
+
+// InterceptWorkflow implements [interceptor.WorkerInterceptor].
+func (*workerInterceptor) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
+	return &inbound{WorkflowInboundInterceptorBase: interceptor.WorkflowInboundInterceptorBase{Next: next}, host: &host{ours: map[string]bool{}, handlers: map[string]bool{}}}
+}
+
+// InterceptActivity implements [interceptor.WorkerInterceptor]. The SDK takes local activities through it, too.
+func (*workerInterceptor) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
+	return &measured{interceptor.ActivityInboundInterceptorBase{Next: next}}
+}
+
+// host is what the engine knows of the workflow that a saga runs in.
+type host struct {
+	// heardAt is the history's length in the workflow task that accepted the last update.
+	heardAt int
+	// saga is the workflow's saga; nil before it starts.
+	saga *saga
+	// ours are the updates that the engine handles, handlers those of the workflow itself.
+	ours, handlers map[string]bool
+}
+
+type (
+	hostKey struct{}
+	// engineKey marks the contexts in which the engine sets its handlers.
+	engineKey struct{}
+)
+
+// hostOf is the host that the workflow of ctx runs in.
+func hostOf(ctx workflow.Context) *host {
+	h, ok := ctx.Value(hostKey{}).(*host)
+	if !ok {
+		panic("compensation: this worker has no compensation.NewInterceptor among its interceptors, without which no saga is safe")
+	}
+	return h
+}
+
+// enter makes s the workflow's saga, and the updates with these names the engine's.
+func (h *host) enter(ctx workflow.Context, s *saga) error {
+	info := workflow.GetInfo(ctx)
+	switch {
+	case h.saga != nil:
+		return refused("saga %s: the workflow runs a second saga, whose steps would have the keys of the first: run it as a child workflow", s.id)
+	case info.CronSchedule != "":
+		return refused("saga %s: it has a cron schedule, and each run would get the first one's results: let a schedule start sagas with IDs of their own", s.id)
+	case info.RetryPolicy != nil:
+		return refused("saga %s: it has a retry policy, and each run would get the first one's results: steps are retried, sagas are not", s.id)
+	case info.ContinuedExecutionRunID != "":
+		return refused("saga %s: it was continued as new, and each run would get the first one's results: use Step.For, or a child workflow for each part", s.id)
+	}
+	h.saga = s
+	return nil
+}
+
+// refused is the failure of a workflow that cannot be a saga.
+func refused(format string, args ...any) error {
+	return temporal.NewNonRetryableApplicationError(fmt.Sprintf(format, args...), ErrTypeNotASaga, nil)
+}
+
+// inbound sees what comes to the workflow.
+type inbound struct {
+	interceptor.WorkflowInboundInterceptorBase
+	host *host
+}
+
+func (i *inbound) Init(next interceptor.WorkflowOutboundInterceptor) error {
+	return i.Next.Init(&outbound{WorkflowOutboundInterceptorBase: interceptor.WorkflowOutboundInterceptorBase{Next: next}, host: i.host})
+}
+
+func (i *inbound) ExecuteWorkflow(ctx workflow.Context, in *interceptor.ExecuteWorkflowInput) (any, error) {
+	return i.Next.ExecuteWorkflow(workflow.WithValue(ctx, hostKey{}, i.host), in)
+}
+
+func (i *inbound) ExecuteUpdate(ctx workflow.Context, in *interceptor.UpdateInput) (any, error) {
+	i.host.heardAt = workflow.GetInfo(ctx).GetCurrentHistoryLength()
+	return i.Next.ExecuteUpdate(ctx, in)
+}
+
+// outbound sees what the workflow asks for.
+type outbound struct {
+	interceptor.WorkflowOutboundInterceptorBase
+	host *host
+}
+
+// SetUpdateHandler refuses a handler for one of the engine's updates that is not the engine's.
+func (o *outbound) SetUpdateHandler(ctx workflow.Context, name string, handler any, options workflow.UpdateHandlerOptions) error {
+	h := o.host
+	if engines := ctx.Value(engineKey{}) != nil; engines && h.handlers[name] {
+		return refused("the workflow has a handler of its own for the update %s, which is the saga's: give it another name", name)
+	} else if !engines && h.ours[name] {
+		return refused("the update %s is the saga's own: give the workflow's another name", name)
+	}
+	if ctx.Value(engineKey{}) != nil {
+		h.ours[name] = true
+	} else {
+		h.handlers[name] = true
+	}
+	return o.Next.SetUpdateHandler(ctx, name, handler, options)
+}
+
+// measured refuses the results of steps that are too large to be recorded.
+type measured struct {
+	interceptor.ActivityInboundInterceptorBase
+}
+
+func (m *measured) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+	out, err := m.Next.ExecuteActivity(ctx, in)
+	if err != nil || len(in.Args) == 0 || out == nil {
+		return out, err
+	}
+	key, ok := in.Args[0].(Key)
+	if !ok {
+		return out, nil
+	}
+	size := sizeOf(out)
+	if activity.GetInfo(ctx).IsLocalActivity && size > maxExpressResult {
+		return nil, temporal.NewNonRetryableApplicationError("its result is not for a workflow task", errTypeNotExpress, nil)
+	}
+	if size > maxResult {
+		return nil, temporal.NewNonRetryableApplicationError(fmt.Sprintf(
+			"%s was answered with %d bytes, of which Temporal records %d at most: nobody can say what came of it", key.label(), size, maxResult),
+			ErrTypeResultTooLarge, nil)
+	}
+	return out, nil
+}
+
+// sizeOf is about how much of a task's or an event's size a result takes, in bytes.
+func sizeOf(result any) int {
+	text, err := json.Marshal(result)
+	if err != nil {
+		return 0 // a converter of the worker's own will see
+	}
+	return len(text)
+}
