@@ -132,6 +132,9 @@ func itemSuffix(item string) string {
 
 // functionName is the last part of a function's or method value's name: the name under which the SDK registers it.
 func functionName(f any) string {
-	name := runtime.FuncForPC(reflect.ValueOf(f).Pointer()).Name()
+	name := wholeName(f)
 	return strings.TrimSuffix(name[strings.LastIndexByte(name, '.')+1:], "-fm")
 }
+
+// wholeName is a function's name with its package and, of a method value, its type.
+func wholeName(f any) string { return runtime.FuncForPC(reflect.ValueOf(f).Pointer()).Name() }

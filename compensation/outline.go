@@ -2,8 +2,6 @@ package compensation
 
 import (
 	"encoding/json"
-	"reflect"
-	"runtime"
 	"strings"
 	"time"
 )
@@ -60,7 +58,7 @@ func orNone(d time.Duration) string {
 
 // receiverName is the type that a method value was taken from; empty for other functions.
 func receiverName(f any) string {
-	name, isMethod := strings.CutSuffix(runtime.FuncForPC(reflect.ValueOf(f).Pointer()).Name(), "-fm")
+	name, isMethod := strings.CutSuffix(wholeName(f), "-fm")
 	if !isMethod {
 		return ""
 	}

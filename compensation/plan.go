@@ -42,7 +42,7 @@ func Parallel(steps ...AnyStep) AnyStep {
 }
 
 // NewPlan checks the steps, in the order in which a saga without failure starts them. It refuses, with every fault
-// named: an empty plan; a name that is missing, malformed or used twice; a step without Do; a compensatable step or a
+// named: an empty plan; a name that is missing, malformed or used twice; two functions of one name; a step without Do; a compensatable step or a
 // pivot without Undo; a retriable step with Undo or Limit; two pivots; a compensatable step after the pivot; a retriable
 // step before it, or without one; other steps beside the pivot; a negative limit; an OnUnknown that does not fit.
 func NewPlan(name string, steps ...AnyStep) (*Plan, error) {
@@ -72,11 +72,31 @@ func NewPlan(name string, steps ...AnyStep) (*Plan, error) {
 			p.steps = append(p.steps, d.withDefaults())
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(append(errs, p.checkNames()...)...); err != nil {
 		return nil, fmt.Errorf("plan %s: %w", name, err)
 	}
 	p.nameUndos()
 	return p, nil
+}
+
+// checkNames finds functions that a worker could not tell apart: an activity is called by the last part of its function's
+// name.
+func (p *Plan) checkNames() (errs []error) {
+	known := map[string]string{}
+	for _, d := range p.steps {
+		for _, f := range []any{d.do, d.undo, d.probe} {
+			if f == nil {
+				continue
+			}
+			name, whole := functionName(f), wholeName(f)
+			if other, twice := known[name]; twice && other != whole {
+				errs = append(errs, fmt.Errorf("step %s: its activity %s is %s, and another step's is %s: a worker has one activity of a name, so rename one of the two",
+					d.name, name, whole, other))
+			}
+			known[name] = whole
+		}
+	}
+	return errs
 }
 
 // nameUndos finds words for what each undo does: its function's name, which is the effect's, unless several steps

@@ -192,7 +192,7 @@ func TestLostWorker(t *testing.T) {
 		},
 		"the next one finds another world": {
 			func(e *sagatest.Env) { e.CrashAt("BookHotel", func() { e.Refuse("BookCar") }) },
-			[]string{"BookFlight", "BookHotel", "BookFlight", "BookHotel", "BookCar", "undo Pay", "undo BookHotel", "undo BookFlight"},
+			[]string{"BookFlight", "BookHotel", "BookFlight", "BookHotel", "BookCar", "undo Pay", "undo BookCar", "undo BookHotel", "undo BookFlight"},
 		},
 		"the next one finds a cancel": {
 			func(e *sagatest.Env) { e.CrashAt("BookHotel", func() { e.CancelBetween() }) },

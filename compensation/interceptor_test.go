@@ -1,0 +1,228 @@
+package compensation_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/compensation/sagatest"
+)
+
+func TestRunNeedsTheInterceptor(t *testing.T) {
+	t.Parallel()
+
+	trip := newTrip(&desk{})
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestWorkflowEnvironment()
+	env.ExecuteWorkflow(func(ctx workflow.Context) (string, error) { return compensation.Run(ctx, trip.plan, trip.book) })
+	require.ErrorContains(t, env.GetWorkflowError(), "this worker has no compensation.NewInterceptor")
+}
+
+// A workflow whose runs would share their keys is refused before its first step.
+func TestWorkflowsThatCannotBeSagas(t *testing.T) {
+	t.Parallel()
+
+	for why, set := range map[string]func(*run){
+		"cron schedule": func(r *run) {
+			r.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: "trip-1", CronSchedule: "* * * * *"})
+		},
+		"retry policy": func(r *run) {
+			r.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: "trip-1", RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 2}})
+		},
+		"continued as new": func(r *run) { r.SetContinuedExecutionRunID("the-run-before") },
+	} {
+		t.Run(why, func(t *testing.T) {
+			t.Parallel()
+
+			r := newRun(t, nil)
+			set(r)
+			err := r.execute(r.trip.book)
+			require.Contains(t, requireType(t, err, compensation.ErrTypeNotASaga).Message(), why)
+			require.Empty(t, r.ran())
+		})
+	}
+}
+
+func TestSecondSagaInOneWorkflow(t *testing.T) {
+	t.Parallel()
+
+	r := newRun(t, nil)
+	r.ExecuteWorkflow(func(ctx workflow.Context) (string, error) {
+		if _, err := compensation.Run(ctx, r.trip.plan, r.trip.book); err != nil {
+			return "", err
+		}
+		return compensation.Run(ctx, r.trip.plan, r.trip.book)
+	})
+	require.Contains(t, requireType(t, r.GetWorkflowError(), compensation.ErrTypeNotASaga).Message(), "second saga")
+	require.Equal(t, keys("BookFlight", "BookHotel", "BookCar", "Pay", "SendTicket", "SendMail"), r.ran())
+}
+
+// The names of the engine's updates are the engine's, whoever comes first.
+func TestUpdateNamesOfTheEngine(t *testing.T) {
+	t.Parallel()
+
+	for _, name := range []string{
+		compensation.UpdateCancel, compensation.UpdateRetry, compensation.UpdateRetryWithInput, compensation.UpdateSkip,
+		compensation.UpdateMarkDone, compensation.UpdateMarkHappened, compensation.UpdateMarkPrevented,
+		compensation.UpdateCompensate, compensation.UpdateExtendDeadline,
+	} {
+		handle := func(ctx workflow.Context) error {
+			return workflow.SetUpdateHandler(ctx, name, func(workflow.Context) error { return nil })
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			before := newRun(t, nil)
+			before.ExecuteWorkflow(func(ctx workflow.Context) (string, error) {
+				if err := handle(ctx); err != nil {
+					return "", err
+				}
+				return compensation.Run(ctx, before.trip.plan, before.trip.book)
+			})
+			require.Contains(t, requireType(t, before.GetWorkflowError(), compensation.ErrTypeNotASaga).Message(), "the update "+name)
+			require.Empty(t, before.ran())
+
+			within := newRun(t, nil)
+			err := within.execute(func(ctx workflow.Context) (string, error) { return "", handle(ctx) })
+			require.Contains(t, requireType(t, err, compensation.ErrTypeNotASaga).Message(), "the update "+name)
+		})
+	}
+}
+
+// An update of the workflow's own stays possible, also under a name that the engine does not have.
+func TestUpdateOfTheWorkflowItself(t *testing.T) {
+	t.Parallel()
+
+	r := newRun(t, nil)
+	approved := false
+	r.RegisterDelayedCallback(func() { r.UpdateWorkflow("approve", "", &answerTo{}) }, time.Second)
+	require.NoError(t, r.execute(func(ctx workflow.Context) (string, error) {
+		if err := workflow.SetUpdateHandler(ctx, "approve", func(workflow.Context) error { approved = true; return nil }); err != nil {
+			return "", err
+		}
+		if err := workflow.Await(ctx, func() bool { return approved }); err != nil {
+			return "", err
+		}
+		return r.trip.book(ctx)
+	}))
+}
+
+// A result that is too large for a workflow task is recorded by itself, and one that Temporal cannot record at all is an
+// unknown outcome.
+func TestLargeResults(t *testing.T) {
+	t.Parallel()
+
+	const kib = 1 << 10
+	plan := compensation.MustPlan("Large", compensatable("A"), compensatable("B"), pivot(), retriable("X"))
+	run := func(ctx workflow.Context) (int, error) {
+		return compensation.Run(ctx, plan, func(ctx workflow.Context) (int, error) {
+			total := 0
+			for _, st := range []step{compensatable("A"), compensatable("B"), pivot(), retriable("X")} {
+				out, err := st.Run(ctx, st.Name)
+				if err != nil {
+					return 0, err
+				}
+				total += len(out)
+			}
+			return total, nil
+		})
+	}
+	for name, tt := range map[string]struct {
+		step  string
+		size  int
+		state compensation.State
+		// durable tells whether the step has ended as an ordinary activity.
+		durable bool
+		parked  string
+	}{
+		"small":                       {"B", 60 * kib, compensation.Completed, false, ""},
+		"for an event of its own":     {"B", 70 * kib, compensation.Completed, true, ""},
+		"too large":                   {"B", 3 << 20, compensation.Compensated, true, ""},
+		"a pivot's, for an event":     {"Pay", 70 * kib, compensation.Completed, true, ""},
+		"a pivot's that is too large": {"Pay", 3 << 20, compensation.Parked, true, "Temporal records"},
+		"too large after the pivot":   {"X", 3 << 20, compensation.Parked, true, "Temporal records"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			env := sagatest.New(t, plan)
+			sagatest.Answer(env, tt.step, func(string) string { return strings.Repeat("x", tt.size) })
+			err := env.Run(run)
+			env.RequireState(tt.state)
+			log := slices.DeleteFunc(env.Log(), func(c sagatest.Call) bool {
+				return c.Key.Step != tt.step || c.Part != compensation.PartDo
+			})
+			require.Equal(t, !tt.durable, log[len(log)-1].Express)
+			switch tt.state {
+			case compensation.Completed:
+				var total int
+				env.Result(&total)
+				require.Equal(t, tt.size, total)
+			case compensation.Compensated:
+				require.ErrorContains(t, err, "of which Temporal records")
+				env.RequireEffects()
+			default:
+				require.Contains(t, env.Parked()[0].Reason, tt.parked)
+			}
+		})
+	}
+}
+
+// What a task carries is bounded, so a saga of many results takes several.
+func TestManyResults(t *testing.T) {
+	t.Parallel()
+
+	var steps []step
+	for i := range 90 {
+		steps = append(steps, compensatable("S"+strings.Repeat("x", i)[:i%10]+string(rune('a'+i/10))))
+	}
+	any90 := make([]compensation.AnyStep, len(steps))
+	for i, st := range steps {
+		any90[i] = st
+	}
+	for name, tt := range map[string]struct {
+		plan   *compensation.Plan
+		beside bool
+	}{
+		"one after the other":   {compensation.MustPlan("Many", any90...), false},
+		"all beside each other": {compensation.MustPlan("Many", compensation.Parallel(any90...)), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			env := sagatest.New(t, tt.plan)
+			for _, st := range steps {
+				sagatest.Answer(env, st.Name, func(string) string { return strings.Repeat("x", 60<<10) })
+			}
+			require.NoError(t, env.Run(func(ctx workflow.Context) (string, error) {
+				return compensation.Run(ctx, tt.plan, func(ctx workflow.Context) (string, error) {
+					var all []*compensation.Future[string]
+					for _, st := range steps {
+						f := st.Start(ctx, st.Name)
+						if !tt.beside {
+							if _, err := f.Get(ctx); err != nil {
+								return "", err
+							}
+						}
+						all = append(all, f)
+					}
+					var errs []error
+					for _, f := range all {
+						_, err := f.Get(ctx)
+						errs = append(errs, err)
+					}
+					return "done", errors.Join(errs...)
+				})
+			}))
+		})
+	}
+}
