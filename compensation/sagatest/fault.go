@@ -148,6 +148,12 @@ func (e *Env) CancelAt(step string) *Reply {
 	return r
 }
 
+// RequestCancelAt is [Env.RequestCancel] while the step runs.
+func (e *Env) RequestCancelAt(step string) {
+	e.requireStep(step)
+	e.cancels = append(e.cancels, &cancelAt{step: step})
+}
+
 // CancelAfter sends a cancel when the saga has run for that long.
 func (e *Env) CancelAfter(d time.Duration) *Reply {
 	return e.UpdateAfter(d, compensation.UpdateCancel, cancelRequest)
@@ -162,7 +168,8 @@ var cancelRequest = compensation.CancelRequest{By: "sagatest"}
 
 // cancelAt is a cancel that waits for its step.
 type cancelAt struct {
-	step  string
+	step string
+	// reply is nil for Temporal's own cancel.
 	reply *Reply
 	sent  bool
 }
