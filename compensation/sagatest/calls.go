@@ -98,6 +98,8 @@ func (e *Env) Effects() []string {
 // State is where the saga stands, or stood when it was left.
 func (e *Env) State() compensation.State {
 	switch {
+	case e.terminated:
+		return compensation.Terminated
 	case e.ended && e.err == nil:
 		return compensation.Completed
 	case len(e.states) == 0:

@@ -1,6 +1,7 @@
 package sagatest
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
 
 	"github.com/amends-dev/amends/compensation"
 )
@@ -30,22 +32,24 @@ type Env struct {
 
 	services services
 	faults   map[faultKey][]fault
-	cancels  []*cancelAt
-	crashes  []*crashAt
-	timed    []timed
+	// takes are how long calls take, heartbeats the steps at which one comes, resets the steps whose activity is reset.
+	takes      map[faultKey]time.Duration
+	heartbeats []faultKey
+	resets     []string
+	cancels    []*cancelAt
+	crashes    []*crash
+	timed      []*timed
 
 	// worker runs the saga now, slow are those that lost it and go on.
 	worker  *worker
 	workers []*worker
 	slow    []*worker
-	// record is what is in the history, lostTasks are the tasks that a worker was lost in.
-	record    []answered
-	lostTasks []int
-	// answered is what the calls of the current worker came to.
-	answered []answered
+	history history
+	// run counts the runs of the workflow: each reset begins another one.
+	run int
+	// messages are what was sent to the workflow, in that order.
+	messages []*message
 
-	// starts are the steps in the order in which they were started, which is not that of their calls.
-	starts   []string
 	calls    []*Call
 	states   []compensation.State
 	cause    string
@@ -53,12 +57,17 @@ type Env struct {
 	onParked []func([]compensation.ParkedStep)
 	err      error
 	ended    bool
+	// broken is why the server does not take what a task did; empty if it does.
+	broken     string
+	terminated bool
 }
 
 // timed is something to do when the saga has run for that long.
 type timed struct {
 	after time.Duration
 	do    func()
+	// over is set when it was done.
+	over bool
 }
 
 // Option is a choice for [New].
@@ -79,7 +88,8 @@ func New(t TB, plan *compensation.Plan, options ...Option) *Env {
 	t.Helper()
 	e := &Env{
 		t: t, plan: plan, id: "saga-1", start: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
-		activities: plan.Activities(), faults: map[faultKey][]fault{},
+		activities: plan.Activities(), faults: map[faultKey][]fault{}, takes: map[faultKey]time.Duration{},
+		run: 1, history: history{activities: map[int]*attempts{}},
 		services: services{
 			rows: map[compensation.Key]*row{}, answers: map[string]func(reflect.Value) reflect.Value{},
 		},
@@ -125,17 +135,25 @@ func (e *Env) Run(workflow any, args ...any) error {
 		}
 	}
 	e.services.land(func(lateDo) bool { return true })
-	if !e.ended {
+	for _, m := range e.messages {
+		if e.ended && m.reply != nil && !e.history.recorded(m) {
+			*m.reply = Reply{Rejected: errCompleted}
+		}
+	}
+	switch {
+	case e.broken != "":
+		return errors.New("sagatest: " + e.broken)
+	case !e.ended:
 		return nil
 	}
 	return e.err
 }
 
-// work lets a new worker go on with the saga. again tells that it was lost.
+// work lets a new worker go on with the saga. again tells that another one has to.
 func (e *Env) work(workflow any, args []any) (again bool) {
 	e.t.Helper()
 	// What the saga wrote is written again from the history.
-	e.states, e.cause, e.parked, e.answered = nil, "", nil, nil
+	e.states, e.cause, e.parked = nil, "", nil
 	w := newWorker(e)
 	e.worker, e.workers = w, append(e.workers, w)
 	go func() {
@@ -147,95 +165,134 @@ func (e *Env) work(workflow any, args []any) (again bool) {
 	if w.failure != nil {
 		panic(w.failure)
 	}
+	if !w.lost && !w.left && len(e.crashes) > 0 && e.crashes[0].atEnd {
+		w.lost, w.crash = true, e.crashes[0]
+	}
 	if w.lost {
 		e.lose(w)
 		return true
 	}
-	e.ended, e.err = !w.left, w.suite.GetWorkflowError()
+	e.ended, e.err = !w.left || e.terminated, w.suite.GetWorkflowError()
 	return false
 }
 
-// lose goes back to what is in the history.
+// lose goes back to what is in the history, and lets happen what happens before another worker goes on.
 func (e *Env) lose(w *worker) {
-	crash := e.crashes[0]
-	e.crashes = e.crashes[1:]
-	if w.recorded < len(e.answered) {
-		e.lostTasks = append(e.lostTasks, w.lostTask)
+	h, lost, now := &e.history, w.task, w.now()
+	if !w.live { // it came no further than the one before
+		lost = nil
 	}
-	e.record = slices.Clone(e.answered[:w.recorded])
-	for _, a := range e.answered[w.recorded:] {
-		e.sendAgain(a.cancels)
+	for _, a := range w.flying {
+		if a.activity.Part == compensation.PartDo && !w.slow.on {
+			e.services.late = append(e.services.late, lateDo{activity: a.activity, key: a.key, in: a.in})
+		}
 	}
 	if w.slow.on {
 		e.slow = append(e.slow, w)
 	}
-	e.worker = nil
-	if crash.next != nil {
-		crash.next()
+	h.resume = max(h.resume, now)
+	if w.live {
+		h.retried = 0
 	}
-}
-
-// sendAgain sends cancels that the lost try had taken at the beginning of the next one.
-func (e *Env) sendAgain(cancels []*Reply) {
-	if n := len(e.record); n > 0 {
-		e.record[n-1].cancels = append(e.record[n-1].cancels, cancels...)
+	if lost != nil {
+		for _, b := range lost.brought {
+			if b.message != nil && b.message.reply != nil {
+				*b.message.reply = Reply{}
+			}
+		}
+		h.retried = lost.length + lostTry
+	}
+	h.forget()
+	c := w.crash
+	e.worker = nil
+	switch {
+	case c == nil: // the server did not take the end of the workflow
+	case c.reset > 0:
+		h.cut(c.reset, lost)
+		e.run++
+	case lost != nil:
+		h.resume = max(h.resume, lost.began+taskTimeout)
+	}
+	if c == nil {
 		return
 	}
-	for _, r := range cancels {
-		e.timed = append(e.timed, timed{0, func() { e.send(r, compensation.UpdateCancel, cancelRequest) }})
+	e.crashes = slices.DeleteFunc(e.crashes, func(o *crash) bool { return o == c })
+	if c.next != nil {
+		c.next()
 	}
 }
 
 // begin notes a call, and finds out what it comes to.
 func (e *Env) begin(w *worker, a *activityRun, o *order) *Call {
-	if w == e.worker && w.n < len(e.record) {
-		o.replay = &e.record[w.n]
-		if o.replay.name != a.name() {
-			e.fatalf("the workflow is not deterministic: the history has %s where it now asks for %s", o.replay.name, a.name())
-		}
-		o.cancels = o.replay.cancels
-		e.sendCancels(o)
-		return nil
-	}
 	if w == e.worker {
 		e.overtake()
+		e.services.land(func(l lateDo) bool { return l.lands > 0 && l.lands <= w.now() })
 	}
 	o.fault, o.endless = e.takeFault(a.key, a.activity.Part)
-	if w == e.worker && a.activity.Part == compensation.PartDo {
-		for _, c := range e.cancels {
-			if !c.sent && (c.step == label(a.key) || c.step == a.key.Step) {
-				c.sent = true
-				o.cancels = append(o.cancels, c.reply)
-			}
-		}
-		e.sendCancels(o)
+	if o.outOfTime && o.fault != faultFail {
+		o.fault = faultOutOfTime
+	}
+	if c := e.crashFor(w, a); c != nil && c.inFlight {
+		o.fault = faultLate
 	}
 	c := &Call{Key: a.key, Part: a.activity.Part, Express: a.local, Worker: w.number}
 	e.calls = append(e.calls, c)
 	return c
 }
 
-func (e *Env) sendCancels(o *order) {
-	for _, r := range o.cancels {
-		e.send(r, compensation.UpdateCancel, cancelRequest)
-	}
-}
-
-// end notes what a call came to.
-func (e *Env) end(w *worker, a *activityRun, o *order, c *Call) {
-	if c != nil {
-		c.Outcome, c.Effect = outcomeOf(o.err), o.effect
-	}
-	if w != e.worker || w.lost {
+// meet lets happen what is to happen when a step is called.
+func (e *Env) meet(ctx workflow.Context, w *worker, a *activityRun) {
+	if w.lost {
 		return
 	}
-	answer := answered{a.name(), o.out, o.err, o.cancels}
-	if c != nil && len(e.crashes) > 0 && e.crashes[0].hits(a) {
-		w.lost, w.lostTask = true, w.task
-		w.slow.on, w.slow.pace = a.local && e.crashes[0].pace != nil, e.crashes[0].pace
-		answer.out, answer.err = reflect.Value{}, errNoAnswer // what an ordinary activity comes to whose worker is lost
+	for _, c := range e.cancels {
+		if a.activity.Part != compensation.PartDo || c.sent || (c.step != label(a.key) && c.step != a.key.Step) {
+			continue
+		}
+		c.sent = true
+		m := e.send(c.reply, compensation.UpdateCancel, cancelRequest)
+		if !a.local {
+			w.await(ctx, func() bool { return m.delivered })
+		}
 	}
-	e.answered = append(e.answered, answer)
+	i := slices.IndexFunc(e.heartbeats, func(k faultKey) bool {
+		return k.part == a.activity.Part && (k.step == label(a.key) || k.step == a.key.Step)
+	})
+	if i < 0 || !a.local {
+		return
+	}
+	e.heartbeats = slices.Delete(e.heartbeats, i, i+1)
+	t := w.task
+	w.post(func() { w.heartbeat(t) })
+	w.await(ctx, func() bool { return w.gone() || (w.task != t && !w.delivering) })
+}
+
+// end notes what a call came to. lost tells that its answer is lost, since the worker is.
+func (e *Env) end(w *worker, a *activityRun, o *order, c *Call) (lost bool) {
+	c.Outcome, c.Effect = outcomeOf(o.err), o.effect
+	hit := e.crashFor(w, a)
+	if hit == nil {
+		return false
+	}
+	w.lost, w.crash = true, hit
+	w.slow.on, w.slow.pace = a.local && hit.pace != nil, hit.pace
+	return !a.local
+}
+
+// weigh finds out whether the server takes what a task did.
+func (e *Env) weigh(w *worker, t *task) {
+	size := 0
+	for _, m := range t.settled {
+		size += m.size()
+		if m.size() > maxResult {
+			e.broken, w.left = fmt.Sprintf("the result of %s has %d bytes: no server takes it, and the task fails again and again", m.name, m.size()), true
+			return
+		}
+	}
+	if size > maxTask {
+		e.broken = fmt.Sprintf("the results of a task have %d bytes together: the server has terminated the saga", size)
+		e.terminated, w.left = true, true
+	}
 }
 
 // Result reads what the workflow returned into what out points to.
@@ -259,9 +316,10 @@ func (e *Env) Environment() *testsuite.TestWorkflowEnvironment {
 
 // At calls do when the saga has run for that long.
 func (e *Env) At(after time.Duration, do func()) {
-	e.timed = append(e.timed, timed{after, do})
+	t := &timed{after: after, do: do}
+	e.timed = append(e.timed, t)
 	if e.worker != nil {
-		e.worker.at(after, do)
+		e.worker.at(t)
 	}
 }
 
@@ -270,28 +328,74 @@ type Reply struct {
 	Accepted bool
 	// Rejected is why the workflow did not take the update.
 	Rejected error
-	// Result and Err are what the handler returned, once it has.
-	Result any
-	Err    error
+	// Result and Err are what the handler returned, once it has: Answered tells that.
+	Answered bool
+	Result   any
+	Err      error
 }
 
-// replying gives what the suite reports to a Reply.
-type replying struct{ *Reply }
+// replying gives what the suite reports to a Reply, unless the worker was lost.
+type replying struct {
+	*Reply
+	worker *worker
+}
 
-func (r replying) Accept()                        { r.Accepted = true }
-func (r replying) Reject(err error)               { r.Rejected = err }
-func (r replying) Complete(result any, err error) { r.Result, r.Err = result, err }
+func (r replying) current() bool { return r.worker == r.worker.env.worker }
 
-// Update sends an update to the running saga, from [Env.At] or [Env.WhenParked].
+func (r replying) Accept() {
+	if r.current() {
+		r.Accepted = true
+	}
+}
+
+func (r replying) Reject(err error) {
+	if r.current() {
+		r.Rejected = err
+	}
+}
+
+func (r replying) Complete(result any, err error) {
+	if r.current() {
+		r.Result, r.Err = result, err
+		r.Answered = true
+	}
+}
+
+// Update sends an update to the saga, from [Env.At], [Env.WhenParked], or what a crash calls before the next worker. As a
+// server does, it brings it to the workflow when no workflow task runs: local activities that take their time, or that
+// follow each other, hold it up until the task ends or a heartbeat completes it. A saga that ends first never hears of it.
+//
+// If a task is lost that has taken it, it comes again with the next one, unless its sender gave up (see [Env.GiveUp]).
 func (e *Env) Update(name string, arg any) *Reply {
 	r := &Reply{}
 	e.send(r, name, arg)
 	return r
 }
 
-func (e *Env) send(r *Reply, name string, arg any) {
-	*r = Reply{}
-	e.worker.suite.UpdateWorkflow(name, "", replying{r}, arg)
+func (e *Env) send(r *Reply, name string, arg any) *message {
+	m := &message{reply: r, name: name, arg: arg}
+	e.messages = append(e.messages, m)
+	if e.worker != nil {
+		e.worker.arrive(event{kind: eventMessage, message: m})
+	}
+	return m
+}
+
+// GiveUp lets the sender of an update wait no more: if no record has it, it does not come again.
+func (e *Env) GiveUp(r *Reply) {
+	for _, m := range e.messages {
+		m.given = m.given || m.reply == r
+	}
+}
+
+// RequestCancel is Temporal's own cancel. It waits for the end of a workflow task as an update does (see [Env.Update]), but
+// a saga cannot end before it has heard of it: the server discards the task, and lets it be tried again with the cancel.
+func (e *Env) RequestCancel() {
+	m := &message{}
+	e.messages = append(e.messages, m)
+	if e.worker != nil {
+		e.worker.arrive(event{kind: eventMessage, message: m})
+	}
 }
 
 // UpdateAfter sends an update when the saga has run for that long.
@@ -332,10 +436,16 @@ func (e *Env) noted(w *worker, memo map[string]any) {
 	}
 	w.progressed()
 	e.parked = parked
-	if len(parked) > 0 {
-		for _, do := range e.onParked {
-			w.suite.RegisterDelayedCallback(func() { do(parked) }, 0)
-		}
+	w.news = w.live
+}
+
+// tell tells those who want to know what is parked, once it is on record.
+func (e *Env) tell() {
+	if len(e.parked) == 0 {
+		return
+	}
+	for _, do := range e.onParked {
+		do(slices.Clone(e.parked))
 	}
 }
 

@@ -22,6 +22,10 @@ const (
 	faultLate
 	// faultRefuse: it is refused.
 	faultRefuse
+	// faultGarble: it happens, but something else answers that it did not.
+	faultGarble
+	// faultOutOfTime: nobody answers in time, and it happens then.
+	faultOutOfTime
 )
 
 // fault is what some calls of a step come to.
@@ -51,6 +55,10 @@ func (e *Env) LoseReply(step string, n int) { e.add(step, compensation.PartDo, f
 
 // LateDo leaves one call of the step without an answer. It arrives after the step's undo, or when the saga has ended.
 func (e *Env) LateDo(step string) { e.add(step, compensation.PartDo, faultLate, 1) }
+
+// Garble lets n calls of the step have their effect, and something between worker and service answer them that they failed
+// and should not be tried again: a failure of type [ErrTypeGarbled].
+func (e *Env) Garble(step string, n int) { e.add(step, compensation.PartDo, faultGarble, n) }
 
 // FailUndo leaves n calls of the step's undo without an answer, and without an effect.
 func (e *Env) FailUndo(step string, n int) { e.add(step, compensation.PartUndo, faultFail, n) }
@@ -96,12 +104,54 @@ func (e *Env) takeFault(key compensation.Key, part compensation.Part) (kind faul
 	return faultNone, false
 }
 
-// CancelAt sends a cancel while the step runs.
+// Takes makes each call of the step take that long, on the suite's clock. Its effect comes about at the end. A call that
+// takes longer than a try may take is out of time, and its effect comes about when that time is over all the same, unless
+// it was undone by then.
+func (e *Env) Takes(step string, d time.Duration) {
+	e.requireStep(step)
+	e.takes[faultKey{step, compensation.PartDo}] = d
+}
+
+// TakesUndo is [Env.Takes] for the step's undo.
+func (e *Env) TakesUndo(step string, d time.Duration) {
+	e.requireStep(step)
+	e.takes[faultKey{step, compensation.PartUndo}] = d
+}
+
+// HeartbeatAt lets a heartbeat come while the step's call as a local activity is on its way, as if the workflow task had
+// lasted for four seconds by then: what is settled goes on record, the history grows, and what has arrived is brought to
+// the workflow. Without it, a heartbeat comes when a task has lasted that long (see [Env.Takes]).
+func (e *Env) HeartbeatAt(step string) {
+	e.requireStep(step)
+	e.heartbeats = append(e.heartbeats, faultKey{step, compensation.PartDo})
+}
+
+// HeartbeatAtUndo is [Env.HeartbeatAt] for the step's undo.
+func (e *Env) HeartbeatAtUndo(step string) {
+	e.requireStep(step)
+	e.heartbeats = append(e.heartbeats, faultKey{step, compensation.PartUndo})
+}
+
+// ResetActivity resets the step's ordinary activity before its next try but the first, as "temporal activity reset" does:
+// that try is told that it is the first.
+func (e *Env) ResetActivity(step string) {
+	e.requireStep(step)
+	e.resets = append(e.resets, step)
+}
+
+// CancelAt sends a cancel while the step runs. When it is brought to the workflow, [Env.Update] tells; together with
+// [Env.HeartbeatAt] that is while the step runs.
 func (e *Env) CancelAt(step string) *Reply {
 	e.requireStep(step)
 	r := &Reply{}
 	e.cancels = append(e.cancels, &cancelAt{step: step, reply: r})
 	return r
+}
+
+// RequestCancelAt is [Env.RequestCancel] while the step runs.
+func (e *Env) RequestCancelAt(step string) {
+	e.requireStep(step)
+	e.cancels = append(e.cancels, &cancelAt{step: step})
 }
 
 // CancelAfter sends a cancel when the saga has run for that long.
@@ -111,51 +161,15 @@ func (e *Env) CancelAfter(d time.Duration) *Reply {
 
 // CancelBetween sends a cancel that the next worker finds when it goes on where the last one was lost. It is for the next
 // of [Env.CrashAt] and the like.
-func (e *Env) CancelBetween() *Reply {
-	r := &Reply{}
-	e.sendAgain([]*Reply{r})
-	return r
-}
+func (e *Env) CancelBetween() *Reply { return e.Update(compensation.UpdateCancel, cancelRequest) }
 
 // cancelRequest is the cancel that tests send.
 var cancelRequest = compensation.CancelRequest{By: "sagatest"}
 
 // cancelAt is a cancel that waits for its step.
 type cancelAt struct {
-	step  string
+	step string
+	// reply is nil for Temporal's own cancel.
 	reply *Reply
 	sent  bool
-}
-
-// CrashAt loses the worker while the step runs, after the step's effect. What stood in the history by then is replayed
-// by another worker, and the workflow task that was lost is tried again. Where the step is an ordinary activity by
-// then, only its reply is lost, and it is tried again. next, which may be nil, is called in between: the world may have
-// changed when the second worker begins.
-func (e *Env) CrashAt(step string, next func()) {
-	e.requireStep(step)
-	e.crashes = append(e.crashes, &crashAt{step: step, next: next})
-}
-
-// CrashAtUndo is [Env.CrashAt] for the step's undo.
-func (e *Env) CrashAtUndo(step string, next func()) {
-	e.requireStep(step)
-	e.crashes = append(e.crashes, &crashAt{step: step, undo: true, next: next})
-}
-
-// crashAt is a crash that waits for its step.
-type crashAt struct {
-	step string
-	undo bool
-	// pace is that of a slow worker; nil for one that is lost.
-	pace []int
-	next func()
-}
-
-// hits tells whether the crash is for that call.
-func (c *crashAt) hits(a *activityRun) bool {
-	part := compensation.PartDo
-	if c.undo {
-		part = compensation.PartUndo
-	}
-	return a.activity.Part == part && (c.step == label(a.key) || c.step == a.key.Step)
 }

@@ -1,7 +1,8 @@
 package sagatest
 
 import (
-	"time"
+	"fmt"
+	"reflect"
 
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
@@ -25,33 +26,37 @@ func (i *inbound) Init(next interceptor.WorkflowOutboundInterceptor) error {
 	return i.Next.Init(&outbound{WorkflowOutboundInterceptorBase: interceptor.WorkflowOutboundInterceptorBase{Next: next}, worker: i.worker})
 }
 
-// ExecuteWorkflow runs the workflow beside a coroutine that can end it.
+// ExecuteWorkflow runs the workflow beside a coroutine that can end it, and gives it its run.
 func (i *inbound) ExecuteWorkflow(ctx workflow.Context, in *interceptor.ExecuteWorkflowInput) (out any, err error) {
 	w, done := i.worker, false
+	info := workflow.GetInfo(ctx)
+	info.OriginalRunID, info.FirstRunID = runID(1), runID(1)
+	info.WorkflowExecution.RunID = runID(w.env.run)
+	outer, _ := workflow.NewDisconnectedContext(ctx)
 	workflow.Go(ctx, func(ctx workflow.Context) {
-		ctx.Done().Receive(ctx, nil)
-		w.newTask()
-	})
-	workflow.Go(ctx, func(ctx workflow.Context) {
+		inner, _ := workflow.NewDisconnectedContext(ctx)
+		w.await(inner, func() bool { return w.begun })
 		out, err = i.Next.ExecuteWorkflow(ctx, in)
 		done = true
 	})
-	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	w.await(ctx, func() bool { return done || w.left || (w.lost && !w.slow.on) })
-	if !done {
+	w.post(w.replay)
+	w.await(outer, func() bool { return done || w.gone() })
+	if w.gone() || (!w.slow.on && !w.end()) {
 		return nil, errLeft
 	}
 	return out, err
 }
 
-func (i *inbound) HandleSignal(ctx workflow.Context, in *interceptor.HandleSignalInput) error {
-	i.worker.newTask()
-	return i.Next.HandleSignal(ctx, in)
-}
+// runID is the ID of the workflow's n-th run.
+func runID(n int) string { return fmt.Sprintf("run-%d", n) }
 
-func (i *inbound) ExecuteUpdate(ctx workflow.Context, in *interceptor.UpdateInput) (any, error) {
-	i.worker.newTask()
-	return i.Next.ExecuteUpdate(ctx, in)
+// HandleSignal does what the worker has posted.
+func (i *inbound) HandleSignal(ctx workflow.Context, in *interceptor.HandleSignalInput) error {
+	if in.SignalName == wakeSignal {
+		i.worker.wake()
+		return nil
+	}
+	return i.Next.HandleSignal(ctx, in)
 }
 
 // outbound sees what the workflow asks for.
@@ -60,13 +65,22 @@ type outbound struct {
 	worker *worker
 }
 
+// input is what a step's do is called with.
+func input(args []any) reflect.Value {
+	if len(args) < 2 {
+		return reflect.Value{}
+	}
+	return reflect.ValueOf(args[1])
+}
+
 func (o *outbound) ExecuteActivity(ctx workflow.Context, name string, args ...any) workflow.Future {
 	a, key, ok := o.worker.env.activityOf(name, args)
 	if !ok {
 		return o.Next.ExecuteActivity(ctx, name, args...)
 	}
 	options := workflow.GetActivityOptions(ctx)
-	run := &activityRun{key: key, activity: a, asked: ctx, limit: options.ScheduleToCloseTimeout}
+	run := &activityRun{key: key, activity: a, in: input(args), asked: ctx,
+		limit: options.ScheduleToCloseTimeout, tryLimit: options.StartToCloseTimeout}
 	if options.RetryPolicy != nil {
 		run.retry, run.maxAttempts = *options.RetryPolicy, options.RetryPolicy.MaximumAttempts
 	}
@@ -84,7 +98,8 @@ func (o *outbound) ExecuteLocalActivity(ctx workflow.Context, name string, args 
 		return o.Next.ExecuteLocalActivity(ctx, name, args...)
 	}
 	options := workflow.GetLocalActivityOptions(ctx)
-	run := &activityRun{key: key, activity: a, local: true, asked: ctx, limit: options.ScheduleToCloseTimeout}
+	run := &activityRun{key: key, activity: a, local: true, in: input(args), asked: ctx,
+		limit: options.ScheduleToCloseTimeout, tryLimit: options.StartToCloseTimeout}
 	if options.RetryPolicy != nil {
 		run.retry, run.maxAttempts = *options.RetryPolicy, options.RetryPolicy.MaximumAttempts
 	}
@@ -94,31 +109,6 @@ func (o *outbound) ExecuteLocalActivity(ctx workflow.Context, name string, args 
 		return o.Next.ExecuteLocalActivity(workflow.WithLocalActivityOptions(ctx, options), name, args...)
 	}
 	return o.worker.run(ctx, run)
-}
-
-// AwaitWithTimeout and AwaitWithOptions forget the timer when the condition has come true: the SDK lets it run on.
-func (o *outbound) AwaitWithTimeout(ctx workflow.Context, timeout time.Duration, condition func() bool) (bool, error) {
-	id, condition := o.worker.expectTimer(condition)
-	defer func() { delete(o.worker.timers, *id) }()
-	return o.Next.AwaitWithTimeout(ctx, timeout, condition)
-}
-
-func (o *outbound) AwaitWithOptions(ctx workflow.Context, options workflow.AwaitOptions, condition func() bool) (bool, error) {
-	id, condition := o.worker.expectTimer(condition)
-	defer func() { delete(o.worker.timers, *id) }()
-	return o.Next.AwaitWithOptions(ctx, options, condition)
-}
-
-// expectTimer notes the ID of the timer that is started before the condition is asked for.
-func (w *worker) expectTimer(condition func() bool) (id *string, _ func() bool) {
-	id = new(string)
-	w.awaitTimer = id
-	return id, func() bool {
-		if w.awaitTimer == id {
-			w.awaitTimer = nil
-		}
-		return condition()
-	}
 }
 
 func (o *outbound) UpsertTypedSearchAttributes(ctx workflow.Context, updates ...temporal.SearchAttributeUpdate) error {

@@ -14,7 +14,7 @@ import (
 // without a fault, every step of the plan is called.
 //
 // The ways: refused; unanswered once, for ever, and after the effect; a do that arrives after its undo; an undo that is
-// unanswered once, after its effect, for ever, or refused; a cancel while the step runs; a worker that is lost while it
+// unanswered once, after its effect, for ever, or refused; a cancel while the step runs, also at a heartbeat; a worker that is lost while it
 // runs, or is only slow, with what another worker may find then: that nothing else happened, that a cancel came, that a
 // step is refused now.
 func Matrix(t *testing.T, newEnv func(TB) *Env, run func(*Env) error) {
@@ -85,9 +85,12 @@ func (m *matrix) cells(i int) []cell {
 		{"every reply lost", func(e *Env) { e.LoseReply(name, Forever) }, ""},
 		{"late, then refused", func(e *Env) { e.LateDo(name); e.Refuse(name) }, refused},
 		{"late, then unknown for ever", func(e *Env) { e.LateDo(name); e.Fail(name, Forever) }, unknown},
-		{"canceled", func(e *Env) { e.CancelAt(name) }, canceled},
+		{"canceled", func(e *Env) { e.CancelAt(name) }, ""}, // express steps may be done before the saga hears of it
+		{"canceled at a heartbeat", func(e *Env) { e.CancelAt(name); e.HeartbeatAt(name) }, canceled},
 		{"canceled while unknown", func(e *Env) { e.CancelAt(name); e.Fail(name, 4) }, ""},
 		{"canceled, and every reply lost", func(e *Env) { e.CancelAt(name); e.LoseReply(name, Forever) }, ""},
+		{"canceled through Temporal", func(e *Env) { e.RequestCancelAt(name) }, ""},
+		{"refused after a heartbeat", func(e *Env) { e.HeartbeatAt(name); e.Refuse(name) }, refused},
 	}
 	if st.Kind != compensation.Retriable {
 		cells = append(cells, m.undoCells(i)...)
@@ -127,7 +130,7 @@ func (m *matrix) turnBack(i int) func(*Env) {
 			return func(e *Env) { e.Refuse(st.Name) }
 		}
 	}
-	return func(e *Env) { e.CancelAt(m.plan[i].Name) }
+	return func(e *Env) { e.CancelAt(m.plan[i].Name); e.HeartbeatAt(m.plan[i].Name) }
 }
 
 // crashCells are what another worker may find that goes on where one was lost.

@@ -162,6 +162,15 @@ func TestCancel(t *testing.T) {
 	err := env.Run(Trip)
 	require.True(t, temporal.IsCanceledError(err), "%v", err)
 	require.True(t, reply.Accepted)
+	// The saga hears of it at the end of the workflow task in which both are booked.
+	env.RequireCalls("BookFlight", "BookHotel", "BookCar", "undo Pay", "undo BookCar", "undo BookHotel", "undo BookFlight")
+
+	env = sagatest.New(t, trip)
+	env.HeartbeatAt("BookHotel")
+	reply = env.CancelAt("BookHotel")
+	err = env.Run(Trip)
+	require.True(t, temporal.IsCanceledError(err), "%v", err)
+	require.True(t, reply.Accepted)
 	env.RequireCalls("BookFlight", "BookHotel", "undo Pay", "undo BookHotel", "undo BookFlight")
 
 	env = sagatest.New(t, trip)

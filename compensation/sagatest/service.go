@@ -9,7 +9,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/amends-dev/amends/compensation"
@@ -24,6 +26,8 @@ const (
 	ErrTypeKeyReused = "KeyReused"
 	// ErrTypeUndoRefused is the type of the failure of a pivot's undo that was told to refuse.
 	ErrTypeUndoRefused = "UndoRefused"
+	// ErrTypeGarbled is the type of the failure that [Env.Garble] asks for.
+	ErrTypeGarbled = "Garbled"
 )
 
 // errNoAnswer is what a call comes to that nobody answers.
@@ -54,6 +58,8 @@ type lateDo struct {
 	activity compensation.Activity
 	key      compensation.Key
 	in       reflect.Value
+	// lands is when it arrives; 0 for one that arrives after the step's undo or when the saga has ended.
+	lands time.Duration
 }
 
 // order is one call of a fake: what to do, and what became of it.
@@ -64,13 +70,13 @@ type order struct {
 	fault    faultKind
 	// endless tells that all calls to come have the same fault.
 	endless bool
-	// replay is what it came to when it was recorded; nil for a call that is not in the record.
-	replay *answered
+	// outOfTime tells that it takes longer than a try may take, lands when it arrives then.
+	outOfTime bool
+	lands     time.Duration
 
-	out     reflect.Value
-	err     error
-	effect  bool
-	cancels []*Reply
+	out    reflect.Value
+	err    error
+	effect bool
 }
 
 // makeFake makes a function of the activity's type that gives its arguments to serve.
@@ -109,18 +115,25 @@ func resultType(f any) reflect.Type {
 func (s *services) serve(o *order, key compensation.Key, in reflect.Value) (reflect.Value, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case o.replay != nil:
-		o.out, o.err = o.replay.out, o.replay.err
-	case o.fault == faultFail:
+	switch o.fault {
+	case faultFail:
 		o.err = errNoAnswer
-	case o.fault == faultLate:
-		s.late = append(s.late, lateDo{o.activity, key, in})
+	case faultLate, faultOutOfTime:
+		if o.activity.Part == compensation.PartDo {
+			s.late = append(s.late, lateDo{o.activity, key, in, o.lands})
+		}
 		o.err = errNoAnswer
-	default:
+		if o.fault == faultOutOfTime {
+			o.err = temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_START_TO_CLOSE, nil)
+		}
+	case faultNone, faultLoseReply, faultRefuse, faultGarble:
 		o.out, o.err = s.answer(o, key, in)
-		if o.fault == faultLoseReply {
+		switch o.fault {
+		case faultLoseReply:
 			o.err = errNoAnswer
+		case faultGarble:
+			o.err = temporal.NewNonRetryableApplicationError("not found", ErrTypeGarbled, nil)
+		case faultNone, faultFail, faultLate, faultRefuse, faultOutOfTime:
 		}
 	}
 	return o.out, o.err

@@ -13,24 +13,8 @@ type slowTry struct {
 
 func newSlowTry() slowTry { return slowTry{arrived: make(chan struct{}), proceed: make(chan struct{})} }
 
-// SlowAt is [Env.CrashAt], but the worker is only slow: once the step was called, another worker takes over, and the
-// first one goes on beside it with the workflow task that it has lost. pace is how many calls it makes before the other
-// one's first, second, … call; the last number is repeated. What is left it does after the saga has ended. It makes no
-// ordinary activities any more, since the server hears nothing from it.
-func (e *Env) SlowAt(step string, pace []int, next func()) {
-	e.requireStep(step)
-	if len(pace) == 0 {
-		pace = []int{1}
-	}
-	e.crashes = append(e.crashes, &crashAt{step: step, pace: pace, next: next})
-}
-
 // wait lets the slow try make its call when its turn comes.
-func (s *slowTry) wait(w *worker, a *activityRun) {
-	if !a.local {
-		w.left = true // its task would have to be over
-		return
-	}
+func (s *slowTry) wait() {
 	s.arrived <- struct{}{}
 	<-s.proceed
 }

@@ -19,7 +19,10 @@ import (
 //     undo is parked, or, if it is not on its way back, all, but for what a try undid that was lost;
 //   - undos began in reverse order of start;
 //   - no worker started a step after it began to undo, but for undos of steps that it went on without;
-//   - nothing was undone after the pivot.
+//   - nothing that the saga counts on was undone after the pivot;
+//   - a saga does not hang: it ends once it has completed or is compensated, and every update that it accepted is answered
+//     once nothing is tried any more and nothing is parked;
+//   - the server takes what its tasks did: no result, nor those of a task together, are too large.
 //
 // It is for sagas without an operator.
 func (e *Env) RequireSound(complete []string) {
@@ -88,6 +91,10 @@ func (e *Env) unsoundEnd(complete []string) []string {
 	standing := e.Effects()
 	state := e.State()
 	switch {
+	case e.broken != "":
+		return []string{e.broken}
+	case !e.ended && (state.Ended() || (e.worker.hung && len(e.parked) == 0)):
+		return []string{fmt.Sprintf("the saga hangs: it is %s, waits for nothing, and does not end", state)}
 	case state == compensation.Completed:
 		if complete == nil {
 			complete = e.told()
@@ -114,18 +121,8 @@ func (e *Env) unsoundEnd(complete []string) []string {
 	return e.unsoundRest(standing)
 }
 
-// told are the steps of which the last worker was told that they are done.
-func (e *Env) told() (done []string) {
-	for _, a := range e.answered {
-		if step, ok := strings.CutPrefix(a.name, "do "); ok && a.err == nil && !slices.Contains(done, step) {
-			done = append(done, step)
-		}
-		if step, ok := strings.CutPrefix(a.name, "probe "); ok && a.err == nil && !slices.Contains(done, step) {
-			done = append(done, step)
-		}
-	}
-	return done
-}
+// told are the steps that the saga counts on: the last worker's workflow was told that they are done.
+func (e *Env) told() []string { return slices.Clone(e.worker.told) }
 
 // unsoundRest checks the effects that stand of a saga that has not ended.
 func (e *Env) unsoundRest(standing []string) (faults []string) {
@@ -142,15 +139,15 @@ func (e *Env) unsoundRest(standing []string) (faults []string) {
 		if back && c.Effect && c.Part == compensation.PartDo && slices.Contains(standing, label(c.Key)) && !slices.Contains(parked, label(c.Key)) {
 			faults = append(faults, fmt.Sprintf("the saga is parked on its way back, but %s stands and is not parked", c))
 		}
-		if !back && c.Effect && c.Part == compensation.PartUndo && c.Worker == e.worker.number {
-			faults = append(faults, fmt.Sprintf("the saga is %s, but %s has taken effect", e.State(), c))
+		if !back && c.Effect && c.Part == compensation.PartUndo && slices.Contains(e.told(), label(c.Key)) {
+			faults = append(faults, fmt.Sprintf("the saga is %s and counts on %s, but %s has taken effect", e.State(), label(c.Key), c))
 		}
 	}
 	return faults
 }
 
-// unsoundOrder checks that undos began in reverse order of start. Steps that nobody started are undone in reverse order
-// of the plan.
+// unsoundOrder checks that each worker's undos began in reverse order of its starts. Steps that it did not start are undone in
+// reverse order of the plan.
 func (e *Env) unsoundOrder() (faults []string) {
 	var plan []string
 	for _, st := range e.plan.Steps() {
@@ -159,8 +156,8 @@ func (e *Env) unsoundOrder() (faults []string) {
 	for _, w := range e.workers {
 		for i, undone := range w.undos {
 			for _, before := range w.undos[:i] {
-				order := e.starts
-				if !slices.Contains(e.starts, before) && !slices.Contains(e.starts, undone) {
+				order := w.starts
+				if !slices.Contains(w.starts, before) && !slices.Contains(w.starts, undone) {
 					order = plan
 				}
 				if i, j := slices.Index(order, before), slices.Index(order, undone); i >= 0 && j >= 0 && i < j {
@@ -194,12 +191,12 @@ func (e *Env) unsoundStarts() (faults []string) {
 	return faults
 }
 
-// unsoundUndos checks that nothing was undone after the pivot.
+// unsoundUndos checks that nothing that the saga counts on was undone after the pivot.
 func (e *Env) unsoundUndos() (faults []string) {
-	pivot := false
+	pivot, told := false, e.told()
 	for _, c := range e.calls {
-		if pivot && c.Effect && c.Part == compensation.PartUndo {
-			faults = append(faults, fmt.Sprintf("%s came after the pivot", c))
+		if pivot && c.Effect && c.Part == compensation.PartUndo && slices.Contains(told, label(c.Key)) {
+			faults = append(faults, fmt.Sprintf("%s came after the pivot, and the saga counts on %s", c, label(c.Key)))
 		}
 		pivot = pivot || (c.Effect && c.Part == compensation.PartDo && e.isPivot(c.Key.Step))
 	}

@@ -12,7 +12,6 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 	sdkworker "go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
@@ -21,53 +20,67 @@ import (
 )
 
 const (
-	// firstTask is the history's length in a saga's first workflow task, lostTry what a lost try of a task adds to it.
-	firstTask = 3
-	lostTry   = 3
 	// patience is how long a saga may try again to no avail before it is left.
 	patience = 10 * time.Minute
 	// aeon is longer than a saga waits for anything but an operator.
 	aeon = 365 * 24 * time.Hour
 	// unlimited stands for limits of the SDK's suite, which knows the real time only.
 	unlimited = time.Hour
+	// wakeSignal is the signal with which a worker calls itself.
+	wakeSignal = "sagatest"
 )
 
 // errLeft ends a workflow in the suite that would not end by itself.
 var errLeft = errors.New("left by sagatest")
 
 // worker runs the saga, or the rest of it after another worker was lost. It stands between the workflow and the SDK's
-// suite: it lets activities run one at a time, in the order in which they were scheduled, local ones first, and does
-// the server's part of their retries on the suite's clock.
+// suite, and plays the server: it brings what happens to the workflow in workflow tasks, and does the retries of
+// activities, on the suite's clock. It first replays what is in the history.
 type worker struct {
 	interceptor.WorkerInterceptorBase
 	env   *Env
 	suite *testsuite.TestWorkflowEnvironment
 
 	number int
-	// task counts the workflow tasks, n the calls of fakes.
-	task, n int
-	// recorded is how many calls are in the history.
-	recorded int
-	// seq numbers activities; waiting are those that want to make a call, current is the call being made.
-	seq     int
+	// script is what is still to be replayed, live is set when nothing is.
+	script []replayed
+	live   bool
+	// begun is set when the workflow may begin.
+	begun bool
+	// tasks counts the tasks that were completed, as far as this worker has come; task is the one that runs, nil if none
+	// does. What arrives meanwhile waits in the inbox. delivering is set while what the task brought is given to the workflow.
+	tasks      int
+	task       *task
+	inbox      []event
+	delivering bool
+	// commands counts the timers and activities that the task asked for.
+	commands int
+	// posted are to be called when the workflow has come to rest.
+	posted []func()
+
+	// runs are the activities, by number, from 1; waiting are those that want to make a call, current is the call being
+	// made, flying are those whose call is on its way.
+	runs    []*activityRun
 	waiting []*activityRun
 	current *order
-	// undos are the steps whose undo began, in that order.
-	undos []string
+	flying  []*activityRun
+	// told are the steps that the workflow was told to be done, starts those that it started, undos those whose undo it
+	// started, each in that order.
+	told, starts, undos []string
 	// locals counts local activities that are not settled, bounded the ordinary ones that have a limit.
 	locals, bounded int
-	// timers are the workflow's own that are running; ownTimer is set while one is started that is not.
-	timers   map[string]bool
-	ownTimer bool
-	// awaitTimer is where the ID goes of a timer that bounds an await; nil while none begins.
-	awaitTimer *string
+	timers          []*timerRun
+	// awaitTimer is where the timer goes that bounds an await; nil while none begins.
+	awaitTimer **timerRun
 	// pending counts what was asked for with [Env.At] and is still to come.
 	pending int
 	// progress is when the saga last came further.
 	progress time.Time
-	// lost is set when the worker is, left when the saga comes no further.
-	lost, left bool
-	lostTask   int
+	// news is set when the list of what is parked has changed in this task.
+	news bool
+	// lost is set when the worker is, by that crash; left when the saga comes no further, hung when nothing is tried either.
+	lost, left, hung bool
+	crash            *crash
 	// slow is for a worker that only the server takes for lost (see [Env.SlowAt]).
 	slow slowTry
 	// done is closed when the workflow has ended in the suite; failure is a panic of the suite's.
@@ -75,66 +88,31 @@ type worker struct {
 	failure any
 }
 
-// answered is what a call came to, and the cancels that came meanwhile.
-type answered struct {
-	name    string
-	out     reflect.Value
-	err     error
-	cancels []*Reply
+// replayed is a part of the history that is replayed at that time.
+type replayed struct {
+	at time.Duration
+	do func()
 }
-
-// activityRun is an activity that the workflow asked for.
-type activityRun struct {
-	seq      int
-	key      compensation.Key
-	activity compensation.Activity
-	local    bool
-	// asked is the workflow's own context, which may be canceled.
-	asked       workflow.Context
-	retry       temporal.RetryPolicy
-	limit       time.Duration
-	one         func(workflow.Context) workflow.Future
-	maxAttempts int32
-}
-
-// name tells the activity from the saga's others.
-func (a *activityRun) name() string { return string(a.activity.Part) + " " + label(a.key) }
 
 func newWorker(e *Env) *worker {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
-	w := &worker{env: e, number: len(e.workers) + 1, suite: suite.NewTestWorkflowEnvironment(), timers: map[string]bool{}, done: make(chan struct{}), slow: newSlowTry()}
+	w := &worker{env: e, number: len(e.workers) + 1, suite: suite.NewTestWorkflowEnvironment(), done: make(chan struct{}), slow: newSlowTry()}
 	w.suite.SetStartTime(e.start)
-	w.suite.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: e.id})
+	w.suite.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: e.id, WorkflowTaskTimeout: taskTimeout})
 	w.suite.SetTestTimeout(unlimited)
 	w.suite.SetWorkerOptions(sdkworker.Options{
 		Interceptors:             []interceptor.WorkerInterceptor{w, compensation.NewInterceptor()},
 		DeadlockDetectionTimeout: unlimited,
 	})
-	w.suite.SetOnTimerScheduledListener(func(id string, _ time.Duration) {
-		if w.ownTimer {
-			return
-		}
-		w.timers[id] = true
-		if w.awaitTimer != nil {
-			*w.awaitTimer, w.awaitTimer = id, nil
-		}
-	})
-	w.suite.SetOnTimerCanceledListener(func(id string) { delete(w.timers, id) })
-	w.suite.SetOnTimerFiredListener(func(id string) {
-		if w.timers[id] {
-			delete(w.timers, id)
-			w.newTask()
-		}
-	})
 	w.registerFakes()
 	for _, configure := range e.configure {
 		configure(w.suite)
 	}
-	w.setHistoryLength()
 	w.progressed()
+	w.writeScript()
 	for _, t := range e.timed {
-		w.at(t.after, t.do)
+		w.at(t)
 	}
 	w.watch()
 	return w
@@ -158,13 +136,49 @@ func (w *worker) registerFakes() {
 	}
 }
 
-// at calls do when the saga has run for that long.
-func (w *worker) at(after time.Duration, do func()) {
+// now is how long the saga has run.
+func (w *worker) now() time.Duration { return w.suite.Now().Sub(w.env.start) }
+
+// after calls f when that time has passed and the workflow has come to rest.
+func (w *worker) after(d time.Duration, f func()) {
+	if d <= 0 {
+		w.post(f)
+		return
+	}
+	w.suite.RegisterDelayedCallback(func() { w.post(f) }, d)
+}
+
+// post calls f when the workflow has come to rest after what was posted before.
+func (w *worker) post(f func()) {
+	w.posted = append(w.posted, f)
+	w.suite.SignalWorkflow(wakeSignal, nil)
+}
+
+// wake is the call that was asked for first.
+func (w *worker) wake() {
+	f := w.posted[0]
+	w.posted = w.posted[1:]
+	if !w.gone() {
+		f()
+	}
+}
+
+// gone tells that the worker does nothing more.
+func (w *worker) gone() bool { return w.left || (w.lost && !w.slow.on) }
+
+// at calls what is to be done when the saga has run for that long.
+func (w *worker) at(t *timed) {
+	if t.over {
+		return
+	}
 	w.pending++
 	w.suite.RegisterDelayedCallback(func() {
 		w.pending--
-		do()
-	}, after)
+		if !t.over && !w.lost {
+			t.over = true
+			t.do()
+		}
+	}, t.after-w.now())
 }
 
 // watch leaves the saga when nothing else is going to happen.
@@ -172,189 +186,256 @@ func (w *worker) watch() {
 	w.suite.RegisterDelayedCallback(func() {
 		if w.left = w.idle(); !w.left {
 			w.watch()
+		} else {
+			w.hung = w.tries() == 0
 		}
 	}, aeon)
 }
 
 // idle tells that no time that passes makes a difference to the saga, but for tries that have no limit.
 func (w *worker) idle() bool {
-	return len(w.timers) == 0 && w.pending == 0 && w.bounded == 0 && w.locals == 0
+	for _, t := range w.timers {
+		if !t.over && !t.fired {
+			return false
+		}
+	}
+	return w.live && w.task == nil && w.pending == 0 && w.bounded == 0 && w.locals == 0
+}
+
+// tries counts the activities that are tried.
+func (w *worker) tries() (n int) {
+	for _, a := range w.runs {
+		if !a.over {
+			n++
+		}
+	}
+	return n
 }
 
 // progressed notes that the saga came further.
 func (w *worker) progressed() { w.progress = w.suite.Now() }
 
-// newTask notes that the next workflow task begins: what came before is in the history.
-func (w *worker) newTask() {
-	w.left = w.left || w.slow.on // the server gives it no other task
-	w.task++
-	w.recorded = w.n
-	w.progressed()
-	w.setHistoryLength()
-}
-
-// setHistoryLength sets what the SDK tells the saga. Only a first try of the first task has [firstTask] events.
-func (w *worker) setHistoryLength() {
-	length := firstTask + 4*w.task
-	for _, task := range w.env.lostTasks {
-		if task <= w.task {
-			length += lostTry
+// writeScript writes down what of the history is to be replayed.
+func (w *worker) writeScript() {
+	h := &w.env.history
+	for _, t := range h.tasks {
+		w.script = append(w.script, replayed{t.began, func() {
+			w.task = t
+			w.suite.SetCurrentHistoryLength(t.length)
+			w.deliver(t.brought)
+		}})
+		for _, m := range t.settled {
+			w.script = append(w.script, replayed{m.at, func() { w.recall(m) }})
 		}
-	}
-	w.suite.SetCurrentHistoryLength(length)
-}
-
-// run makes the calls of an activity, one after the other, and draws the server's conclusions.
-func (w *worker) run(ctx workflow.Context, a *activityRun) workflow.Future {
-	future, settle := workflow.NewFuture(ctx)
-	w.seq++
-	a.seq = w.seq
-	w.note(a)
-	if a.local {
-		w.locals++
-	} else if a.limit > 0 || a.maxAttempts > 0 {
-		w.bounded++
-	}
-	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	workflow.Go(ctx, func(ctx workflow.Context) {
-		out, err := w.tries(ctx, a)
-		if a.local {
-			w.locals--
-			w.progressed()
-		} else {
-			if a.limit > 0 || a.maxAttempts > 0 {
-				w.bounded--
+		w.script = append(w.script, replayed{0, func() {
+			if len(w.runs) != t.activities {
+				w.env.fatalf("the workflow is not deterministic: it asked for %d activities where the history has %d", len(w.runs), t.activities)
 			}
-			w.newTask()
-		}
-		settle.Set(out, err)
-	})
-	return future
+			w.task = nil
+			w.tasks++
+		}})
+	}
+	w.script = append(w.script, replayed{h.resume, w.goLive})
 }
 
-// note notes the order of starts and undos. It is not that of the calls, in which express ones come first.
-func (w *worker) note(a *activityRun) {
-	list := &w.env.starts
-	switch {
-	case a.activity.Part == compensation.PartUndo && !w.env.isPivot(a.key.Step):
-		list = &w.undos
-	case a.activity.Part != compensation.PartDo:
+// replay goes on with the script when the workflow has come to rest.
+func (w *worker) replay() {
+	if w.delivering {
+		w.post(w.replay)
 		return
 	}
-	if !slices.Contains(*list, label(a.key)) {
-		*list = append(*list, label(a.key))
+	next := w.script[0]
+	if d := next.at - w.now(); d > 0 {
+		w.after(d, w.replay)
+		return
+	}
+	w.script = w.script[1:]
+	next.do()
+	if len(w.script) > 0 {
+		w.post(w.replay)
 	}
 }
 
-func (w *worker) tries(ctx workflow.Context, a *activityRun) (any, error) {
-	began := workflow.Now(ctx)
-	for attempt := 1; ; attempt++ {
-		if a.asked.Err() != nil && attempt == 1 {
-			return nil, temporal.NewCanceledError()
+// goLive goes on where the history ends, with all that has happened since.
+func (w *worker) goLive() {
+	h := &w.env.history
+	w.live, w.commands = true, 0
+	w.progressed()
+	if len(h.tasks) == 0 {
+		w.inbox = append(w.inbox, event{kind: eventStart})
+	}
+	for i, a := range w.runs {
+		if !a.local && !a.told && a.state != nil && a.state.settled {
+			w.inbox = append(w.inbox, event{kind: eventActivity, n: i + 1})
 		}
-		out, err := w.call(ctx, a, attempt)
-		pause := a.pause(err, attempt)
-		switch {
-		case err == nil:
-			return out, nil
-		case !retryable(err), a.asked.Err() != nil, a.maxAttempts > 0 && attempt >= int(a.maxAttempts),
-			a.limit > 0 && workflow.Now(ctx).Add(pause).Sub(began) > a.limit:
-			return nil, err
+	}
+	for _, t := range w.timers {
+		if t.fired && !t.over && !t.delivered {
+			w.inbox = append(w.inbox, event{kind: eventTimer, n: t.n})
 		}
-		if w.idle() && w.suite.Now().Sub(w.progress) > max(patience, 2*pause) {
-			w.left = true
-			w.await(ctx, never)
+	}
+	for _, m := range w.env.messages {
+		if !m.given && !h.recorded(m) {
+			w.inbox = append(w.inbox, event{kind: eventMessage, message: m})
 		}
-		if w.sleep(ctx, a.asked, pause) != nil {
-			return nil, temporal.NewCanceledError()
-		}
+	}
+	switch {
+	case h.retried > 0:
+		w.begin(h.retried)
+	case len(w.inbox) > 0:
+		w.begin(h.next(len(w.inbox)))
 	}
 }
 
-// sleep waits between two tries, but not longer than asked is not canceled.
-func (w *worker) sleep(ctx, asked workflow.Context, d time.Duration) error {
-	ctx, stop := workflow.WithCancel(ctx)
-	defer stop()
-	w.ownTimer = true
-	timer := workflow.NewTimer(ctx, d)
-	w.ownTimer = false
-	workflow.NewSelector(ctx).AddFuture(timer, func(workflow.Future) {}).
-		AddReceive(asked.Done(), func(workflow.ReceiveChannel, bool) {}).Select(ctx)
-	return asked.Err()
+// arrive lets something happen to the workflow, which hears of it in the next task.
+func (w *worker) arrive(e event) {
+	if !w.live || w.lost {
+		return
+	}
+	w.inbox = append(w.inbox, e)
+	w.post(w.look)
 }
 
-// pause is how long the server waits before the next try.
-func (a *activityRun) pause(err error, attempt int) time.Duration {
-	var app *temporal.ApplicationError
-	if errors.As(err, &app) && app.NextRetryDelay() > 0 {
-		return app.NextRetryDelay()
+// look begins a task if something has arrived and none runs.
+func (w *worker) look() {
+	if w.task == nil && len(w.inbox) > 0 && !w.lost {
+		w.begin(w.env.history.next(len(w.inbox)))
 	}
-	d := float64(a.retry.InitialInterval)
-	for range attempt - 1 {
-		d *= max(a.retry.BackoffCoefficient, 1)
-		if a.retry.MaximumInterval > 0 && d > float64(a.retry.MaximumInterval) {
-			return a.retry.MaximumInterval
+}
+
+// begin begins a task, with all that has arrived.
+func (w *worker) begin(length int) {
+	t := &task{began: w.now(), length: length, brought: w.inbox}
+	w.task, w.inbox, w.commands = t, nil, 0
+	w.suite.SetCurrentHistoryLength(length)
+	w.progressed()
+	w.after(heartbeatAfter, func() { w.heartbeat(t) })
+	w.deliver(t.brought)
+	w.post(w.rest)
+}
+
+// deliver gives the workflow what a task brought. Handlers of updates begin before the workflow hears of the rest, but not
+// before the workflow has begun.
+func (w *worker) deliver(events []event) {
+	w.delivering = true
+	rest := func() {
+		for _, e := range events {
+			switch e.kind {
+			case eventStart:
+				w.begun = true
+			case eventActivity:
+				w.runs[e.n-1].told = true
+			case eventTimer:
+				w.timers[e.n].delivered = true
+			case eventMessage:
+			}
 		}
 	}
-	return max(time.Duration(d), time.Millisecond)
-}
-
-func retryable(err error) bool {
-	var app *temporal.ApplicationError
-	return !errors.As(err, &app) || !app.NonRetryable()
-}
-
-// call makes one call when its turn comes.
-func (w *worker) call(ctx workflow.Context, a *activityRun, attempt int) (any, error) {
-	w.waiting = append(w.waiting, a)
-	w.await(ctx, func() bool { return w.current == nil && w.next() == a })
-	w.waiting = slices.DeleteFunc(w.waiting, func(o *activityRun) bool { return o == a })
-	if !a.local {
-		w.recorded = w.n // the workflow task that scheduled it is over
-	}
-	o := &order{activity: a.activity, pivot: w.env.isPivot(a.key.Step), attempt: attempt}
-	w.current = o
-	if w.slow.on {
-		w.slow.wait(w, a)
-	}
-	if w.left {
-		w.await(ctx, never)
-	}
-	call := w.env.begin(w, a, o)
-	var out any
-	if t := resultType(a.activity.Func); t != nil {
-		out = reflect.New(t).Interface()
-	}
-	err := a.one(ctx).Get(ctx, out)
-	w.n++
-	if !o.endless {
-		w.progressed()
-	}
-	if !a.local {
-		w.recorded = w.n
-	}
-	w.env.end(w, a, o, call)
-	if (w.lost && !w.slow.on) || w.left {
-		w.await(ctx, never)
-	}
-	w.current = nil
-	if out != nil {
-		return reflect.ValueOf(out).Elem().Interface(), err
-	}
-	return nil, err
-}
-
-// next is the activity whose turn it is. Ordinary ones wait until the workflow task is over that has local ones.
-func (w *worker) next() *activityRun {
-	var next *activityRun
-	for _, a := range w.waiting {
-		switch {
-		case !a.local && w.locals > 0:
-		case next == nil || a.seq < next.seq:
-			next = a
+	messages := func() {
+		for _, e := range events {
+			if e.kind == eventMessage {
+				w.give(e.message)
+			}
 		}
 	}
-	return next
+	if w.begun {
+		w.post(messages)
+		w.post(rest)
+	} else {
+		// The SDK keeps a first message until the workflow has said who handles it, and hands it over before anything else.
+		w.post(func() {
+			w.suite.RegisterDelayedCallback(rest, 0)
+			messages()
+		})
+		w.post(func() {})
+	}
+	// The second one is after what the messages have posted to the suite.
+	w.post(func() {
+		w.post(func() {
+			w.delivering = false
+			for _, e := range events {
+				if e.message != nil {
+					e.message.delivered = true
+				}
+			}
+		})
+	})
+}
+
+// give gives the workflow a message.
+func (w *worker) give(m *message) {
+	switch {
+	case m.reply == nil:
+		w.suite.CancelWorkflow()
+	case w.live:
+		*m.reply = Reply{}
+		fallthrough
+	case m.reply.Rejected == nil: // no history has an update that was rejected
+		w.suite.UpdateWorkflow(m.name, "", replying{m.reply, w}, m.arg)
+	}
+}
+
+// rest ends the task if the workflow waits for nothing within it.
+func (w *worker) rest() {
+	switch {
+	case w.task == nil || !w.live:
+	case w.delivering:
+		w.post(w.rest)
+	case w.locals == 0 && w.slow.on:
+		w.left = true // the server gives it no other task
+	case w.locals == 0:
+		w.complete()
+		w.look()
+	}
+}
+
+// heartbeat completes the task before it takes too long, and begins another one.
+func (w *worker) heartbeat(t *task) {
+	switch {
+	case w.task != t || w.locals == 0:
+	case w.delivering:
+		w.post(func() { w.heartbeat(t) })
+	case w.slow.on:
+		w.left = true
+	default:
+		w.complete()
+		w.begin(w.env.history.next(len(w.inbox)))
+	}
+}
+
+// complete puts what the task did on record.
+func (w *worker) complete() {
+	h, t := &w.env.history, w.task
+	t.activities, t.commands = len(w.runs), w.commands
+	h.tasks, h.retried = append(h.tasks, t), 0
+	w.task = nil
+	w.tasks++
+	w.env.weigh(w, t)
+	if w.news {
+		w.news = false
+		w.env.tell()
+	}
+}
+
+// end ends the workflow with its task. ok is false if the server does not take it because of what has arrived meanwhile:
+// then the task is lost, and tried again with that.
+func (w *worker) end() (ok bool) {
+	missed := func(e event) bool { return e.kind != eventMessage || e.message.reply == nil }
+	if slices.ContainsFunc(w.inbox, missed) {
+		w.lost = true
+		return false
+	}
+	w.open()
+	w.complete()
+	return !w.left
+}
+
+// open makes sure that there is a task: the workflow may have been called by what the kit does not know.
+func (w *worker) open() {
+	if w.live && w.task == nil {
+		w.task = &task{began: w.now(), length: w.env.history.next(0)}
+		w.post(w.rest)
+	}
 }
 
 func never() bool { return false }
@@ -363,4 +444,14 @@ func (w *worker) await(ctx workflow.Context, condition func() bool) {
 	if err := workflow.Await(ctx, condition); err != nil {
 		panic(fmt.Sprintf("sagatest: a context that nothing cancels was canceled: %v", err))
 	}
+}
+
+// sleep waits on the suite's clock, but not longer than asked is not canceled; nil for a wait that nothing ends.
+func (w *worker) sleep(ctx, asked workflow.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	over := false
+	w.suite.RegisterDelayedCallback(func() { over = true }, d)
+	w.await(ctx, func() bool { return over || (asked != nil && asked.Err() != nil) })
 }
