@@ -10,12 +10,17 @@ import (
 // task was scheduled, the task was started.
 const firstTask = 3
 
-// certain tells whether everything that the saga did so far was seen by this try of its workflow task.
+// certain reports whether everything that the saga did so far was seen by this try of its workflow task.
 //
 // An express step is recorded when its workflow task completes. If that never happens, the task is tried again, and
 // what the lost try did is known to the services only. A lost try leaves its mark on the history's length, so a saga
 // is certain in the first try of its first task, and nowhere else: later tasks of one that was never disturbed look the
-// same as those of one that was.
+// same as those of one that was. In the first task, the answer is the same when it is replayed: another worker that
+// takes over later sees the length that the first task had.
+//
+// A task that lasts longer than four fifths of its timeout is completed by a heartbeat while express steps are in flight,
+// and they go on in the next one. What is in flight then has no record: a worker that takes over runs it again, in a later
+// task, from code that it reached while it replayed the first. So whether a call was certain is asked before and after it.
 //
 // # How tries can differ, and why each difference is safe
 //
@@ -27,21 +32,26 @@ const firstTask = 3
 //     undid it says that it did (410).
 //   - A service answered then and does not now, or refuses now, or the other way round. Whatever this try does next, it
 //     is for the lost one's effects, too: if it turns back, it undoes every express step of the plan by key, seen or
-//     not; if it goes forward, it undoes those that it went on without before it commits itself (undoRest).
-//   - A cancel, a deadline or another message arrived in between, or a message that the lost try had taken is gone with
-//     it. The body takes another way; as before.
-//   - The lost try came past the pivot. Then nothing may be undone. The first thing that a saga does on its way back is
-//     to fence the pivot: to ask its service to make sure that it never happens. Irreversible is the answer if it did,
-//     and the saga goes forward: it calls the body again, and this time steps are tried until they are done. One row of
-//     the pivot service's ledger decides between all tries.
+//     not; if it goes forward, it undoes those that it went on without: what it has seen itself before its pivot
+//     (undoRest), what only another try may have done before it completes (undoUnseen).
+//   - A cancel, a deadline or another message arrived in between. The body takes another way; as before. A message that the
+//     lost try had taken is not gone with it: nothing express runs because of an update before the task that accepted it has
+//     completed (ready), and signals, timers and Temporal's own cancel are in the history before any task sees them.
+//   - The lost try came past the pivot. Then nothing may be undone that the pivot stands on. The first thing that a saga
+//     does on its way back is to fence the pivot: to ask its service to make sure that it never happens. Irreversible is
+//     the answer if it did, and the saga goes forward: it calls the body again, and this time steps are tried until they
+//     are done. One row of the pivot service's ledger decides between all tries.
 //   - The lost try is not over. Its worker was only slow, the task was given to another one, and both go on. What it
 //     does late to a key that was undone is refused (410). If it turns back, it fences the pivot as well, so it undoes
 //     nothing of a saga that another try has brought past its pivot; and if the other one has not come there, it never
-//     will. That is why a certain saga fences its pivot, too: it cannot know that it is still the only one. Where no
-//     pivot can be fenced, or what is undone is not the whole saga, the first undo is an ordinary activity: it runs
-//     once the decision is on record (recordFirst), and a try that is not current cannot put anything there.
+//     will. That is why a certain saga fences its pivot, too: it cannot know that it is still the only one.
+//   - The fence says nothing about a try that completes without the pivot, such as one whose body runs it on a condition
+//     only. Unless the plan rules that out ([Plan.RequirePivot]), and wherever no pivot can be fenced or what is undone is
+//     not the whole saga, the task is ended before the first undo (endTask): a try that is not current cannot end one, so
+//     it undoes nothing.
 //   - A refusal is definite only if no other try can still be on its way: from the first call of the first try of the
-//     first task, or from the first call of a durable step. Any other refused step is undone as well.
+//     first task, within that task. Any other refused step is undone as well, an ordinary activity's always: what is
+//     counted as its first attempt need not be (`temporal activity reset`).
 //   - A step runs for other items than in the lost try. Steps with items are durable, so the record has them all.
 //   - The body goes on without a step that failed, and the lost try had the step and came past the pivot. Then the step
 //     is undone although the pivot has happened: this try's body decided to do without it, and what is in the record
@@ -51,7 +61,7 @@ const firstTask = 3
 //     got another message. It has no undo, so it may stand beside its alternative. Make it durable, or branch on what a
 //     durable step found.
 //
-// Durable steps are in the record before they run: a saga knows all of them, always.
+// Durable steps are in the record before they run: a saga knows all of them, always, but for a run that was reset (wasReset).
 func (s *saga) certain(ctx workflow.Context) bool {
 	return workflow.GetInfo(ctx).GetCurrentHistoryLength() == firstTask
 }

@@ -92,6 +92,9 @@ func (s *saga) doDurable(ctx workflow.Context, e *execution, before error, unlim
 	}
 	e.do = DoRunning
 	s.show(ctx)
+	if size := sizeOf(e.in); s.plan.since(2) && size > maxResult {
+		return s.noteDo(ctx, e, tooLargeToRecord("the input of "+e.key.label(), size), true)
+	}
 	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, e.doOptions(e.key, unlimited)),
 		functionName(e.definition.do), e.key, e.in).Get(ctx, e.out)
 	// The attempt that a refusal names proves nothing: `temporal activity reset` counts from 1 again, and a workflow that was

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
@@ -31,9 +32,9 @@ const (
 
 	// errTypeNotExpress is the type of the failure of an express step whose result is for an ordinary activity.
 	errTypeNotExpress = "ResultNotExpress"
-	// ErrTypeResultTooLarge is the type of the failure of a step whose result Temporal could not record. The step has
-	// happened, so its outcome counts as unknown.
-	ErrTypeResultTooLarge = "ResultTooLarge"
+	// ErrTypeTooLarge is the type of the failure of a step whose input or result Temporal could not record. Its outcome counts
+	// as unknown: with a result that is too large, it has happened.
+	ErrTypeTooLarge = "TooLargeToRecord"
 )
 
 type workerInterceptor struct {
@@ -157,15 +158,22 @@ func (m *measured) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteA
 		return nil, temporal.NewNonRetryableApplicationError("its result is not for a workflow task", errTypeNotExpress, nil)
 	}
 	if size > maxResult {
-		return nil, temporal.NewNonRetryableApplicationError(fmt.Sprintf(
-			"%s was answered with %d bytes, of which Temporal records %d at most: nobody can say what came of it", key.label(), size, maxResult),
-			ErrTypeResultTooLarge, nil)
+		return nil, tooLargeToRecord("the result of "+key.label(), size)
 	}
 	return out, nil
 }
 
+// tooLargeToRecord is the failure of a step because of what it was given or has answered.
+func tooLargeToRecord(what string, size int) error {
+	return temporal.NewNonRetryableApplicationError(
+		fmt.Sprintf("%s has %d bytes, of which Temporal records %d at most", what, size, maxResult), ErrTypeTooLarge, nil)
+}
+
 // sizeOf is about how much of a task's or an event's size a result takes, in bytes.
 func sizeOf(result any) int {
+	if encoded, ok := result.(*commonpb.Payloads); ok {
+		return encoded.Size()
+	}
 	text, err := json.Marshal(result)
 	if err != nil {
 		return 0 // a converter of the worker's own will see

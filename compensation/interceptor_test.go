@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
@@ -31,22 +30,20 @@ func TestRunNeedsTheInterceptor(t *testing.T) {
 func TestWorkflowsThatCannotBeSagas(t *testing.T) {
 	t.Parallel()
 
-	for why, set := range map[string]func(*run){
-		"cron schedule": func(r *run) {
-			r.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: "trip-1", CronSchedule: "* * * * *"})
-		},
-		"retry policy": func(r *run) {
-			r.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: "trip-1", RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 2}})
-		},
-		"continued as new": func(r *run) { r.SetContinuedExecutionRunID("the-run-before") },
+	for why, set := range map[string]func(*workflow.Info){
+		"cron schedule":    func(i *workflow.Info) { i.CronSchedule = "* * * * *" },
+		"retry policy":     func(i *workflow.Info) { i.RetryPolicy = &temporal.RetryPolicy{} },
+		"continued as new": func(i *workflow.Info) { i.ContinuedExecutionRunID = "the-run-before" },
 	} {
 		t.Run(why, func(t *testing.T) {
 			t.Parallel()
 
 			r := newRun(t, nil)
-			set(r)
-			err := r.execute(r.trip.book)
-			require.Contains(t, requireType(t, err, compensation.ErrTypeNotASaga).Message(), why)
+			r.ExecuteWorkflow(func(ctx workflow.Context) (string, error) {
+				set(workflow.GetInfo(ctx))
+				return compensation.Run(ctx, r.trip.plan, r.trip.book)
+			})
+			require.Contains(t, requireType(t, r.GetWorkflowError(), compensation.ErrTypeNotASaga).Message(), why)
 			require.Empty(t, r.ran())
 		})
 	}
@@ -161,7 +158,7 @@ func TestLargeResults(t *testing.T) {
 			log := slices.DeleteFunc(env.Log(), func(c sagatest.Call) bool {
 				return c.Key.Step != tt.step || c.Part != compensation.PartDo
 			})
-			require.Equal(t, !tt.durable, log[len(log)-1].Express)
+			require.Equal(t, !tt.durable, log[len(log)-1].Express, "%v", log)
 			switch tt.state {
 			case compensation.Completed:
 				var total int

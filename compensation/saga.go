@@ -154,10 +154,10 @@ func newSaga(ctx workflow.Context, plan *Plan) (*saga, error) {
 		s.askToTurnBack(reversal{cancel: &CancelRequest{By: "Temporal"}})
 	})
 	if err := s.handleCancel(ctx); err != nil {
-		return nil, fmt.Errorf("saga %s: %w", s.id, err)
+		return nil, err
 	}
 	if err := s.handleActs(ctx); err != nil {
-		return nil, fmt.Errorf("saga %s: %w", s.id, err)
+		return nil, err
 	}
 	s.startDeadline(ctx)
 	s.show(ctx)
