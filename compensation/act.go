@@ -113,8 +113,9 @@ func actFailure(name string, err error) error {
 
 // act carries out an act that the validator has passed.
 func (s *saga) act(ctx workflow.Context, name string, a Act) (State, error) {
-	s.acts = append(s.acts, ActRecord{Name: name, Act: a, At: workflow.Now(ctx)})
+	r := ActRecord{Name: name, Act: a, At: workflow.Now(ctx)}
 	if name == UpdateExtendDeadline {
+		s.acts = append(s.acts, r)
 		s.extend(ctx, a.Deadline)
 		return s.shown(), nil
 	}
@@ -128,9 +129,12 @@ func (s *saga) act(ctx workflow.Context, name string, a Act) (State, error) {
 			return "", actFailure(name, invalidAct{fmt.Errorf("input: %w", err)})
 		}
 	}
-	item.act = op
+	item.act, op.record = op, r
 	wait(ctx, func() bool { return op.answered })
-	return s.shown(), op.err
+	if op.err != nil {
+		return "", op.err
+	}
+	return s.shown(), nil
 }
 
 // extend replaces the deadline, and takes back what the old one has parked.

@@ -17,15 +17,16 @@ type edit struct{ file, old, new string }
 // defects are mistakes that an engine like this one could have.
 var defects = map[string][]edit{
 	"an undo is registered once its step is done": {
-		{"execute.go", "case DoUnknown:\n\t\treturn true", "case DoUnknown:\n\t\treturn false"},
+		{"undo.go", "case DoUnknown:\n\t\treturn true", "case DoUnknown:\n\t\treturn false"},
 	},
 	"what is undone can be canceled": {
 		{"saga.go", "out, err := body(s.bodyContext(ctx))\n", "ctx := s.bodyContext(ctx)\n\t\tout, err := body(ctx)\n"},
 		{"park.go", "ctx, _ = workflow.NewDisconnectedContext(ctx)\n\tif part ==", "if part =="},
-		{"execute.go", "ctx, _ = workflow.NewDisconnectedContext(ctx)\n\tleft :=", "left :="},
+		{"undo.go", "ctx, _ = workflow.NewDisconnectedContext(ctx)\n\tfor !enough()", "for !enough()"},
 	},
 	"undos run in the order of start": {
-		{"execute.go", "for i := len(s.executions) - 1; i >= 0; i-- {", "for i := range s.executions {"},
+		{"undo.go", "for _, e := range slices.Backward(s.executions) {", "for _, e := range s.executions {"},
+		{"undo.go", " && e.ended > last {", " {"},
 	},
 	"a step's error is swallowed": {
 		{"saga.go", "case err != nil || (s.reversal != nil && !pastPivot):", "case s.reversal != nil && !pastPivot:"},
@@ -40,19 +41,19 @@ var defects = map[string][]edit{
 		},
 	},
 	"the pivot is not fenced": {
-		{"certain.go", "return p != nil && !p.durable && ", "return p != nil && false && "},
+		{"certain.go", "return p != nil && (!p.durable || s.reset) && ", "return p != nil && false && "},
 	},
 	"an uncertain saga takes itself for certain": {
 		{"certain.go", "GetCurrentHistoryLength() == firstTask", "GetCurrentHistoryLength() >= firstTask"},
 	},
 	"an uncertain saga undoes only what it saw": {
-		{"saga.go", "if !certain {\n\t\ts.addUnseen()\n\t}", ""},
+		{"saga.go", "if !certain {\n\t\ts.addUnseen(ctx)\n\t}", ""},
 	},
 	"a pivot of unknown outcome counts as refused": {
-		{"execute.go", "e.do == DoUnknown || e.doubtful {", "false {"},
+		{"execute.go", "(e.do == DoUnknown || e.doubtful) && ", "false && "},
 	},
 	"a pivot that happened counts as fenced": {
-		{"execute.go", "e.undo, err = UndoNone, nil", "e.undo, err = UndoDone, nil"},
+		{"undo.go", "e.undo, err = UndoNone, nil", "e.undo, err = UndoDone, nil"},
 	},
 	"a refusal after a lost reply counts as definite": {
 		{"execute.go", "return DoRefused, !ok || refusal.Attempt != 1", "return DoRefused, !ok && refusal.Attempt != 1"},
@@ -61,10 +62,10 @@ var defects = map[string][]edit{
 		{"saga.go", "s.publishLater(ctx)\n\ts.await(ctx)\n", "s.publishLater(ctx)\n"},
 	},
 	"an undo acts before the decision is on record": {
-		{"saga.go", "s.recordFirst = !s.fenced()", "s.recordFirst = false"},
+		{"saga.go", "if s.hasToUndo() && (!s.fenced()", "if false && (!s.fenced()"},
 	},
 	"a canceled saga undoes nothing": {
-		{"saga.go", "s.undoAll(ctx)\n\ts.state = Compensated", "if s.reversal == nil {\n\t\ts.undoAll(ctx)\n\t}\n\ts.state = Compensated"},
+		{"saga.go", "s.undoAll(ctx, never)\n", "if s.reversal == nil {\n\t\t\ts.undoAll(ctx, never)\n\t\t}\n"},
 	},
 	"what is parked is not tried any more": {
 		{"park.go", "unlimited = true\n\t\t\tt = s.start(ctx, item, t.err, unlimited)", "unlimited = true\n\t\t\tt.noted = true"},

@@ -34,6 +34,7 @@ type operation struct {
 	Act
 	// input is the new input of a retry.
 	input any
+	record ActRecord
 	// answered is set once the act was carried out, or found to be too late: then err says why.
 	answered bool
 	err      error
@@ -144,8 +145,8 @@ func (s *saga) abandon(ctx workflow.Context, t *try) {
 func (s *saga) carryOut(ctx workflow.Context, item *parked) (over bool) {
 	e, op := item.execution, item.act
 	defer func() {
+		s.answer(item, nil)
 		s.unpark(ctx, item)
-		item.answer(nil)
 	}()
 	switch op.name {
 	case UpdateSkip:
@@ -203,7 +204,7 @@ func (s *saga) stuck(ctx workflow.Context, cause error) {
 func (s *saga) leaveToOperator(ctx workflow.Context, item *parked, reason string) {
 	s.park(ctx, item, reason)
 	wait(ctx, func() bool { return item.act != nil })
-	item.answer(nil)
+	s.answer(item, nil)
 	s.settle(ctx, item)
 }
 
@@ -244,16 +245,20 @@ func (s *saga) unpark(ctx workflow.Context, item *parked) {
 func (s *saga) settle(ctx workflow.Context, item *parked) {
 	s.unpark(ctx, item)
 	if op := item.act; op != nil && op.name == UpdateRetry {
-		item.answer(nil) // what it asks for has happened
+		s.answer(item, nil) // what it asks for has happened
 	} else if op != nil {
-		item.answer(actFailure(op.name, fmt.Errorf("too late: %s was settled before", item.label())))
+		s.answer(item, actFailure(op.name, fmt.Errorf("too late: %s was settled before", item.label())))
 	}
 }
 
 // answer ends the act about the item.
-func (p *parked) answer(err error) {
-	p.act.answered, p.act.err = true, err
-	p.act = nil
+func (s *saga) answer(item *parked, err error) {
+	op := item.act
+	if err == nil {
+		s.acts = append(s.acts, op.record)
+	}
+	op.answered, op.err = true, err
+	item.act = nil
 }
 
 func (s *saga) isParked(e *execution) bool {

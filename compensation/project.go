@@ -24,6 +24,8 @@ type projection struct {
 	// activities are the steps' and undos' executions by the event that scheduled them.
 	activities map[int64]activityRef
 	timers     map[string]Wait
+	// tooLate are the accepted updates, by the event of their acceptance, that failed: such an act was not carried out.
+	tooLate map[int64]bool
 	// now is the workflow's own clock: when its code went on last, and with it came to the next steps. groups are the
 	// plan's, by step, and began is when a group's steps started that are express.
 	now    time.Time
@@ -44,6 +46,7 @@ func project(plan *Plan, desc *workflowservice.DescribeWorkflowExecutionResponse
 		summaries:  map[string]activityRef{},
 		activities: map[int64]activityRef{},
 		timers:     map[string]Wait{},
+		tooLate:    map[int64]bool{},
 		groups:     map[string]int{},
 		began:      map[int]time.Time{},
 		status: Status{
@@ -67,6 +70,11 @@ func project(plan *Plan, desc *workflowservice.DescribeWorkflowExecutionResponse
 		p.groups[d.name] = d.group
 		if d.undo != nil {
 			p.summaries[d.undoSummary] = activityRef{step: d.name, undo: true}
+		}
+	}
+	for _, event := range events {
+		if a := event.GetWorkflowExecutionUpdateCompletedEventAttributes(); a.GetOutcome().GetFailure() != nil {
+			p.tooLate[a.GetAcceptedEventId()] = true
 		}
 	}
 	for _, event := range events {
@@ -129,7 +137,9 @@ func (p *projection) apply(event *historypb.HistoryEvent) {
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
 		request := event.GetWorkflowExecutionUpdateAcceptedEventAttributes().GetAcceptedRequest()
 		p.status.Updates = append(p.status.Updates, request.GetMeta().GetUpdateId())
-		p.acted(request.GetInput(), at)
+		if !p.tooLate[event.GetEventId()] {
+			p.acted(request.GetInput(), at)
+		}
 	case enumspb.EVENT_TYPE_TIMER_STARTED:
 		a := event.GetTimerStartedEventAttributes()
 		p.timers[a.GetTimerId()] = Wait{
@@ -256,8 +266,10 @@ func (p *projection) acted(update *updatepb.Input, at time.Time) {
 		case !named:
 		case r.Name == UpdateSkip && undo:
 			st.Undo = UndoSkipped
-		case r.Name == UpdateMarkDone && undo:
+		case r.Name == UpdateMarkDone && undo, r.Name == UpdateMarkPrevented && undo:
 			st.Undo = UndoMarkedDone
+		case r.Name == UpdateMarkHappened && undo:
+			st.Do, st.Undo, st.Result = DoMarkedDone, UndoNone, payloadsOf(r.Result)
 		case r.Name == UpdateSkip && do:
 			st.Do = DoSkipped
 		case r.Name == UpdateMarkDone && do:
@@ -390,7 +402,7 @@ func (p *projection) conclude() {
 			if w.For == deadlineSummary {
 				p.status.Deadline = w.Until
 			}
-			if w.For == "" || w.For == deadlineSummary {
+			if w.For == "" || w.For == deadlineSummary || w.For == breathSummary {
 				continue // it is for nothing that would move the saga on
 			}
 			p.status.Waits = append(p.status.Waits, w)
