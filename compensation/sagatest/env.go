@@ -480,3 +480,11 @@ func (e *Env) fatalf(format string, args ...any) {
 	e.t.FailNow()
 	panic(fmt.Sprintf(format, args...)) // for a TB that goes on
 }
+
+// Elapsed is how long the saga has run, on the suite's clock.
+func (e *Env) Elapsed() time.Duration {
+	if e.worker == nil {
+		return e.history.resume
+	}
+	return e.worker.now()
+}

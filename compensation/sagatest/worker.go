@@ -314,8 +314,7 @@ func (w *worker) begin(length int) {
 	w.post(w.rest)
 }
 
-// deliver gives the workflow what a task brought. Handlers of updates begin before the workflow hears of the rest, but not
-// before the workflow has begun.
+// deliver gives the workflow what a task brought, all of it before the workflow goes on.
 func (w *worker) deliver(events []event) {
 	w.delivering = true
 	rest := func() {
@@ -338,27 +337,18 @@ func (w *worker) deliver(events []event) {
 			}
 		}
 	}
-	if w.begun {
-		w.post(messages)
-		w.post(rest)
-	} else {
-		// The SDK keeps a first message until the workflow has said who handles it, and hands it over before anything else.
-		w.post(func() {
-			w.suite.RegisterDelayedCallback(rest, 0)
-			messages()
-		})
-		w.post(func() {})
-	}
-	// The second one is after what the messages have posted to the suite.
-	w.post(func() {
-		w.post(func() {
-			w.delivering = false
-			for _, e := range events {
-				if e.message != nil {
-					e.message.delivered = true
-				}
+	over := func() {
+		w.delivering = false
+		for _, e := range events {
+			if e.message != nil {
+				e.message.delivered = true
 			}
-		})
+		}
+	}
+	w.post(func() {
+		w.suite.RegisterDelayedCallback(rest, 0)
+		messages()
+		w.post(over)
 	})
 }
 
