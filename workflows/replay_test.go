@@ -2,10 +2,12 @@ package workflows_test
 
 import (
 	"log/slog"
+	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
@@ -59,5 +61,10 @@ func replay(t *testing.T, file string) error {
 	})
 	require.NoError(t, err)
 	workflows.Register(replayer)
-	return replayer.ReplayWorkflowHistoryFromJSONFile(log.NewStructuredLogger(slog.New(slog.DiscardHandler)), file)
+	content, err := os.Open(file)
+	require.NoError(t, err)
+	defer content.Close()
+	h, err := client.HistoryFromJSON(content, client.HistoryJSONOptions{})
+	require.NoError(t, err)
+	return replayer.ReplayWorkflowHistoryWithOptions(log.NewStructuredLogger(slog.New(slog.DiscardHandler)), h, compensation.ReplayOptions(h))
 }

@@ -31,13 +31,13 @@ func Run(h History) Outcome {
 	if len(events) == 0 {
 		return o
 	}
-	if err := run(h.execution(), events); err != nil {
+	if err := run(events); err != nil {
 		o.Difference = explain(events, err)
 	}
 	return o
 }
 
-func run(execution workflow.Execution, events []*historypb.HistoryEvent) error {
+func run(events []*historypb.HistoryEvent) error {
 	replayer, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{
 		Interceptors: []interceptor.WorkerInterceptor{compensation.NewInterceptor()},
 	})
@@ -45,22 +45,8 @@ func run(execution workflow.Execution, events []*historypb.HistoryEvent) error {
 		return err
 	}
 	workflows.Register(replayer)
-	return replayer.ReplayWorkflowHistoryWithOptions(log.NewStructuredLogger(slog.New(slog.DiscardHandler)),
-		&historypb.History{Events: events}, worker.ReplayWorkflowHistoryOptions{OriginalExecution: execution})
-}
-
-// execution is the run whose history it is, which a saga compares with the one that it was reset from. The SDK would take it
-// for the latter.
-func (h History) execution() workflow.Execution {
-	execution := workflow.Execution{RunID: h.Run}
-	if execution.RunID == "" {
-		for _, event := range h.Events { // the last reset counts
-			if a := event.GetWorkflowTaskFailedEventAttributes(); a.GetNewRunId() != "" {
-				execution.RunID = a.GetNewRunId()
-			}
-		}
-	}
-	return execution
+	h := &historypb.History{Events: events}
+	return replayer.ReplayWorkflowHistoryWithOptions(log.NewStructuredLogger(slog.New(slog.DiscardHandler)), h, compensation.ReplayOptions(h))
 }
 
 // registry gathers the names of workflows.
