@@ -91,10 +91,8 @@ func (e *Env) unsoundEnd(complete []string) []string {
 	standing := e.Effects()
 	state := e.State()
 	switch {
-	case e.broken != "":
-		return []string{e.broken}
-	case !e.ended && (state.Ended() || (e.worker.hung && len(e.parked) == 0)):
-		return []string{fmt.Sprintf("the saga hangs: it is %s, waits for nothing, and does not end", state)}
+	case len(e.hangs()) > 0:
+		return e.hangs()
 	case state == compensation.Completed:
 		if complete == nil {
 			complete = e.told()
@@ -212,4 +210,32 @@ func sameSet(a, b []string) bool {
 func (e *Env) RequireEffects(want ...string) {
 	e.t.Helper()
 	require.ElementsMatch(e.t, want, e.Effects())
+}
+
+// RequireSettled requires what holds for sagas with an operator, too, whatever that one does and when: each effect came about
+// at most once, the saga has ended, is parked, or tries something, and every update that it accepted is answered, but for a
+// cancel of which a parked saga cannot say yet whether it is too late.
+func (e *Env) RequireSettled() {
+	e.t.Helper()
+	if faults := slices.Concat(e.unsoundEffects(), e.hangs()); len(faults) > 0 {
+		e.t.Errorf("unsound: %s\n%s", strings.Join(faults, "\n         "), e.story())
+		e.t.FailNow()
+	}
+}
+
+// hangs finds out what waits for something that never comes.
+func (e *Env) hangs() (faults []string) {
+	if e.broken != "" {
+		faults = append(faults, e.broken)
+	}
+	if state := e.State(); !e.ended && (state.Ended() || (e.worker.hung && len(e.parked) == 0)) {
+		faults = append(faults, fmt.Sprintf("the saga hangs: it is %s, waits for nothing, and does not end", state))
+	}
+	for _, m := range e.messages {
+		waits := m.name == compensation.UpdateCancel && len(e.parked) > 0
+		if m.reply != nil && m.reply.Accepted && !m.reply.Answered && (e.ended || e.worker.hung) && !waits {
+			faults = append(faults, fmt.Sprintf("%s was accepted, and has no answer", m.name))
+		}
+	}
+	return faults
 }
