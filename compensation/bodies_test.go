@@ -76,7 +76,7 @@ type drama struct {
 
 func drawDrama(t *rapid.T) *drama {
 	d := &drama{names: "ABCDEFGHIJKLMNOP"}
-	d.before = d.drawScript(t, 2)
+	d.before = append(script{{kind: runs, leg: d.drawLeg(t)}}, d.drawScript(t, 2)...)
 	if d.hasPivot = rapid.IntRange(0, 4).Draw(t, "pivot") > 0; !d.hasPivot {
 		return d
 	}

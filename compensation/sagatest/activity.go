@@ -212,7 +212,7 @@ func (w *worker) call(ctx workflow.Context, a *activityRun, attempt int) (*commo
 		out = reflect.New(t).Interface()
 	}
 	err := a.one(ctx).Get(ctx, out)
-	if !o.endless {
+	if !o.endless && !o.outOfTime {
 		w.progressed()
 	}
 	if w.env.end(w, a, o, call) {
