@@ -75,6 +75,7 @@ func (w *worker) runLocal(ctx workflow.Context, a *activityRun) {
 		w.await(ctx, func() bool { return w.live })
 		a.state = &attempts{name: a.name(), began: w.now()}
 		w.try(ctx, a)
+		w.await(ctx, func() bool { return !w.delivering }) // the workflow hears first of what began the task
 		w.task.settled = append(w.task.settled, marker{a.n, a.name(), w.now(), a.state.out, a.state.err})
 	}
 	a.over = true
@@ -212,7 +213,7 @@ func (w *worker) call(ctx workflow.Context, a *activityRun, attempt int) (*commo
 		out = reflect.New(t).Interface()
 	}
 	err := a.one(ctx).Get(ctx, out)
-	if !o.endless {
+	if !o.endless && !o.outOfTime {
 		w.progressed()
 	}
 	if w.env.end(w, a, o, call) {

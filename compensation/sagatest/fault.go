@@ -105,7 +105,7 @@ func (e *Env) takeFault(key compensation.Key, part compensation.Part) (kind faul
 }
 
 // Takes makes each call of the step take that long, on the suite's clock. Its effect comes about at the end. A call that
-// takes longer than a try may take is out of time, and its effect comes about when that time is over all the same, unless
+// takes longer than a try may take is out of time, and its effect comes about later all the same, when that time is over, unless
 // it was undone by then.
 func (e *Env) Takes(step string, d time.Duration) {
 	e.requireStep(step)

@@ -14,9 +14,10 @@ import (
 // without a fault, every step of the plan is called.
 //
 // The ways: refused; unanswered once, for ever, and after the effect; a do that arrives after its undo; an undo that is
-// unanswered once, after its effect, for ever, or refused; a cancel while the step runs, also at a heartbeat; a worker that is lost while it
-// runs, or is only slow, with what another worker may find then: that nothing else happened, that a cancel came, that a
-// step is refused now.
+// unanswered once, after its effect, for ever, or refused; a cancel while the step runs, also at a heartbeat; a worker
+// that is lost while it runs, or while its call is on its way, or is only slow, also after a heartbeat, with what another
+// worker may find then: that nothing else happened, that a cancel came, that a step is refused now; a reset of the workflow
+// while the step runs, while it is undone, or when all is over.
 func Matrix(t *testing.T, newEnv func(TB) *Env, run func(*Env) error) {
 	t.Helper()
 	base := newEnv(t)
@@ -95,7 +96,7 @@ func (m *matrix) cells(i int) []cell {
 	if st.Kind != compensation.Retriable {
 		cells = append(cells, m.undoCells(i)...)
 	}
-	return append(cells, m.crashCells(i)...)
+	return slices.Concat(cells, m.crashCells(i), m.resetCells(i))
 }
 
 // undoCells are what can go wrong while the step is undone.
@@ -133,6 +134,27 @@ func (m *matrix) turnBack(i int) func(*Env) {
 	return func(e *Env) { e.CancelAt(m.plan[i].Name); e.HeartbeatAt(m.plan[i].Name) }
 }
 
+// resetCells are resets of the workflow while the step runs, and what the new run may find then.
+func (m *matrix) resetCells(i int) []cell {
+	name := m.plan[i].Name
+	cells := []cell{
+		{"reset to the first task", func(e *Env) { e.ResetAt(name, 1, nil) }, ""},
+		{"reset to the first task, then canceled", func(e *Env) { e.ResetAt(name, 1, func() { e.CancelBetween() }) }, ""},
+		{"reset to the second task, then canceled", func(e *Env) { e.ResetAt(name, 2, func() { e.CancelBetween() }) }, ""},
+		{"reset to the first task, then refused", func(e *Env) { e.ResetAt(name, 1, func() { e.Refuse(m.plan[0].Name) }) }, ""},
+		{"reset when it has ended, then canceled", func(e *Env) { e.ResetAtEnd(1, func() { e.CancelBetween() }) }, ""},
+		{"refused, reset when it has ended", func(e *Env) { e.Refuse(name); e.ResetAtEnd(1, func() { e.Mend(name) }) }, ""},
+	}
+	if m.plan[i].Kind != compensation.Retriable {
+		back := m.turnBack(i)
+		cells = append(cells, cell{"reset at undo", func(e *Env) {
+			back(e)
+			e.ResetAtUndo(name, 1, func() { e.faults = map[faultKey][]fault{} })
+		}, ""})
+	}
+	return cells
+}
+
 // crashCells are what another worker may find that goes on where one was lost.
 func (m *matrix) crashCells(i int) []cell {
 	name := m.plan[i].Name
@@ -148,6 +170,23 @@ func (m *matrix) crashCells(i int) []cell {
 		)
 	}
 	crash("", func(*Env) {})
+	cells = append(cells,
+		cell{"worker lost, call in flight", func(e *Env) { e.CrashInFlight(name, nil) }, ""},
+		cell{"worker lost, call in flight, then refused", func(e *Env) { e.CrashInFlight(name, func() { e.Refuse(name) }) }, ""},
+	)
+	if m.plan[i].Express {
+		cells = append(cells,
+			cell{"worker lost after a heartbeat", func(e *Env) { e.HeartbeatAt(name); e.CrashAt(name, nil) }, ""},
+			cell{"worker lost after a heartbeat, call in flight, then refused", func(e *Env) {
+				e.HeartbeatAt(name)
+				e.CrashInFlight(name, func() { e.Refuse(name) })
+			}, ""},
+			cell{"worker slow after a heartbeat, then refused", func(e *Env) {
+				e.HeartbeatAt(name)
+				e.SlowAt(name, []int{1}, func() { e.Refuse(name) })
+			}, ""},
+		)
+	}
 	if m.plan[i].Kind != compensation.Retriable {
 		cells = append(cells,
 			cell{"refused, worker lost, then not refused", func(e *Env) {

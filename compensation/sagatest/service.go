@@ -119,8 +119,11 @@ func (s *services) serve(o *order, key compensation.Key, in reflect.Value) (refl
 	case faultFail:
 		o.err = errNoAnswer
 	case faultLate, faultOutOfTime:
-		if o.activity.Part == compensation.PartDo {
+		switch {
+		case o.activity.Part == compensation.PartDo:
 			s.late = append(s.late, lateDo{o.activity, key, in, o.lands})
+		case o.fault == faultOutOfTime:
+			_, _ = s.answer(o, key, in) // nobody waits for the answer
 		}
 		o.err = errNoAnswer
 		if o.fault == faultOutOfTime {
