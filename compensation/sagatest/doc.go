@@ -14,13 +14,22 @@
 //
 // # What is real, and what is not
 //
-// The workflow, its data conversion and its activities run on the SDK's suite. The kit does the rest of the server's part,
-// and the local part of the worker's: activities run one at a time, in the order in which they were scheduled, local ones
-// first; they are tried again by their own retry policies and limits, on the suite's clock; an ordinary activity begins
-// when the workflow task is over that scheduled it. So a run is the same each time.
+// The workflow, its data conversion and its activities run on the SDK's suite. The kit plays the server, and the local
+// part of the worker: calls are answered one at a time, at one moment in the order in which they were scheduled; they are
+// tried again by their own retry policies and limits, on the suite's clock, and take as long as [Env.Takes] says. So a run
+// is the same each time.
 //
-// The history's length is 3 in the first try of the first workflow task and larger from then on: after the end of an
-// ordinary activity, a timer, an update, a signal or a cancel. Where a worker was lost ([Env.CrashAt]), what it had
-// recorded is replayed in a new environment of the suite, and the task that was lost begins with a longer history. The
-// services keep their effects. A worker that is only slow ([Env.SlowAt]) goes on beside the other one.
+// A saga runs in workflow tasks, as on a server. A task ends when the workflow waits for nothing but ordinary activities,
+// timers and messages; an ordinary activity begins then. What happens meanwhile (the end of an activity, a timer, an
+// update, Temporal's cancel) waits for the next task. A task that lasts for four seconds because of its local activities
+// is completed by a heartbeat, which puts on record what is settled and brings what has arrived. The history's length is
+// 3 in the first try of the first task, and larger from then on. Results that no server takes break the saga.
+//
+// Where a worker was lost ([Env.CrashAt] and those after it), what it had recorded is replayed in a new environment of the
+// suite, and the task that was lost is tried again when its limit of five seconds has passed, with a longer history. The
+// services keep their effects. A worker that is only slow ([Env.SlowAt]) goes on beside the other one. A reset ([Env.ResetAt])
+// goes on from an earlier task, in a run with an ID of its own.
+//
+// Signals, child workflows and activities that are not in the plan are the suite's own: they are brought to the workflow at
+// once, and no lost worker's successor replays them.
 package sagatest

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/testsuite"
-	"go.temporal.io/sdk/workflow"
 
 	"github.com/amends-dev/amends/compensation"
 )
@@ -238,33 +237,6 @@ func (e *Env) begin(w *worker, a *activityRun, o *order) *Call {
 	c := &Call{Key: a.key, Part: a.activity.Part, Express: a.local, Worker: w.number}
 	e.calls = append(e.calls, c)
 	return c
-}
-
-// meet lets happen what is to happen when a step is called.
-func (e *Env) meet(ctx workflow.Context, w *worker, a *activityRun) {
-	if w.lost {
-		return
-	}
-	for _, c := range e.cancels {
-		if a.activity.Part != compensation.PartDo || c.sent || (c.step != label(a.key) && c.step != a.key.Step) {
-			continue
-		}
-		c.sent = true
-		m := e.send(c.reply, compensation.UpdateCancel, cancelRequest)
-		if !a.local {
-			w.await(ctx, func() bool { return m.delivered })
-		}
-	}
-	i := slices.IndexFunc(e.heartbeats, func(k faultKey) bool {
-		return k.part == a.activity.Part && (k.step == label(a.key) || k.step == a.key.Step)
-	})
-	if i < 0 || !a.local {
-		return
-	}
-	e.heartbeats = slices.Delete(e.heartbeats, i, i+1)
-	t := w.task
-	w.post(func() { w.heartbeat(t) })
-	w.await(ctx, func() bool { return w.gone() || (w.task != t && !w.delivering) })
 }
 
 // end notes what a call came to. lost tells that its answer is lost, since the worker is.

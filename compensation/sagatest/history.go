@@ -28,6 +28,8 @@ type history struct {
 	tasks []*task
 	// activities are the ordinary ones, by number. Those of a task that is lost are taken out again.
 	activities map[int]*attempts
+	// effects are what side effects came to, in their order.
+	effects []any
 	// resume is when the next worker begins, and retried the history's length in the task that it tries again; 0 if none
 	// was lost.
 	resume  time.Duration
@@ -44,6 +46,8 @@ type task struct {
 	settled []marker
 	// activities is the number of the last activity that it, or a task before it, asked for.
 	activities int
+	// effects is how many side effects there were by its end.
+	effects int
 	// commands counts the timers and activities that it asked for.
 	commands int
 }
@@ -129,8 +133,13 @@ func (h *history) asked() int {
 	return h.tasks[len(h.tasks)-1].activities
 }
 
-// forget takes out the activities of a task that was lost.
+// forget takes out the activities and side effects of a task that was lost.
 func (h *history) forget() {
+	if len(h.tasks) == 0 {
+		h.effects = nil
+	} else {
+		h.effects = h.effects[:h.tasks[len(h.tasks)-1].effects]
+	}
 	for n := range h.activities {
 		if n > h.asked() {
 			delete(h.activities, n)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -121,4 +122,44 @@ func (o *outbound) UpsertTypedSearchAttributes(ctx workflow.Context, updates ...
 func (o *outbound) UpsertMemo(ctx workflow.Context, memo map[string]any) error {
 	o.worker.env.noted(o.worker, memo)
 	return o.Next.UpsertMemo(ctx, memo)
+}
+
+func (o *outbound) SideEffect(ctx workflow.Context, f func(workflow.Context) any) converter.EncodedValue {
+	return o.Next.SideEffect(ctx, func(ctx workflow.Context) any {
+		return o.worker.effect(func() any { return f(ctx) })
+	})
+}
+
+func (o *outbound) MutableSideEffect(ctx workflow.Context, id string, f func(workflow.Context) any, equals func(a, b any) bool) converter.EncodedValue {
+	return o.Next.MutableSideEffect(ctx, id, func(ctx workflow.Context) any {
+		return o.worker.effect(func() any { return f(ctx) })
+	}, equals)
+}
+
+func (o *outbound) SideEffectWithOptions(ctx workflow.Context, options workflow.SideEffectOptions, f func(workflow.Context) any) converter.EncodedValue {
+	return o.Next.SideEffectWithOptions(ctx, options, func(ctx workflow.Context) any {
+		return o.worker.effect(func() any { return f(ctx) })
+	})
+}
+
+func (o *outbound) MutableSideEffectWithOptions(
+	ctx workflow.Context, id string, options workflow.MutableSideEffectOptions, f func(workflow.Context) any, equals func(a, b any) bool,
+) converter.EncodedValue {
+	return o.Next.MutableSideEffectWithOptions(ctx, id, options, func(ctx workflow.Context) any {
+		return o.worker.effect(func() any { return f(ctx) })
+	}, equals)
+}
+
+// effect is what a side effect came to when it was recorded, or comes to now.
+func (w *worker) effect(f func() any) any {
+	h := &w.env.history
+	w.effects++
+	if w.effects <= len(h.effects) && w == w.env.worker {
+		return h.effects[w.effects-1]
+	}
+	v := f()
+	if w == w.env.worker && !w.lost {
+		h.effects = append(h.effects, v)
+	}
+	return v
 }

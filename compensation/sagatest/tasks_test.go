@@ -284,3 +284,32 @@ func TestGarble(t *testing.T) {
 	require.Contains(t, env.Calls(), "undo BookCar")
 	env.RequireEffects()
 }
+
+// A side effect is what it was, also in another worker and another run, if it is on record.
+func TestSideEffectsAreReplayed(t *testing.T) {
+	t.Parallel()
+
+	env := sagatest.New(t, tour)
+	env.HeartbeatAt("A")
+	env.CrashAt("B", nil)
+	env.ResetAt("C", 9, nil)
+	var runs []string
+	require.NoError(t, env.Run(func(ctx workflow.Context) (string, error) {
+		runs = nil
+		return compensation.Run(ctx, tour, func(ctx workflow.Context) (string, error) {
+			for _, st := range append(legs[:5:5], pay) {
+				var run string
+				err := workflow.SideEffect(ctx, func(ctx workflow.Context) any { return workflow.GetInfo(ctx).WorkflowExecution.RunID }).Get(&run)
+				if err != nil {
+					return "", err
+				}
+				runs = append(runs, run)
+				if _, err := st.Run(ctx, st.Name); err != nil {
+					return "", err
+				}
+			}
+			return "done", nil
+		})
+	}))
+	require.Equal(t, []string{"run-1", "run-2", "run-2", "run-2", "run-2", "run-2"}, runs, "A was asked for in the first run")
+}

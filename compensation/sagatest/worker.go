@@ -53,8 +53,8 @@ type worker struct {
 	task       *task
 	inbox      []event
 	delivering bool
-	// commands counts the timers and activities that the task asked for.
-	commands int
+	// commands counts the timers and activities that the task asked for, effects the side effects so far.
+	commands, effects int
 	// posted are to be called when the workflow has come to rest.
 	posted []func()
 
@@ -396,7 +396,7 @@ func (w *worker) heartbeat(t *task) {
 // complete puts what the task did on record.
 func (w *worker) complete() {
 	h, t := &w.env.history, w.task
-	t.activities, t.commands = len(w.runs), w.commands
+	t.activities, t.effects, t.commands = len(w.runs), len(h.effects), w.commands
 	h.tasks, h.retried = append(h.tasks, t), 0
 	w.task = nil
 	w.tasks++
