@@ -103,8 +103,9 @@ func (d *drama) drawLeg(t *rapid.T) leg {
 	}).Draw(t, "on unknown"))
 	d.names = d.names[1:]
 	st.Durable = rapid.IntRange(0, 3).Draw(t, "durable") == 0
+	st.Repeats = rapid.IntRange(0, 7).Draw(t, "item") == 0
 	d.steps = append(d.steps, st)
-	if rapid.IntRange(0, 7).Draw(t, "item") == 0 {
+	if st.Repeats {
 		return leg{st, "1"}
 	}
 	return leg{step: st}

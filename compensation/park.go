@@ -33,7 +33,7 @@ type operation struct {
 	name string
 	Act
 	// input is the new input of a retry.
-	input any
+	input  any
 	record ActRecord
 	// answered is set once the act was carried out, or found to be too late: then err says why.
 	answered bool

@@ -70,13 +70,14 @@ func TestCancelAfterAResetThatForgotItems(t *testing.T) {
 	t.Parallel()
 
 	a, pay := compensatable("A"), pivot()
+	a.Repeats = true
 	plan := compensation.MustPlan("Resettable", a, pay)
 	env := sagatest.New(t, plan)
 	env.ResetAfter(time.Hour, 1, func() { env.CancelBetween() })
-	_ = env.Run(runResettable(plan, []leg{{a, "1"}, {a, "2"}}, beside(pay))) // the state says how it ends
-	if env.State() != compensation.Parked {
-		env.RequireEffects()
-	}
+	_ = env.Run(runResettable(plan, []leg{{a, "1"}, {a, "2"}}, beside(pay))) // it is parked
+	env.RequireState(compensation.Parked)
+	require.Equal(t, compensation.PartSaga, env.Parked()[0].Part)
+	require.Contains(t, env.Parked()[0].Reason, "for which items it ran A")
 }
 
 // The pivot happened, but the run that goes on after a reset has forgotten it. It goes forward, whatever it is asked.

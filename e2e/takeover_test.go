@@ -114,20 +114,22 @@ func (s *system) openSagas() (paths []string) {
 // settle does for an open saga what a person does, until it ends.
 func (s *system) settle(path string) {
 	s.t.Helper()
-	require.Eventually(s.t, func() bool {
-		v := s.get(path)
+	for end := time.Now().Add(2 * time.Minute); ; {
+		v := s.await(path, "needs nobody and does not end", func(v saga) bool {
+			return ended(v) || len(v.Waits) > 0 || (v.State == "parked" && v.Parked[0].Part != "saga")
+		})
+		require.True(s.t, time.Now().Before(end), "%s does not end: %+v", path, v)
 		switch {
 		case ended(v):
-			return true
-		case v.State == "parked" && v.Parked[0].Part != "saga":
+			return
+		case v.State == "parked":
 			s.operate(path, compensation.UpdateRetry, compensation.Act{By: "grace", Step: v.Parked[0].Step})
-		case len(v.Waits) > 0 && strings.HasPrefix(path, "/v1/returns/"):
+		case strings.HasPrefix(path, "/v1/returns/"):
 			s.decideOnce(path+"/arrival", map[string]any{"condition": "resalable", "by": "dock 4"})
-		case len(v.Waits) > 0 && strings.Contains(v.Waits[0].For, "approval"):
+		default:
 			s.decideOnce(path+"/approval", map[string]any{"approved": true, "by": "grace"})
 		}
-		return false
-	}, 2*time.Minute, 250*time.Millisecond, "%s does not end", path)
+	}
 }
 
 // decideOnce posts what a person decides. It may have been decided a moment ago, when the saga's status did not show it yet.

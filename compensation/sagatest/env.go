@@ -310,17 +310,21 @@ type Reply struct {
 type replying struct {
 	*Reply
 	worker *worker
+	// heard is called when the workflow has taken the update, or rejected it.
+	heard func()
 }
 
 func (r replying) current() bool { return r.worker == r.worker.env.worker }
 
 func (r replying) Accept() {
+	r.heard()
 	if r.current() {
 		r.Accepted = true
 	}
 }
 
 func (r replying) Reject(err error) {
+	r.heard()
 	if r.current() {
 		r.Rejected = err
 	}

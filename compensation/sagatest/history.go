@@ -7,6 +7,7 @@ import (
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/workflow"
 )
 
 const (
@@ -48,6 +49,8 @@ type task struct {
 	activities int
 	// effects is how many side effects there were by its end.
 	effects int
+	// versions are the changes whose version it noted.
+	versions map[string]workflow.Version
 	// commands counts the timers and activities that it asked for.
 	commands int
 }
@@ -101,6 +104,8 @@ type message struct {
 	arg   any
 	// given is set when its sender has given up.
 	given bool
+	// unheard is set while the workflow has it and has neither accepted nor rejected it.
+	unheard bool
 	// delivered is set when the workflow has it.
 	delivered bool
 }
@@ -113,6 +118,19 @@ func (h *history) recorded(m *message) bool {
 	return slices.ContainsFunc(h.tasks, func(t *task) bool {
 		return slices.ContainsFunc(t.brought, func(e event) bool { return e.message == m })
 	})
+}
+
+// version is what the record says of a change up to that task, the default version if nothing.
+func (h *history) version(change string, until *task) workflow.Version {
+	for _, t := range h.tasks {
+		if v, ok := t.versions[change]; ok {
+			return v
+		}
+		if t == until {
+			break
+		}
+	}
+	return workflow.DefaultVersion
 }
 
 // marker is what is recorded of a local activity.

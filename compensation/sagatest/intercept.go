@@ -150,6 +150,32 @@ func (o *outbound) MutableSideEffectWithOptions(
 	}, equals)
 }
 
+// GetVersion answers as a server's history has it: a change is noted in the task that first asks for it, and where a task is
+// replayed that did not ask, the code is as old as that.
+func (o *outbound) GetVersion(ctx workflow.Context, change string, oldest, newest workflow.Version) workflow.Version {
+	w := o.worker
+	if v, ok := w.versions[change]; ok {
+		return v
+	}
+	v := newest
+	if w.env.history.version(change, w.task) != workflow.DefaultVersion {
+		v = w.env.history.version(change, w.task)
+	} else if !w.live && w == w.env.worker {
+		v = workflow.DefaultVersion
+	} else if w.task != nil {
+		if w.task.versions == nil {
+			w.task.versions = map[string]workflow.Version{}
+		}
+		w.task.versions[change] = v
+		w.commands += 2 // a marker and a search attribute
+	}
+	if w.versions == nil {
+		w.versions = map[string]workflow.Version{}
+	}
+	w.versions[change] = v
+	return v
+}
+
 // effect is what a side effect came to when it was recorded, or comes to now.
 func (w *worker) effect(f func() any) any {
 	h := &w.env.history

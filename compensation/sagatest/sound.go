@@ -125,16 +125,19 @@ func (e *Env) told() []string { return slices.Clone(e.worker.told) }
 // unsoundRest checks the effects that stand of a saga that has not ended.
 func (e *Env) unsoundRest(standing []string) (faults []string) {
 	var parked []string
-	back := e.cause != ""
+	back, byHand := e.cause != "", false
 	for _, p := range e.parked {
+		byHand = byHand || p.Part == compensation.PartSaga
 		if p.Part == compensation.PartUndo {
 			parked = append(parked, label(compensation.Key{Saga: e.id, Step: p.Step, Item: p.Item}))
 		}
 		// Nothing is undone before what is in flight has an outcome, nor before the pivot is fenced.
-		back = back && p.Part == compensation.PartUndo && !e.isPivot(p.Step)
+		back = back && (p.Part == compensation.PartSaga || (p.Part == compensation.PartUndo && !e.isPivot(p.Step)))
 	}
 	for _, c := range e.calls {
-		if back && c.Effect && c.Part == compensation.PartDo && slices.Contains(standing, label(c.Key)) && !slices.Contains(parked, label(c.Key)) {
+		stands := c.Effect && c.Part == compensation.PartDo && slices.Contains(standing, label(c.Key))
+		// The items that a reset made it forget are for a person to find.
+		if back && stands && !slices.Contains(parked, label(c.Key)) && (!byHand || c.Key.Item == "") {
 			faults = append(faults, fmt.Sprintf("the saga is parked on its way back, but %s stands and is not parked", c))
 		}
 		if !back && c.Effect && c.Part == compensation.PartUndo && slices.Contains(e.told(), label(c.Key)) {

@@ -72,6 +72,8 @@ type worker struct {
 	timers          []*timerRun
 	// awaitTimer is where the timer goes that bounds an await; nil while none begins.
 	awaitTimer **timerRun
+	// versions are what it was told of changes.
+	versions map[string]workflow.Version
 	// pending counts what was asked for with [Env.At] and is still to come.
 	pending int
 	// progress is when the saga last came further.
@@ -345,10 +347,28 @@ func (w *worker) deliver(events []event) {
 			}
 		}
 	}
-	w.post(func() {
+	// As on a worker, updates come first: a saga that one turns back starts nothing more.
+	unheard := func() bool {
+		return slices.ContainsFunc(events, func(e event) bool { return e.message != nil && e.message.unheard })
+	}
+	var goOn func()
+	goOn = func() {
+		if unheard() {
+			w.post(goOn)
+			return
+		}
 		w.suite.RegisterDelayedCallback(rest, 0)
-		messages()
 		w.post(over)
+	}
+	w.post(func() {
+		if !w.begun { // before the workflow begins, nobody can hear them
+			w.suite.RegisterDelayedCallback(rest, 0)
+			messages()
+			w.post(over)
+			return
+		}
+		messages()
+		w.post(goOn)
 	})
 }
 
@@ -361,7 +381,8 @@ func (w *worker) give(m *message) {
 		*m.reply = Reply{}
 		fallthrough
 	case m.reply.Rejected == nil: // no history has an update that was rejected
-		w.suite.UpdateWorkflow(m.name, "", replying{m.reply, w}, m.arg)
+		m.unheard = true
+		w.suite.UpdateWorkflow(m.name, "", replying{m.reply, w, func() { m.unheard = false }}, m.arg)
 	}
 }
 
