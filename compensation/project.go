@@ -183,6 +183,9 @@ func (p *projection) begin(ref activityRef, at time.Time) activityRef {
 	return ref
 }
 
+// localActivityMarker is the name of the SDK's records of local activities.
+const localActivityMarker = "LocalActivity"
+
 // localActivity is what the SDK notes of a local activity: the workflow's time when it was over, and its tries.
 type localActivity struct {
 	ReplayTime time.Time
@@ -192,7 +195,7 @@ type localActivity struct {
 // marked takes the outcome of an express step or undo, which is all that the history has of it.
 func (p *projection) marked(event *historypb.HistoryEvent) {
 	a := event.GetMarkerRecordedEventAttributes()
-	if a.GetMarkerName() != "LocalActivity" {
+	if a.GetMarkerName() != localActivityMarker {
 		return
 	}
 	var la localActivity
