@@ -140,16 +140,29 @@ func (p *projection) apply(event *historypb.HistoryEvent) {
 		delete(p.timers, event.GetTimerFiredEventAttributes().GetTimerId())
 	case enumspb.EVENT_TYPE_TIMER_CANCELED:
 		delete(p.timers, event.GetTimerCanceledEventAttributes().GetTimerId())
-	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED:
-		p.status.Cause = "terminated: " + event.GetWorkflowExecutionTerminatedEventAttributes().GetReason()
-	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:
-		p.status.Cause = "the workflow ran out of time"
-	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
-		if p.status.Cause == "" {
-			p.status.Cause = event.GetWorkflowExecutionFailedEventAttributes().GetFailure().GetMessage()
-		}
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED, enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT,
+		enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
+		p.status.Cause = endOf(event, p.status.Cause)
 	default:
 		// Other events say nothing of steps.
+	}
+}
+
+// endOf is how the event ended a saga from outside, in words, or the cause that the saga itself had given before it failed;
+// empty for any other event.
+func endOf(event *historypb.HistoryEvent, cause string) string {
+	switch event.GetEventType() {
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED:
+		return "terminated: " + event.GetWorkflowExecutionTerminatedEventAttributes().GetReason()
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:
+		return "the workflow ran out of time"
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
+		if cause == "" {
+			return event.GetWorkflowExecutionFailedEventAttributes().GetFailure().GetMessage()
+		}
+		return cause
+	default:
+		return ""
 	}
 }
 

@@ -200,10 +200,17 @@ func ReadEnded(ctx context.Context, c client.Client, workflowID string) (ended E
 	if err != nil {
 		return Ended{}, false, err
 	}
-	status := project(&Plan{}, desc, events)
-	ended = Ended{SagaID: workflowID, RunID: run, How: status.Cause, Headers: status.Headers}
-	if ended.How == "" {
-		ended.How = "it ended without turning back"
+	ended = Ended{SagaID: workflowID, RunID: run, How: "it ended without turning back"}
+	if cause := CauseOf(info); cause != "" {
+		ended.How = cause
+	}
+	for _, event := range events {
+		if a := event.GetWorkflowExecutionStartedEventAttributes(); a != nil {
+			ended.Headers = a.GetHeader().GetFields()
+		}
+		if how := endOf(event, CauseOf(info)); how != "" {
+			ended.How = how
+		}
 	}
 	if ended.Started, err = startedBefore(ctx, c, workflowID, run, events); err != nil {
 		return Ended{}, false, err
