@@ -148,24 +148,6 @@ func (p *projection) apply(event *historypb.HistoryEvent) {
 	}
 }
 
-// endOf is how the event ended a saga from outside, in words, or the cause that the saga itself had given before it failed;
-// empty for any other event.
-func endOf(event *historypb.HistoryEvent, cause string) string {
-	switch event.GetEventType() {
-	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED:
-		return "terminated: " + event.GetWorkflowExecutionTerminatedEventAttributes().GetReason()
-	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:
-		return "the workflow ran out of time"
-	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
-		if cause == "" {
-			return event.GetWorkflowExecutionFailedEventAttributes().GetFailure().GetMessage()
-		}
-		return cause
-	default:
-		return ""
-	}
-}
-
 func (p *projection) scheduled(id int64, activityID string, at time.Time) {
 	label, undo := strings.CutSuffix(activityID, undoSuffix)
 	if !undo {

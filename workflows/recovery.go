@@ -132,6 +132,9 @@ func (s *Sweep) take(ctx workflow.Context, page activities.EndedPage) error {
 		if saga.Before == activities.RecoveryEnded && len(s.Repeated) >= maxRepeats {
 			continue // the next sweep's
 		}
+		if len(page.IDs) == 0 { // or a sweep that began before could not replay
+			s.reads++
+		}
 		err := s.recover(ctx, saga)
 		if err == nil {
 			continue
@@ -165,7 +168,6 @@ func (s *Sweep) skip(ctx workflow.Context, id, why string) {
 // recover starts the recovery of the saga, unless it has one.
 func (s *Sweep) recover(ctx workflow.Context, saga activities.FoundSaga) error {
 	id := saga.ID
-	s.reads++
 	var ended activities.EndedSaga
 	options := workflow.GetActivityOptions(ctx)
 	options.RetryPolicy = &temporal.RetryPolicy{MaximumAttempts: readTries}
