@@ -91,7 +91,7 @@ bench-telemetry: ## Measure what metrics and traces add to what an order costs
 
 .PHONY: histories
 histories: ## Record the histories that the replay tests read, from a real server
-	$(GO) test ./e2e -run 'TestEndings|TestUncertain|TestBatches' -count=1 -timeout 20m -record
+	$(GO) test ./e2e -run 'TestEndings|TestUncertain|TestBatches|TestTerminated' -count=1 -timeout 20m -record
 
 .PHONY: lint
 lint: lint-format lint-build lint-vet lint-golangci lint-workflows lint-modules licenses ## Check formatting, code, the map's import rules, determinism, modules and their licenses

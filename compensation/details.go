@@ -123,6 +123,20 @@ func words(name string) string {
 	return b.String()
 }
 
+// unworded turns words back into the name that they were made of. ok is false for a text that words never makes of a step's
+// name.
+func unworded(text string) (name string, ok bool) {
+	var b strings.Builder
+	for word := range strings.SplitSeq(text, " ") {
+		if word == "" {
+			return "", false
+		}
+		b.WriteString(strings.ToUpper(word[:1]) + word[1:])
+	}
+	name = b.String()
+	return name, stepName.MatchString(name) && words(name) == text
+}
+
 func itemSuffix(item string) string {
 	if item == "" {
 		return ""

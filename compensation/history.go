@@ -103,6 +103,24 @@ var endings = map[enumspb.EventType]enumspb.WorkflowExecutionStatus{
 	enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:  enumspb.WORKFLOW_EXECUTION_STATUS_TIMED_OUT,
 }
 
+// endOf is how the event ended a saga from outside, in words, or the cause that the saga itself had given before it failed;
+// empty for any other event.
+func endOf(event *historypb.HistoryEvent, cause string) string {
+	switch event.GetEventType() {
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED:
+		return "terminated: " + event.GetWorkflowExecutionTerminatedEventAttributes().GetReason()
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:
+		return "the workflow ran out of time"
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
+		if cause == "" {
+			return event.GetWorkflowExecutionFailedEventAttributes().GetFailure().GetMessage()
+		}
+		return cause
+	default:
+		return ""
+	}
+}
+
 // StateOf is the state of a saga as lists of workflows show it.
 func StateOf(info *workflowpb.WorkflowExecutionInfo) State {
 	attribute := State(text(info.GetSearchAttributes().GetIndexedFields()[SearchAttributeState.GetName()]))

@@ -150,14 +150,9 @@ func (p *projection) apply(event *historypb.HistoryEvent) {
 		delete(p.timers, event.GetTimerFiredEventAttributes().GetTimerId())
 	case enumspb.EVENT_TYPE_TIMER_CANCELED:
 		delete(p.timers, event.GetTimerCanceledEventAttributes().GetTimerId())
-	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED:
-		p.status.Cause = "terminated: " + event.GetWorkflowExecutionTerminatedEventAttributes().GetReason()
-	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:
-		p.status.Cause = "the workflow ran out of time"
-	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
-		if p.status.Cause == "" {
-			p.status.Cause = event.GetWorkflowExecutionFailedEventAttributes().GetFailure().GetMessage()
-		}
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED, enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT,
+		enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
+		p.status.Cause = endOf(event, p.status.Cause)
 	default:
 		// Other events say nothing of steps.
 	}
@@ -193,6 +188,9 @@ func (p *projection) begin(ref activityRef, at time.Time) activityRef {
 	return ref
 }
 
+// localActivityMarker is the name of the SDK's records of local activities.
+const localActivityMarker = "LocalActivity"
+
 // localActivity is what the SDK notes of a local activity: the workflow's time when it was over, and its tries.
 type localActivity struct {
 	ReplayTime time.Time
@@ -202,7 +200,7 @@ type localActivity struct {
 // marked takes the outcome of an express step or undo, which is all that the history has of it.
 func (p *projection) marked(event *historypb.HistoryEvent) {
 	a := event.GetMarkerRecordedEventAttributes()
-	if a.GetMarkerName() != "LocalActivity" {
+	if a.GetMarkerName() != localActivityMarker {
 		return
 	}
 	var la localActivity

@@ -1,6 +1,10 @@
 package compensation
 
-import "go.temporal.io/sdk/workflow"
+import (
+	"slices"
+
+	"go.temporal.io/sdk/workflow"
+)
 
 // Sagas that began at revision 1 of the engine (see [Revision]) undo as follows.
 
@@ -42,4 +46,19 @@ func (s *saga) undoRestOfRevision1(ctx workflow.Context) {
 	s.recordFirst = true // another try may be going on with what is undone here
 	s.undoAllOfRevision1(ctx)
 	s.recordFirst = false
+}
+
+// addEndedOfRevision1 notes the steps that the ended saga may have started, for its recovery.
+func (s *saga) addEndedOfRevision1(started []Key) {
+	for _, k := range started {
+		if i := s.plan.index(k.Step); i >= 0 {
+			s.add(Key{Saga: s.id, Step: k.Step, Item: k.Item}, s.plan.steps[i])
+		}
+	}
+	for _, d := range s.plan.steps {
+		hasItems := slices.ContainsFunc(started, func(k Key) bool { return k.Step == d.name && k.Item != "" })
+		if k := (Key{Saga: s.id, Step: d.name}); s.find(k) == nil && !hasItems {
+			s.add(k, d)
+		}
+	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
 
+	"github.com/amends-dev/amends/compensation"
 	"github.com/amends-dev/amends/internal/programtest"
 	"github.com/amends-dev/amends/workflows"
 )
@@ -40,6 +41,7 @@ func TestAlerts(t *testing.T) {
 	w.tryReplayDifference(changed)
 	w.tryBooksNotAudited()
 	w.tryBooksOutOfBalance()
+	w.tryRecoveriesStuck()
 	w.tryParked(parked)
 	for _, selector := range onlyInTrouble {
 		require.True(t, w.has(selector), "%s, after everything that can go wrong", selector)
@@ -154,6 +156,36 @@ func (w *monitored) tryBooksOutOfBalance() {
 	w.audit()
 	require.Contains(w.t, page.follow("curl SERVICES/payment/audit"), `"balanced":true`)
 	w.awaitOver("AmendsBooksOutOfBalance", nil)
+}
+
+// tryRecoveriesStuck terminates a saga, and its recovery each time that a sweep starts it.
+func (w *monitored) tryRecoveriesStuck() {
+	w.t.Helper()
+	c := w.dial()
+	stuck := place("fraud-review.json", fault{"shipping", "BookShipment", settings{"on": "undo", "refuse": true}})(w.system)
+	w.awaitWait(stuck)
+	require.NoError(w.t, c.TerminateWorkflow(w.t.Context(), workflowID(stuck), "", "by mistake"))
+	recovery := workflows.RecoveryWorkflowID(workflowID(stuck))
+	known := func(sweep workflows.Sweep) bool { return sweep.Known == 1 }
+	w.sweepUntil(known)
+	fired := w.awaitFiring("AmendsRecoveriesStuck", func() {
+		require.NoError(w.t, c.TerminateWorkflow(w.t.Context(), recovery, w.awaitParkedRecovery(recovery), "by mistake, too"))
+		w.sweepUntil(known)
+	})
+	require.Equal(w.t, "repeated", fired.Labels["outcome"])
+	page := w.runbook("recoveries")
+	require.Contains(w.t, page.text, "`temporal schedule trigger --schedule-id "+workflows.SweepScheduleID+"`")
+	require.Contains(w.t, page.text, `WorkflowType = "RecoverSaga"`)
+	w.clearFault("shipping", "BookShipment")
+	w.awaitParkedRecovery(recovery)
+	handle, err := c.UpdateWorkflow(w.t.Context(), client.UpdateWorkflowOptions{
+		WorkflowID: recovery, UpdateName: compensation.UpdateRetry, WaitForStage: client.WorkflowUpdateStageCompleted,
+		Args: []any{compensation.Act{By: "grace"}},
+	})
+	require.NoError(w.t, err)
+	require.NoError(w.t, handle.Get(w.t.Context(), nil))
+	require.NoError(w.t, c.GetWorkflow(w.t.Context(), recovery, "").Get(w.t.Context(), nil))
+	w.awaitOver("AmendsRecoveriesStuck", func() { w.sweepUntil(known) })
 }
 
 // tryParked looks after a saga that was parked long ago.

@@ -12,7 +12,7 @@ import (
 	"go.temporal.io/sdk/log"
 )
 
-// record makes TestEndings, TestUncertain and TestBatches write the histories that the replay tests read (make histories).
+// record makes TestEndings, TestUncertain, TestBatches and the tests of recoveries write the histories that the replay tests read (make histories).
 var record = flag.Bool("record", false, "record the histories in workflows/testdata again")
 
 // quiet is a logger for clients of Temporal.

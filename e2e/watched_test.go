@@ -47,6 +47,7 @@ func TestDashboard(t *testing.T) {
 		w.audit()
 		w.scraped()
 	}
+	w.sweepUntil(func(workflows.Sweep) bool { return true })
 	w.scraped()
 
 	selected := map[string]string{}

@@ -22,7 +22,7 @@ func TestRecordedHistoriesReplay(t *testing.T) {
 	t.Parallel()
 
 	files := recorded(t, "revision-*/"+workflows.TypePlaceOrder, "revision-*/"+workflows.TypeReturnOrder,
-		"revision-*/"+workflows.TypeActOnSagas)
+		"revision-*/"+workflows.TypeActOnSagas, "revision-*/"+workflows.TypeRecoverSaga, "revision-*/"+workflows.TypeSweepSagas)
 	for _, file := range files {
 		t.Run(file, func(t *testing.T) {
 			t.Parallel()

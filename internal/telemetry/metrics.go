@@ -47,6 +47,10 @@ func meterProvider(registry *prometheus.Registry, r *resource.Resource) (*sdkmet
 				sdkmetric.Instrument{Name: BooksAudits},
 				sdkmetric.Stream{AttributeFilter: attribute.NewAllowKeysFilter("service", "state")},
 			),
+			sdkmetric.NewView(
+				sdkmetric.Instrument{Name: SweptSagas},
+				sdkmetric.Stream{AttributeFilter: attribute.NewAllowKeysFilter("outcome")},
+			),
 		),
 	), nil
 }
@@ -54,3 +58,6 @@ func meterProvider(registry *prometheus.Registry, r *resource.Resource) (*sdkmet
 // BooksAudits is what AuditBooks counts with its activity's own metrics handler, by the tags "service" and "state". Whoever
 // counts it does not know this package, so the name is written there once more.
 const BooksAudits = "amends_books_audits"
+
+// SweptSagas is what SweepSagas counts in the same way, by the tag "outcome".
+const SweptSagas = "amends_swept_sagas"

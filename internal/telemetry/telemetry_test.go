@@ -367,12 +367,14 @@ func TestFiguresOfTheSDK(t *testing.T) {
 	handler.Counter("temporal_request").Inc(2)
 	handler.Timer("temporal_request_latency").Record(20 * time.Millisecond)
 	handler.WithTags(map[string]string{"service": "payment", "state": "balanced"}).Counter(telemetry.BooksAudits).Inc(1)
+	handler.WithTags(map[string]string{"outcome": "skipped"}).Counter(telemetry.SweptSagas).Inc(2)
 
 	series := b.scrape(t)
 	require.InDelta(t, 2, series[`temporal_request_total{namespace="default"}`], 0)
 	require.InDelta(t, 0, series[`temporal_request_latency_seconds_bucket{namespace="default",le="0.01"}`], 0)
 	require.InDelta(t, 1, series[`temporal_request_latency_seconds_bucket{namespace="default",le="0.025"}`], 0)
 	require.Equal(t, map[string]float64{`{service="payment",state="balanced"}`: 1}, starting(series, "amends_books_audits_total"))
+	require.Equal(t, map[string]float64{`{outcome="skipped"}`: 2}, starting(series, "amends_swept_sagas_total"))
 	require.Contains(t, series, "go_goroutines")
 	require.Contains(t, series, "process_open_fds")
 }
