@@ -127,13 +127,16 @@ type server struct {
 	durations kept[durations]
 	// rules are those of the routes, by method and pattern.
 	rules map[string]rule
+	// bodies are the schemas of what is posted, by pattern, and schemas those that they refer to.
+	bodies  map[string]*huma.Schema
+	schemas huma.Registry
 }
 
 // New returns the API's handler. It uses c until the last request is answered, and does not close it.
 func New(c client.Client, o Options) http.Handler {
 	o = o.withDefaults()
 	s := &server{
-		temporal: c, options: o, log: o.Logger, meters: newMeters(o.Meter), rules: map[string]rule{},
+		temporal: c, options: o, log: o.Logger, meters: newMeters(o.Meter), rules: map[string]rule{}, bodies: map[string]*huma.Schema{},
 		streams: &streams{most: o.StreamsPerCaller, open: map[string]int{}}, watches: watches{open: map[string]*watch{}},
 	}
 	s.watchOpen(o.Meter)
@@ -152,6 +155,7 @@ func New(c client.Client, o Options) http.Handler {
 	router.MethodNotAllowed(s.methodNotAllowed(router))
 
 	api := humachi.New(router.With(s.authorize, s.checkQuery, s.allowWait, s.readKey, s.readBody), config(o.Version))
+	s.schemas = api.OpenAPI().Components.Schemas
 	s.routeOrders(api)
 	s.routeReturns(api)
 	s.routeSagas(api)
@@ -263,5 +267,8 @@ func register[I, O any](s *server, api huma.API, op huma.Operation, codes []Code
 		}
 		return out, nil
 	})
+	if body := api.OpenAPI().Paths[op.Path].Post; op.Method == http.MethodPost && body.RequestBody != nil {
+		s.bodies[op.Path] = body.RequestBody.Content["application/json"].Schema
+	}
 	describeRate(op)
 }

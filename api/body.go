@@ -16,12 +16,18 @@ import (
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/validation"
+	"github.com/go-chi/chi/v5"
 )
 
 // Limits of a request's body.
 const (
 	maxBody         = 1 << 20 // bytes
 	maxDepth        = 64      // arrays and objects in one another
+	maxValues       = 5_000   // arrays, objects, and what is in them
+	maxText         = 4096    // bytes of a text whose length the description bounds, which is always shorter
 	bodyReadTimeout = 10 * time.Second
 )
 
@@ -38,6 +44,13 @@ func (s *server) readBody(next http.Handler) http.Handler {
 		if err != nil {
 			writeProblem(w, s.problem(r.Context(), err))
 			return
+		}
+		if len(body) > 0 { // the operation says whether it needs one
+			route := chi.RouteContext(r.Context()).RoutePattern()
+			if err := checkJSON(body, s.bodies[route], s.schemas); err != nil {
+				writeProblem(w, s.problem(r.Context(), err))
+				return
+			}
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		next.ServeHTTP(w, r)
@@ -63,7 +76,7 @@ func takeBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	case err != nil:
 		return nil, &failure{code: codeMalformed, detail: "The body broke off."}
 	case len(body) == 0:
-		return nil, nil // the operation says whether it needs one
+		return nil, nil
 	}
 	if media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" ||
 		(params["charset"] != "" && !strings.EqualFold(params["charset"], "utf-8")) {
@@ -71,11 +84,13 @@ func takeBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	}
 	// huma reads the header too, and does not know that its case is free.
 	r.Header.Set("Content-Type", "application/json")
-	return body, checkJSON(body)
+	return body, nil
 }
 
-// checkJSON returns a [*failure] unless body is strict JSON.
-func checkJSON(body []byte) error {
+// checkJSON returns a [*failure] unless body is strict JSON, and no more than what the schema may hold; nil is a schema of
+// anything. It does bounded work for each byte of the body, and keeps nothing of it: what comes after it, huma's validation first,
+// collects every fault there is and makes values of every part.
+func checkJSON(body []byte, schema *huma.Schema, schemas huma.Registry) error {
 	if !utf8.Valid(body) {
 		return &failure{code: codeMalformed, detail: "The body is not UTF-8."}
 	}
@@ -88,9 +103,9 @@ func checkJSON(body []byte) error {
 		}
 		return &failure{code: codeMalformed, detail: detail}
 	}
-	c := strictness{body: body, tokens: json.NewDecoder(bytes.NewReader(body))}
+	c := strictness{body: body, tokens: json.NewDecoder(bytes.NewReader(body)), schemas: schemas}
 	c.tokens.UseNumber()
-	return c.value("", 0)
+	return c.value(schema)
 }
 
 // maxName is how long the name of a field may be.
@@ -101,11 +116,46 @@ var fieldName = regexp.MustCompile(`^[A-Za-z0-9_]+$`)
 
 // strictness walks over well-formed JSON.
 type strictness struct {
-	body   []byte
-	tokens *json.Decoder
+	body    []byte
+	tokens  *json.Decoder
+	schemas huma.Registry
+	// at is the place: the names of fields, and the indexes of items. It is made a text only for a fault, since a deep place
+	// would be longer than what is there.
+	at []any
+	// values counts the values so far.
+	values int
+	// unknown are the fields so far that the schema does not have.
+	unknown []Fault
 }
 
-func (c *strictness) value(at string, depth int) error {
+// pointer is the place as a JSON pointer.
+func (c *strictness) pointer() string {
+	var b strings.Builder
+	for _, part := range c.at {
+		b.WriteByte('/')
+		switch part := part.(type) {
+		case int:
+			b.WriteString(strconv.Itoa(part))
+		case string:
+			b.WriteString(pointerEscapes.Replace(part))
+		}
+	}
+	return b.String()
+}
+
+var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
+
+// refuse is the failure of what is at the place.
+func (c *strictness) refuse(code Code, detail string) error { return refuse(code, c.pointer(), detail) }
+
+// value reads the value that comes next.
+func (c *strictness) value(schema *huma.Schema) error {
+	if c.values++; c.values > maxValues {
+		return &failure{code: codeMalformed, detail: fmt.Sprintf("The body has more than %d values.", maxValues)}
+	}
+	for schema != nil && schema.Ref != "" {
+		schema = c.schemas.SchemaFromRef(schema.Ref)
+	}
 	start := c.tokens.InputOffset()
 	token, err := c.tokens.Token()
 	if err != nil {
@@ -113,28 +163,23 @@ func (c *strictness) value(at string, depth int) error {
 	}
 	switch t := token.(type) {
 	case nil:
-		if at != "" { // the operation says what it needs
-			return refuse(codeInvalid, at, "is null: leave it out instead")
+		if len(c.at) > 0 { // the operation says what it needs
+			return c.refuse(codeInvalid, "is null: leave it out instead")
 		}
 	case string:
-		if halfPair(c.body[start:c.tokens.InputOffset()]) {
-			return refuse(codeMalformed, at, "has half of a surrogate pair")
-		}
-		if strings.ContainsFunc(t, unicode.IsControl) {
-			return refuse(codeInvalid, at, "expected string to be free of control characters")
-		}
+		return c.text(t, c.body[start:c.tokens.InputOffset()], schema)
 	case json.Number:
 		if _, err := strconv.ParseInt(t.String(), 10, 64); err != nil {
-			return refuse(codeInvalid, at, "must be a whole number of at most 64 bits, without fraction or exponent")
+			return c.refuse(codeInvalid, "must be a whole number of at most 64 bits, without fraction or exponent")
 		}
 	case json.Delim:
-		if depth == maxDepth {
-			return refuse(codeMalformed, at, fmt.Sprintf("is nested more than %d deep", maxDepth))
+		if len(c.at) == maxDepth {
+			return c.refuse(codeMalformed, fmt.Sprintf("is nested more than %d deep", maxDepth))
 		}
 		if t == '{' {
-			err = c.object(at, depth+1)
+			err = c.object(schema)
 		} else {
-			err = c.array(at, depth+1)
+			err = c.array(schema)
 		}
 		if err != nil {
 			return err
@@ -146,8 +191,20 @@ func (c *strictness) value(at string, depth int) error {
 	return nil
 }
 
-func (c *strictness) object(at string, depth int) error {
-	seen := map[string]bool{}
+func (c *strictness) text(text string, raw []byte, schema *huma.Schema) error {
+	switch {
+	case halfPair(raw):
+		return c.refuse(codeMalformed, "has half of a surrogate pair")
+	case strings.ContainsFunc(text, unicode.IsControl):
+		return c.refuse(codeInvalid, "expected string to be free of control characters")
+	case schema != nil && schema.Type != "" && len(text) > maxText:
+		return c.refuse(codeInvalid, fmt.Sprintf("is longer than %d bytes", maxText))
+	}
+	return nil
+}
+
+func (c *strictness) object(schema *huma.Schema) error {
+	var seen map[string]bool
 	for c.tokens.More() {
 		token, err := c.tokens.Token()
 		if err != nil {
@@ -155,28 +212,65 @@ func (c *strictness) object(at string, depth int) error {
 		}
 		name, _ := token.(string)
 		if len(name) > maxName {
-			return refuse(codeMalformed, at, fmt.Sprintf("has a field with a name of more than %d characters", maxName))
+			return c.refuse(codeMalformed, fmt.Sprintf("has a field with a name of more than %d characters", maxName))
 		}
-		field := at + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+		c.at = append(c.at, name)
 		if !fieldName.MatchString(name) {
-			return refuse(codeMalformed, field, "is not a field of this resource")
+			return c.refuse(codeMalformed, unknownField)
 		}
 		if seen[name] {
-			return refuse(codeMalformed, field, "is there twice")
+			return c.refuse(codeMalformed, "is there twice")
+		}
+		if seen == nil {
+			seen = map[string]bool{}
 		}
 		seen[name] = true
-		if err := c.value(field, depth); err != nil {
+		field, err := c.field(schema, name)
+		if err != nil {
 			return err
 		}
+		if err := c.value(field); err != nil {
+			return err
+		}
+		c.at = c.at[:len(c.at)-1]
 	}
 	return nil
 }
 
-func (c *strictness) array(at string, depth int) error {
+// field is the schema of an object's field, nil for anything. A few unknown fields are let through: huma says what they are,
+// together with what else is wrong.
+func (c *strictness) field(schema *huma.Schema, name string) (*huma.Schema, error) {
+	if schema == nil || schema.Type != huma.TypeObject {
+		return nil, nil //nolint:nilnil // a schema of anything
+	}
+	if field, ok := schema.Properties[name]; ok {
+		return field, nil
+	}
+	c.unknown = append(c.unknown, Fault{Pointer: c.pointer(), Detail: unknownField})
+	if len(c.unknown) == maxFaults {
+		return nil, &failure{code: codeMalformed, detail: unknownFields, faults: c.unknown}
+	}
+	return nil, nil //nolint:nilnil // a schema of anything
+}
+
+func (c *strictness) array(schema *huma.Schema) error {
+	var items *huma.Schema
+	most := maxValues
+	if schema != nil && schema.Type == huma.TypeArray {
+		items = schema.Items
+		if schema.MaxItems != nil {
+			most = *schema.MaxItems
+		}
+	}
 	for i := 0; c.tokens.More(); i++ {
-		if err := c.value(at+"/"+strconv.Itoa(i), depth); err != nil {
+		if i == most {
+			return c.refuse(codeInvalid, fmt.Sprintf(validation.MsgExpectedMaxItems, most))
+		}
+		c.at = append(c.at, i)
+		if err := c.value(items); err != nil {
 			return err
 		}
+		c.at = c.at[:len(c.at)-1]
 	}
 	return nil
 }
