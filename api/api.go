@@ -24,6 +24,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/amends-dev/amends/internal/access"
+	"github.com/amends-dev/amends/internal/inbound"
 )
 
 // The examples are built into what describes itself after them.
@@ -125,6 +126,8 @@ type server struct {
 	// overviews and durations are the last ones that were made.
 	overviews kept[*overview]
 	durations kept[durations]
+	// readiness is how many workers there are, and what is not ready.
+	readiness inbound.Readiness[int]
 	// rules are those of the routes, by method and pattern.
 	rules map[string]rule
 	// bodies are the schemas of what is posted, by pattern, and schemas those that they refer to.
@@ -154,7 +157,7 @@ func New(c client.Client, o Options) http.Handler {
 	router.NotFound(s.notFound)
 	router.MethodNotAllowed(s.methodNotAllowed(router))
 
-	api := humachi.New(router.With(s.authorize, s.checkQuery, s.allowWait, s.readKey, s.readBody), config(o.Version))
+	api := humachi.New(router.With(s.authorize, s.checkQuery, s.readKey, s.readBody, s.allowWait), config(o.Version))
 	s.schemas = api.OpenAPI().Components.Schemas
 	s.routeOrders(api)
 	s.routeReturns(api)
@@ -174,17 +177,8 @@ func New(c client.Client, o Options) http.Handler {
 // NewServer returns a server for the handler with limits on how long a client may take. Its streams and waits end when it is shut
 // down; their callers go on elsewhere.
 func NewServer(addr string, h http.Handler) *http.Server {
-	server := &http.Server{
-		Addr:              addr,
-		Handler:           h,
-		ReadHeaderTimeout: 5 * time.Second,
-		// Longer than requestTimeout: when it runs out, net/http cancels the request's context.
-		ReadTimeout:    15 * time.Second,
-		WriteTimeout:   writeTimeout,
-		IdleTimeout:    2 * time.Minute,
-		MaxHeaderBytes: 16 << 10,
-	}
-	endWaitsOnStop(server)
+	server := inbound.NewServer(addr, h)
+	server.WriteTimeout = writeTimeout
 	return server
 }
 
@@ -241,7 +235,7 @@ func document(api huma.API) http.HandlerFunc {
 // register adds an operation. Its handler's errors become problems here, and nowhere else; codes are those that it may
 // answer besides the ones that any operation may.
 func register[I, O any](s *server, api huma.API, op huma.Operation, codes []Code, handle func(context.Context, *I) (*O, error)) {
-	codes = s.guard(&op, append(codes, codeInternal, codeBadParameter))
+	codes = s.guard(&op, append(codes, codeInternal, codeBadParameter, codeBodyTimeout, codeBodyTooLarge, codeStopping))
 	if strings.HasPrefix(op.Path, limitedPath) {
 		codes = append(codes, codeTooManyRequests)
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +13,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -20,71 +20,87 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/validation"
 	"github.com/go-chi/chi/v5"
+
+	"github.com/amends-dev/amends/internal/inbound"
 )
 
 // Limits of a request's body.
 const (
-	maxBody         = 1 << 20 // bytes
-	maxDepth        = 64      // arrays and objects in one another
-	maxValues       = 5_000   // arrays, objects, and what is in them
-	maxText         = 4096    // bytes of a text whose length the description bounds, which is always shorter
-	bodyReadTimeout = 10 * time.Second
+	maxBody   = 1 << 20 // bytes
+	maxDepth  = 64      // arrays and objects in one another
+	maxValues = 5_000   // arrays, objects, and what is in them
+	maxText   = 4096    // bytes of a text whose length the description bounds, which is always shorter
 )
 
 // readBody takes the body in, within limits, and refuses one that is not strict JSON: of another media type, malformed,
 // with a name twice in one object, with a number that is no int64, or with text that is not Unicode or controls a terminal.
-// What passes means the same to every JSON reader.
+// What passes means the same to every JSON reader. What comes with a method that has no use for a body is read within the same
+// limits, and dropped.
 func (s *server) readBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodPost {
-			next.ServeHTTP(w, r)
-			return
-		}
-		body, err := takeBody(w, r)
+		body, err := s.takeBody(w, r)
 		if err != nil {
 			writeProblem(w, s.problem(r.Context(), err))
 			return
-		}
-		if len(body) > 0 { // the operation says whether it needs one
-			route := chi.RouteContext(r.Context()).RoutePattern()
-			if err := checkJSON(body, s.bodies[route], s.schemas); err != nil {
-				writeProblem(w, s.problem(r.Context(), err))
-				return
-			}
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		next.ServeHTTP(w, r)
 	})
 }
 
-func takeBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	connection := http.NewResponseController(w)
-	// Connections without deadlines are those of tests.
-	_ = connection.SetReadDeadline(time.Now().Add(bodyReadTimeout)) // see above
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if err == nil {
-		// It would cancel the request when it runs out. After an error it stays: net/http reads on before it answers.
-		_ = connection.SetReadDeadline(time.Time{}) // see above
-	}
-
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		return nil, &failure{code: codeBodyTooLarge, detail: fmt.Sprintf("A body has at most %d bytes.", maxBody)}
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, &failure{code: codeBodyTimeout, detail: fmt.Sprintf("A body has %s to arrive.", bodyReadTimeout)}
-	case err != nil:
-		return nil, &failure{code: codeMalformed, detail: "The body broke off."}
-	case len(body) == 0:
+// takeBody is the body of a request that has a use for one.
+func (s *server) takeBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
 	}
-	if media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" ||
+	limited := http.MaxBytesReader(w, r.Body, maxBody)
+	if r.Method != http.MethodPost {
+		_, err := io.Copy(io.Discard, limited)
+		return nil, unread(r.Context(), err)
+	}
+	body, err := io.ReadAll(limited)
+	if err != nil {
+		return nil, unread(r.Context(), err)
+	}
+	if len(body) == 0 {
+		return nil, nil // the operation says whether it needs one
+	}
+	if err := checkMedia(r.Header); err != nil {
+		return nil, err
+	}
+	return body, checkJSON(body, s.bodies[chi.RouteContext(r.Context()).RoutePattern()], s.schemas)
+}
+
+// unread is the failure of a body that could not be read; nil if err is.
+func unread(ctx context.Context, err error) error {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &tooLarge):
+		return &failure{code: codeBodyTooLarge, detail: fmt.Sprintf("A body has at most %d bytes.", maxBody)}
+	case errors.Is(err, os.ErrDeadlineExceeded) && inbound.Stopping(ctx):
+		return &failure{code: codeStopping, detail: "This process stops, and the body has not arrived. Repeat the request: others take it."}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &failure{code: codeBodyTimeout, detail: fmt.Sprintf("A body has %s to arrive.", inbound.BodyTimeout)}
+	}
+	return &failure{code: codeMalformed, detail: "The body broke off."}
+}
+
+// checkMedia refuses a body that is said to be anything but JSON as it is, and says so of JSON alike from then on.
+func checkMedia(h http.Header) error {
+	for _, coding := range h.Values("Content-Encoding") {
+		if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
+			return &failure{code: codeUnsupportedMedia, detail: "Send the body as it is, without Content-Encoding.", identity: true}
+		}
+	}
+	if media, params, err := mime.ParseMediaType(h.Get("Content-Type")); err != nil || media != "application/json" ||
 		(params["charset"] != "" && !strings.EqualFold(params["charset"], "utf-8")) {
-		return nil, &failure{code: codeUnsupportedMedia, detail: "Send the body with Content-Type: application/json, in UTF-8."}
+		return &failure{code: codeUnsupportedMedia, detail: "Send the body with Content-Type: application/json, in UTF-8."}
 	}
 	// huma reads the header too, and does not know that its case is free.
-	r.Header.Set("Content-Type", "application/json")
-	return body, nil
+	h.Set("Content-Type", "application/json")
+	return nil
 }
 
 // checkJSON returns a [*failure] unless body is strict JSON, and no more than what the schema may hold; nil is a schema of

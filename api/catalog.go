@@ -93,7 +93,7 @@ var problems = map[Code]kind{
 	},
 	codeBodyTimeout: {
 		status: http.StatusRequestTimeout, title: "The body did not arrive in time.",
-		means:  "The body did not arrive within ten seconds.",
+		means:  "The body did not arrive within ten seconds, whatever the method.",
 		remedy: "Send the request again, with its `Idempotency-Key`.",
 	},
 	codeInFlight: {
@@ -138,8 +138,8 @@ var problems = map[Code]kind{
 	},
 	codeUnsupportedMedia: {
 		status: http.StatusUnsupportedMediaType, title: "The body is not JSON.",
-		means:  "The `Content-Type` says that the body is not JSON in UTF-8.",
-		remedy: "Send JSON in UTF-8, with `Content-Type: application/json`.",
+		means:  "The `Content-Type` says that the body is not JSON in UTF-8, or there is a `Content-Encoding`.",
+		remedy: "Send JSON in UTF-8, with `Content-Type: application/json`, and not compressed.",
 	},
 	codeInvalid: {
 		status: http.StatusUnprocessableEntity, title: "The body is well-formed, but some of it is not possible.",
@@ -203,7 +203,7 @@ var problems = map[Code]kind{
 	},
 	codeStopping: {
 		status: http.StatusServiceUnavailable, title: "The process stops.", retryAfter: 5,
-		means:  "`GET /readyz` says that this process is about to stop, and takes no more requests soon. Until then it answers all of them.",
+		means:  "`GET /readyz` says that this process is about to stop, and takes no more requests soon. Until then it answers all of them, but for those whose body does not arrive.",
 		remedy: "Ask another one: a load balancer that looks at `/readyz` does.",
 	},
 }

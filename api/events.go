@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"reflect"
 	"sync"
@@ -14,6 +13,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
+
+	"github.com/amends-dev/amends/internal/inbound"
 )
 
 const (
@@ -103,7 +104,7 @@ func (s *server) followSaga(ctx context.Context, in *eventsInput) (*huma.StreamR
 		if answer.Method() == http.MethodHead {
 			return
 		}
-		ctx, cancel := untilStop(answer.Context())
+		ctx, cancel := inbound.UntilStop(answer.Context())
 		defer cancel()
 		_, w := humachi.Unwrap(answer)
 		st := stream{out: w, connection: http.NewResponseController(w), log: s.log.With("saga", in.ID, "request_id", requestID(ctx))}
@@ -135,9 +136,7 @@ type stream struct {
 func (st *stream) follow(
 	ctx context.Context, has string, now snapshot, look func(context.Context) (_ snapshot, later <-chan struct{}, _ error),
 ) {
-	// The request is read, and net/http would cancel it. Connections without deadlines are those of tests.
-	_ = st.connection.SetReadDeadline(time.Time{}) // see above
-	defer st.allowWrite()                          // for what net/http writes at the end
+	defer st.allowWrite() // for what net/http writes at the end
 	if st.send(fmt.Sprintf("retry: %d\n\n", reconnectAfter.Milliseconds())) != nil {
 		return
 	}
@@ -252,29 +251,4 @@ func (s *server) limitStreams(answer huma.Context, next func(huma.Context)) {
 	}
 	defer s.streams.leave(caller)
 	next(answer)
-}
-
-type stoppingKey struct{}
-
-// endWaitsOnStop lets streams, and requests that wait for news, end when the server is shut down, which would wait for them.
-func endWaitsOnStop(server *http.Server) {
-	stopping, stop := context.WithCancel(context.Background()) //nolint:forbidigo // the server's own life, which begins here
-	server.RegisterOnShutdown(stop)
-	server.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
-		return context.WithValue(ctx, stoppingKey{}, stopping)
-	}
-}
-
-// untilStop is a request's context that ends also when its server is shut down.
-func untilStop(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	stopping, ok := ctx.Value(stoppingKey{}).(context.Context)
-	if !ok { // a handler without a server of ours
-		return ctx, cancel
-	}
-	forget := context.AfterFunc(stopping, cancel)
-	return ctx, func() {
-		forget()
-		cancel()
-	}
 }

@@ -17,6 +17,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/internal/inbound"
 )
 
 // maxWait is the longest that an answer waits because its caller prefers to.
@@ -54,10 +55,7 @@ func (s *server) allowWait(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if wait := waitOf(r.Header.Get("Prefer")); wait > 0 {
 			connection := http.NewResponseController(w)
-			// Connections without deadlines are those of tests. A body that is read has a limit of its own, and when the one of
-			// the whole request runs out, net/http cancels the request.
-			_ = connection.SetReadDeadline(time.Time{})                          // see above
-			_ = connection.SetWriteDeadline(time.Now().Add(wait + writeTimeout)) // see above
+			_ = connection.SetWriteDeadline(time.Now().Add(wait + writeTimeout)) // connections without deadlines are those of tests
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -101,7 +99,7 @@ func (s *server) started(ctx context.Context, c collection, t taken, prefer stri
 		Body: t.accepted,
 	}
 	wait := waitOf(prefer)
-	waiting, stop := untilStop(ctx)
+	waiting, stop := inbound.UntilStop(ctx)
 	defer stop()
 	if wait == 0 || !s.awaitEnd(waiting, c.workflowID(t.ID), t.runID, wait) {
 		return out, nil
@@ -183,7 +181,7 @@ const lookEvery = 500 * time.Millisecond
 // news answers with the saga that look finds: at once, or when it is no longer what the caller has. One that has ended
 // does not change.
 func news[B any](ctx context.Context, in *News, look func(context.Context) (body *B, ended bool, err error)) (*showOutput[B], error) {
-	stopping, forget := untilStop(ctx)
+	stopping, forget := inbound.UntilStop(ctx)
 	defer forget()
 	over := time.After(in.wait())
 	again := time.NewTicker(lookEvery)

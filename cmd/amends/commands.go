@@ -17,6 +17,7 @@ import (
 
 	"github.com/amends-dev/amends/api"
 	"github.com/amends-dev/amends/internal/connect"
+	"github.com/amends-dev/amends/internal/inbound"
 	"github.com/amends-dev/amends/internal/payload"
 	"github.com/amends-dev/amends/internal/services"
 	"github.com/amends-dev/amends/internal/telemetry"
@@ -149,7 +150,11 @@ func (c *apiFlags) server(p *process, temporal client.Client, options api.Option
 	options.Rate, options.Burst = c.Rate, c.Burst
 	options.TrustedProxies = c.TrustedProxy
 	options.Logger, options.Version = p.logger, version()
-	return api.NewServer(c.Addr, api.New(temporal, options))
+	handler := api.New(temporal, options)
+	if c.Access.NoAuth {
+		handler = inbound.OnlyLocalNames(c.Addr, handler)
+	}
+	return api.NewServer(c.Addr, handler)
 }
 
 type workerCommand struct {
@@ -302,7 +307,8 @@ func (c *servicesCommand) Run(p *process) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, health.Stop(context.WithoutCancel(p.ctx))) }()
-	server := &http.Server{Addr: c.Addr, Handler: host.Handler(), ReadHeaderTimeout: 5 * time.Second, TLSConfig: secure}
+	server := inbound.NewServer(c.Addr, inbound.LimitAnswers(inbound.OnlyLocalNames(c.Addr, host.Handler())))
+	server.TLSConfig = secure
 	return serve(p, "services", server, ending{drain: health.Drain})
 }
 
