@@ -57,6 +57,8 @@ type Options struct {
 	EagerStart bool
 	// StreamsPerCaller is how many streams of events one caller may have open at this process. Default 20.
 	StreamsPerCaller int
+	// WaitsPerCaller is how many requests with Prefer: wait one caller may have open at this process. Default 500.
+	WaitsPerCaller int
 	// Rate is how many requests a second a caller may make below /v1, over time; Burst is how many at once. Default: no
 	// limit; of Burst, twice the rate.
 	Rate  float64
@@ -99,6 +101,9 @@ func (o Options) withDefaults() Options {
 	if o.StreamsPerCaller == 0 {
 		o.StreamsPerCaller = defaultStreams
 	}
+	if o.WaitsPerCaller == 0 {
+		o.WaitsPerCaller = defaultWaits
+	}
 	if o.Version == "" {
 		o.Version = "dev"
 	}
@@ -121,8 +126,9 @@ type server struct {
 	log      *slog.Logger
 	meters   meters
 	flights  flights
-	streams  *streams
-	watches  watches
+	// streams and waits are what callers have open.
+	streams, waits *perCaller
+	watches        watches
 	// overviews and durations are the last ones that were made.
 	overviews kept[*overview]
 	durations kept[durations]
@@ -140,7 +146,7 @@ func New(c client.Client, o Options) http.Handler {
 	o = o.withDefaults()
 	s := &server{
 		temporal: c, options: o, log: o.Logger, meters: newMeters(o.Meter), rules: map[string]rule{}, bodies: map[string]*huma.Schema{},
-		streams: &streams{most: o.StreamsPerCaller, open: map[string]int{}}, watches: watches{open: map[string]*watch{}},
+		streams: newPerCaller(o.StreamsPerCaller), waits: newPerCaller(o.WaitsPerCaller), watches: watches{open: map[string]*watch{}},
 	}
 	s.watchOpen(o.Meter)
 
@@ -242,6 +248,10 @@ func register[I, O any](s *server, api huma.API, op huma.Operation, codes []Code
 	if op.Method == http.MethodPost {
 		codes = append(codes, commandCodes...)
 		op.Parameters = append(op.Parameters, keyParameter())
+	}
+	if _, ok := any(new(I)).(waiter); ok {
+		codes = append(codes, codeTooManyWaits)
+		op.Middlewares = append(op.Middlewares, s.limitWaits)
 	}
 	responses := problemResponses(api, codes)
 	maps.Copy(responses, op.Responses)

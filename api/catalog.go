@@ -34,6 +34,7 @@ const (
 	codeKeyReused            Code = "idempotency_key_reused"
 	codePreconditionRequired Code = "precondition_required"
 	codeTooManyStreams       Code = "too_many_streams"
+	codeTooManyWaits         Code = "too_many_waits"
 	codeTooManyRequests      Code = "too_many_requests"
 	codeInternal             Code = "internal"
 	codeNamespaceIncomplete  Code = "namespace_incomplete"
@@ -165,6 +166,11 @@ var problems = map[Code]kind{
 		status: http.StatusTooManyRequests, title: "Too many streams are open.", retryAfter: 5,
 		means:  "One caller may have twenty streams of events open at a process of the API (`--streams-per-caller`).",
 		remedy: "End one, or ask for news with `Prefer: wait` instead ([Watch](rest-api.md#watch)).",
+	},
+	codeTooManyWaits: {
+		status: http.StatusTooManyRequests, title: "Too many answers wait.", retryAfter: 1,
+		means:  "One caller may have 500 requests with `Prefer: wait` open at a process of the API (`--waits-per-caller`). This one had no effect.",
+		remedy: "Ask without `Prefer: wait`, or when one of them is answered.",
 	},
 	codeTooManyRequests: {
 		status: http.StatusTooManyRequests, title: "The caller asks too often.",

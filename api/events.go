@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"reflect"
-	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -80,6 +79,10 @@ type eventsInput struct {
 func (s *server) followSaga(ctx context.Context, in *eventsInput) (*huma.StreamResponse, error) {
 	c, id, err := findSaga(in.ID)
 	if err != nil {
+		return nil, err
+	}
+	// A saga that the caller does not see takes no longer to be refused than one that is not there.
+	if _, err := s.look(ctx, c, id); err != nil {
 		return nil, err
 	}
 	watch, leave := s.join(ctx, c, id)
@@ -207,35 +210,6 @@ func (st *stream) send(text string) error {
 // allowWrite gives the caller time to read, whatever the server's limit of a whole answer.
 func (st *stream) allowWrite() {
 	_ = st.connection.SetWriteDeadline(time.Now().Add(eventTimeout)) // connections without deadlines are those of tests
-}
-
-// streams counts the streams that callers have open.
-type streams struct {
-	// most is how many one caller may have.
-	most int
-
-	mu   sync.Mutex
-	open map[string]int
-}
-
-// enter counts one more stream, unless the caller has the most already.
-func (s *streams) enter(caller string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.open[caller] >= s.most {
-		return false
-	}
-	s.open[caller]++
-	return true
-}
-
-// leave ends what enter has counted.
-func (s *streams) leave(caller string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.open[caller]--; s.open[caller] == 0 {
-		delete(s.open, caller)
-	}
 }
 
 // limitStreams refuses a stream to a caller who has too many.

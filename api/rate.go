@@ -71,6 +71,37 @@ func (l *limiter) take(caller string, now time.Time) (left float64, ok bool) {
 	return b.tokens.TokensAt(now), ok
 }
 
+// perCaller counts what callers have going on at this process.
+type perCaller struct {
+	// most is how much of it one caller may have.
+	most int
+
+	mu   sync.Mutex
+	open map[string]int
+}
+
+func newPerCaller(most int) *perCaller { return &perCaller{most: most, open: map[string]int{}} }
+
+// enter counts one more, unless the caller has the most already.
+func (p *perCaller) enter(caller string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.open[caller] >= p.most {
+		return false
+	}
+	p.open[caller]++
+	return true
+}
+
+// leave ends what enter has counted.
+func (p *perCaller) leave(caller string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.open[caller]--; p.open[caller] == 0 {
+		delete(p.open, caller)
+	}
+}
+
 // limitRate refuses requests of a caller who asks too often, and tells every caller how much is left: RateLimit and
 // RateLimit-Policy are those of draft-ietf-httpapi-ratelimit-headers-10.
 func (s *server) limitRate(l *limiter) func(http.Handler) http.Handler {
