@@ -10,7 +10,6 @@ import (
 	"maps"
 	"net/http"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -59,8 +58,8 @@ type Options struct {
 	StreamsPerCaller int
 	// WaitsPerCaller is how many requests with Prefer: wait one caller may have open at this process. Default 500.
 	WaitsPerCaller int
-	// Rate is how many requests a second a caller may make below /v1, over time; Burst is how many at once. Default: no
-	// limit; of Burst, twice the rate.
+	// Rate is how many requests a second a caller may make, over time; Burst is how many at once. Outside of /v1, where nobody is
+	// asked who they are, an address is the caller; /healthz is not counted. Default: no limit; of Burst, twice the rate.
 	Rate  float64
 	Burst int
 	// Origins are those of other sites whose scripts may use the API, such as https://console.example. Default: none.
@@ -242,7 +241,7 @@ func document(api huma.API) http.HandlerFunc {
 // answer besides the ones that any operation may.
 func register[I, O any](s *server, api huma.API, op huma.Operation, codes []Code, handle func(context.Context, *I) (*O, error)) {
 	codes = s.guard(&op, append(codes, codeInternal, codeBadParameter, codeBodyTimeout, codeBodyTooLarge, codeStopping))
-	if strings.HasPrefix(op.Path, limitedPath) {
+	if op.Path != livePath {
 		codes = append(codes, codeTooManyRequests)
 	}
 	if op.Method == http.MethodPost {

@@ -40,7 +40,7 @@ type apiFlags struct {
 	ReturnDeadline time.Duration  `help:"The same of a return. Leave room for --goods-within." default:"720h" env:"AMENDS_RETURN_DEADLINE"`
 	CallerStreams  int            `help:"How many streams of events one caller may have open." name:"streams-per-caller" default:"20" env:"AMENDS_STREAMS_PER_CALLER"`
 	CallerWaits    int            `help:"How many requests with Prefer: wait one caller may have open." name:"waits-per-caller" default:"500" env:"AMENDS_WAITS_PER_CALLER"`
-	Rate           float64        `help:"How many requests a second each caller may make below /v1 over time; 0 is any number." default:"1000" env:"AMENDS_RATE"`
+	Rate           float64        `help:"How many requests a second each caller may make over time, or outside of /v1 each address; 0 is any number." default:"1000" env:"AMENDS_RATE"`
 	Burst          int            `help:"How many of them at once; 0 is twice the rate." default:"0" env:"AMENDS_BURST"`
 	TraceURL       string         `help:"Where a trace is shown, for links, such as http://127.0.0.1:16686/trace/{trace_id}." name:"trace-url" env:"AMENDS_TRACE_URL" placeholder:"URL"`
 	Origins        []string       `help:"Another site whose scripts may use the API, such as https://console.example; can be given more than once." name:"cors-origin" env:"AMENDS_CORS_ORIGINS"`
