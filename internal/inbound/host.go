@@ -11,20 +11,20 @@ import (
 // [net.Addr.String] of a listener, is a loopback address; otherwise it is the handler. A page in a browser on this machine can have
 // its own name point here (DNS rebinding), and would ask as if it were from here. Use it where nobody has to prove who they are.
 func OnlyLocalNames(addr string, next http.Handler) http.Handler {
-	if !isLocal(addr) {
+	if !IsLocal(addr) {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !isLocal(r.Host) {
-			http.Error(w, "421 Misdirected Request: this is served to this machine only, as localhost", http.StatusMisdirectedRequest)
+		if !IsLocal(r.Host) {
+			RefuseName(w)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// isLocal reports whether host, with a port or without, is a loopback address or a name that is one (RFC 6761, section 6.3).
-func isLocal(host string) bool {
+// IsLocal reports whether a host, with a port or without, is a loopback address or a name that is one (RFC 6761, section 6.3).
+func IsLocal(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
@@ -34,4 +34,9 @@ func isLocal(host string) bool {
 	}
 	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	return err == nil && addr.Unmap().IsLoopback()
+}
+
+// RefuseName answers a request for a name that is not this machine's own.
+func RefuseName(w http.ResponseWriter) {
+	http.Error(w, "421 Misdirected Request: this is served to this machine only, as localhost", http.StatusMisdirectedRequest)
 }
