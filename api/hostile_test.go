@@ -141,7 +141,7 @@ func costOf(handler http.Handler, path, body string) (w *httptest.ResponseRecord
 
 // Whatever a body holds, refusing it costs about what taking a good one of its size costs. It is not parallel to other tests,
 // which would use memory and the processor while it measures.
-func TestHostileBodies(t *testing.T) {
+func TestHostileBodies(t *testing.T) { //nolint:paralleltest // it measures
 	b := setup(t)
 	b.started(t, "/v1/orders", exampleOrder)
 	b.temporal.answer = func(client.UpdateWorkflowOptions) (any, error) { return nil, nil }
@@ -153,7 +153,7 @@ func TestHostileBodies(t *testing.T) {
 		require.Equal(t, 202, w.Code, w.Body.String())
 		usual = min(usual, took)
 	}
-	for _, size := range []int{mostValues, largestBody} {
+	for _, size := range []int{mostValues, largestBody} { //nolint:paralleltest // see above
 		for _, kind := range hostileBodies() {
 			t.Run(fmt.Sprintf("%d bytes/%s", size, kind.name), func(t *testing.T) {
 				body := kind.make(size)

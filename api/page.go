@@ -44,10 +44,7 @@ func (s *server) pageFile(files embed.FS, name string) http.HandlerFunc {
 		panic("api: its own page: " + err.Error())
 	}
 	name, compressed := strings.CutSuffix(name, ".gz")
-	plain := func() ([]byte, error) { return content, nil }
-	if compressed {
-		plain = sync.OnceValues(func() ([]byte, error) { return unpack(content) })
-	}
+	plain := sync.OnceValues(func() ([]byte, error) { return unpack(content) })
 	kind := mime.TypeByExtension(path.Ext(name))
 	return func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -55,9 +52,11 @@ func (s *server) pageFile(files embed.FS, name string) http.HandlerFunc {
 		if compressed {
 			h.Add("Vary", "Accept-Encoding")
 		}
-		if compressed && acceptsGzip(r.Header) {
+		switch {
+		case !compressed:
+		case acceptsGzip(r.Header):
 			h.Set("Content-Encoding", "gzip")
-		} else {
+		default:
 			var err error
 			if body, err = plain(); err != nil {
 				writeProblem(w, s.problem(r.Context(), fmt.Errorf("unpack %s: %w", name, err)))

@@ -77,7 +77,7 @@ func TestPageIsCompressed(t *testing.T) {
 
 // The large files are unpacked once, however often they are asked for plain. It is not parallel to other tests, which would use
 // memory while it measures.
-func TestPageIsUnpackedOnce(t *testing.T) {
+func TestPageIsUnpackedOnce(t *testing.T) { //nolint:paralleltest // it measures
 	b := setup(t)
 	for _, path := range []string{"/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css"} {
 		size := len(b.get(t, path).body)

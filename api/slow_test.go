@@ -80,15 +80,15 @@ func realServer(tb testing.TB) (addr string, closed *atomic.Int64) {
 		require.NoError(tb, server.Close())
 		require.ErrorIs(tb, <-served, http.ErrServerClosed)
 	})
-	status, err := exchange(tb.Context(), "http://"+listener.Addr().String(), exampleOrder)
+	status, err := exchange(tb.Context(), "http://"+listener.Addr().String())
 	require.NoError(tb, err)
 	require.Equal(tb, 202, status)
 	return listener.Addr().String(), closed
 }
 
-// exchange places the order, and returns the answer's status.
-func exchange(ctx context.Context, url, order string) (int, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/v1/orders", strings.NewReader(order))
+// exchange places an order, and returns the answer's status.
+func exchange(ctx context.Context, url string) (int, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/v1/orders", strings.NewReader(exampleOrder))
 	if err != nil {
 		return 0, err
 	}
@@ -128,7 +128,7 @@ func TestSlowClients(t *testing.T) {
 	conns := connectSlowly(t, addr, slowClients)
 
 	for range 200 {
-		status, err := exchange(t.Context(), "http://"+addr, exampleOrder)
+		status, err := exchange(t.Context(), "http://"+addr)
 		require.NoError(t, err)
 		require.Equal(t, 202, status)
 	}
@@ -220,7 +220,7 @@ func TestStopWithSlowClients(t *testing.T) {
 	server := api.NewServer("", handler)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	status, err := exchange(t.Context(), "http://"+listener.Addr().String(), exampleOrder)
+	status, err := exchange(t.Context(), "http://"+listener.Addr().String())
 	require.NoError(t, err)
 	require.Equal(t, 202, status)
 	sends := []string{"", "GET /v1/orders HTTP/1.1\r\nHost: api\r\nX-Slow: "}
@@ -230,11 +230,11 @@ func TestStopWithSlowClients(t *testing.T) {
 	for _, text := range sends {
 		conn, err := net.Dial("tcp", listener.Addr().String()) //nolint:noctx // it is local
 		require.NoError(t, err)
-		defer conn.Close()
+		t.Cleanup(func() { conn.Close() })
 		_, err = io.WriteString(conn, text)
 		require.NoError(t, err)
 	}
-	status, err = exchange(t.Context(), "http://"+listener.Addr().String(), exampleOrder)
+	status, err = exchange(t.Context(), "http://"+listener.Addr().String())
 	require.NoError(t, err)
 	require.Equal(t, 202, status, "those before it have come in")
 
@@ -259,7 +259,7 @@ func BenchmarkSlowClients(b *testing.B) {
 					b.StartTimer()
 				}
 				begin := time.Now()
-				status, err := exchange(b.Context(), "http://"+addr, exampleOrder)
+				status, err := exchange(b.Context(), "http://"+addr)
 				took = append(took, time.Since(begin))
 				require.NoError(b, err)
 				require.Equal(b, 202, status)

@@ -80,7 +80,7 @@ func TestStreamsShareALook(t *testing.T) {
 		}
 		<-time.After(100 * time.Millisecond)
 		require.Contains(t, []int64{1, 2}, temporal.read.Load(), "one for all, or the first one had begun when others came")
-		require.EqualValues(t, 100+temporal.read.Load(), temporal.described.Load(), "each caller has to see the saga")
+		require.Equal(t, 100+temporal.read.Load(), temporal.described.Load(), "each caller has to see the saga")
 		temporal.calls()
 
 		<-time.After(time.Minute)
@@ -119,8 +119,8 @@ func TestWaitsShareALook(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.started(t, "/v1/orders", exampleOrder)
-	description(t) // outside the bubble: others use it, too
-	b.temporal.run("order-"+orderID, "ReserveStock/do") // now it is looked at twice a second
+	description(t)                                          // outside the bubble: others use it, too
+	b.temporal.run("order-"+orderID, "AuthorizePayment/do") // now it is looked at twice a second
 	temporal := &countedTemporal{fakeTemporal: b.temporal}
 	b.handler = api.New(temporal, api.Options{Access: access.Open(), Logger: b.logger()})
 	tags := map[string]string{}

@@ -76,7 +76,7 @@ func TestServicesWithSlowCallers(t *testing.T) {
 	} {
 		conn, err := net.Dial("tcp", addr) //nolint:noctx // it is local
 		require.NoError(t, err)
-		defer conn.Close()
+		t.Cleanup(func() { conn.Close() })
 		_, err = io.WriteString(conn, sends)
 		require.NoError(t, err)
 		conns = append(conns, conn)

@@ -221,11 +221,11 @@ func claimOf(t *testing.T, codec payload.Codec, size int) *commonpb.Payload {
 
 // What a request claims counts as what it decodes to, and is not read once that is too much. It is not parallel to other tests,
 // which would use memory while it measures.
-func TestClaimsAreBounded(t *testing.T) {
+func TestClaimsAreBounded(t *testing.T) { //nolint:paralleltest // it measures
 	b, codec := claimed(t)
 	large := claimOf(t, codec, 4<<20)
 	enormous := claimOf(t, codec, 200<<20)
-	for _, tt := range []struct {
+	for _, tt := range []struct { //nolint:paralleltest // see above
 		name     string
 		payloads []*commonpb.Payload
 		status   int
@@ -250,13 +250,13 @@ func TestClaimsAreBounded(t *testing.T) {
 
 // What takes more room in memory than on the wire is bounded before it is read. It is not parallel to other tests, which would use
 // memory while it measures.
-func TestHostilePayloads(t *testing.T) {
+func TestHostilePayloads(t *testing.T) { //nolint:paralleltest // it measures
 	b := setup(t, codecserver.Options{})
 	fill := func(before, item, after string) string {
 		const size = 15 << 20
 		return before + strings.TrimSuffix(strings.Repeat(item+",", size/(len(item)+1)), ",") + after
 	}
-	for name, body := range map[string]string{
+	for name, body := range map[string]string{ //nolint:paralleltest // see above
 		"empty payloads":  fill(`{"payloads":[`, `{}`, `]}`),
 		"metadata":        fill(`{"payloads":[{"metadata":{`, `"a":""`, `}}]}`),
 		"external ones":   fill(`{"payloads":[{"externalPayloads":[`, `{}`, `]}]}`),

@@ -9,13 +9,14 @@ import (
 
 // OnlyLocalNames refuses requests for any name but this machine's own, such as localhost and 127.0.0.1, if addr, host:port or
 // [net.Addr.String] of a listener, is a loopback address; otherwise it is the handler. A page in a browser on this machine can have
-// its own name point here (DNS rebinding), and would ask as if it were from here. Use it where nobody has to prove who they are.
+// its own name point here (DNS rebinding), and would ask as if it were from here; over TLS its name is not
+// that of the certificate. Use it where nobody has to prove who they are.
 func OnlyLocalNames(addr string, next http.Handler) http.Handler {
 	if !IsLocal(addr) {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !IsLocal(r.Host) {
+		if r.TLS == nil && !IsLocal(r.Host) {
 			RefuseName(w)
 			return
 		}
@@ -38,5 +39,5 @@ func IsLocal(host string) bool {
 
 // RefuseName answers a request for a name that is not this machine's own.
 func RefuseName(w http.ResponseWriter) {
-	http.Error(w, "421 Misdirected Request: this is served to this machine only, as localhost", http.StatusMisdirectedRequest)
+	refuse(w, http.StatusMisdirectedRequest, "This is served to this machine only: ask for it as localhost.")
 }

@@ -19,10 +19,10 @@ type made[T any] struct {
 	at   time.Time
 }
 
-// Latest is the last one that make made under the name, or a new one if that is older than lasts. Only one is made at a time, for
-// all who ask meanwhile: make has a context that ends after within, and not when the one who asked first has gone. An error is
+// Latest is the last one that ask made under the name, or a new one if that is older than lasts. Only one is made at a time, for
+// all who want it meanwhile: ask has a context that ends after within, and not when the one who came first has gone. An error is
 // for them, and not kept.
-func (k *Kept[T]) Latest(ctx context.Context, name string, lasts, within time.Duration, make func(context.Context, time.Time) (T, error)) (T, error) {
+func (k *Kept[T]) Latest(ctx context.Context, name string, lasts, within time.Duration, ask func(context.Context, time.Time) (T, error)) (T, error) {
 	if found, ok := k.last.Load(name); ok {
 		if last, _ := found.(made[T]); time.Since(last.at) < lasts {
 			return last.what, nil
@@ -32,7 +32,7 @@ func (k *Kept[T]) Latest(ctx context.Context, name string, lasts, within time.Du
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 		defer cancel()
 		now := time.Now().UTC()
-		what, err := make(ctx, now)
+		what, err := ask(ctx, now)
 		if err == nil {
 			k.last.Store(name, made[T]{what, now})
 		}

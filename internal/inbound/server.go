@@ -5,6 +5,8 @@ package inbound
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"sync"
@@ -99,8 +101,8 @@ func (s *silent) hurry() {
 	}
 }
 
-// limitHeader refuses requests whose line and headers are longer than [MaxHeader] as HTTP/1.1 writes them, in the words of
-// net/http, which refuses only what is longer still.
+// limitHeader refuses requests whose line and headers are longer than [MaxHeader] as HTTP/1.1 writes them. net/http
+// refuses only what is longer still.
 func limitHeader(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		const ends = len("\r\n")
@@ -112,9 +114,16 @@ func limitHeader(next http.Handler) http.Handler {
 		}
 		if size > MaxHeader {
 			w.Header().Set("Connection", "close")
-			http.Error(w, "431 Request Header Fields Too Large", http.StatusRequestHeaderFieldsTooLarge)
+			refuse(w, http.StatusRequestHeaderFieldsTooLarge, fmt.Sprintf("A request has at most %d bytes before its body.", MaxHeader))
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// refuse answers with a problem (RFC 9457).
+func refuse(w http.ResponseWriter, status int, detail string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(status), "status": status, "detail": detail}) // whoever asked has gone
 }

@@ -51,9 +51,9 @@ func (p pipes) Close() error {
 func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
 // serve serves the handler, until the server is shut down or the test is over.
-func serve(t *testing.T, h http.Handler) (server *http.Server, dial func() net.Conn) {
+func serve(t *testing.T, h http.Handler) (_ *http.Server, dial func() net.Conn) {
 	t.Helper()
-	server = inbound.NewServer("", h)
+	server := inbound.NewServer("", h)
 	p := newPipes()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(p) }()
@@ -141,7 +141,7 @@ func TestRequestsThatArrive(t *testing.T) {
 			answer, err := http.ReadResponse(answers, nil)
 			require.NoError(t, err)
 			text, err := io.ReadAll(answer.Body)
-			require.NoError(t, err)
+			require.NoError(t, errors.Join(err, answer.Body.Close()))
 			require.Equal(t, "<nil> <nil>", string(text))
 			<-time.After(time.Minute)
 		}
@@ -177,17 +177,24 @@ func TestStopWhileRequestsDoNotArrive(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				server, dial := serve(t, tt.handler)
 				conn := dial()
-				got := make(chan string, 1)
+				type answer struct {
+					text string
+					err  error
+				}
+				got := make(chan answer, 1)
 				go func() {
-					text, _ := send(t, conn, tt.sends)
-					got <- text
+					_, err := io.WriteString(conn, tt.sends)
+					text, readErr := io.ReadAll(conn)
+					got <- answer{string(text), errors.Join(err, readErr)}
 				}()
 				<-time.After(tt.after)
 				begin := time.Now()
 				require.NoError(t, server.Shutdown(t.Context()))
 				// It looks every half a second whether connections are over.
 				require.InDelta(t, tt.took, time.Since(begin), float64(1200*time.Millisecond))
-				require.Contains(t, <-got, tt.answer)
+				a := <-got
+				require.NoError(t, a.err)
+				require.Contains(t, a.text, tt.answer)
 			})
 		})
 	}

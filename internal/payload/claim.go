@@ -126,7 +126,9 @@ type roomKey struct{}
 
 // Within is a context in which nothing is read from a store that has more than so many bytes: decoding it fails with [ErrTooLarge].
 // Without it, everything is read.
-func Within(ctx context.Context, most int64) context.Context { return context.WithValue(ctx, roomKey{}, most) }
+func Within(ctx context.Context, most int64) context.Context {
+	return context.WithValue(ctx, roomKey{}, most)
+}
 
 func roomOf(ctx context.Context) int64 {
 	if most, ok := ctx.Value(roomKey{}).(int64); ok {
