@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
 
 	"github.com/amends-dev/amends/api"
 	"github.com/amends-dev/amends/internal/access"
@@ -18,8 +19,9 @@ import (
 // guarded is an API that wants to know who calls. Callers are named "role@tenant"; each has a key.
 type guarded struct {
 	*bundle
-	file string
-	keys map[string]string
+	file   string
+	keys   map[string]string
+	access access.Authenticator
 }
 
 // setupGuarded makes keys for these callers.
@@ -35,9 +37,15 @@ func setupGuarded(t *testing.T, options api.Options, callers ...string) *guarded
 	}
 	ring, err := access.OpenKeyRing(t.Context(), g.file, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
-	options.Access, options.Logger = access.New(ring, nil), g.logger()
-	g.handler = api.New(g.temporal, options)
+	g.access = access.New(ring, nil)
+	g.serve(g.temporal, options)
 	return g
+}
+
+// serve puts the API in front of that Temporal.
+func (g *guarded) serve(temporal client.Client, options api.Options) {
+	options.Access, options.Logger = g.access, g.logger()
+	g.handler = api.New(temporal, options)
 }
 
 // as is ask by a caller; "" is one without a key.

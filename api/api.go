@@ -10,7 +10,6 @@ import (
 	"maps"
 	"net/http"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -24,6 +23,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/amends-dev/amends/internal/access"
+	"github.com/amends-dev/amends/internal/inbound"
 )
 
 // The examples are built into what describes itself after them.
@@ -56,8 +56,10 @@ type Options struct {
 	EagerStart bool
 	// StreamsPerCaller is how many streams of events one caller may have open at this process. Default 20.
 	StreamsPerCaller int
-	// Rate is how many requests a second a caller may make below /v1, over time; Burst is how many at once. Default: no
-	// limit; of Burst, twice the rate.
+	// WaitsPerCaller is how many requests with Prefer: wait one caller may have open at this process. Default 500.
+	WaitsPerCaller int
+	// Rate is how many requests a second a caller may make, over time; Burst is how many at once. Outside of /v1, where nobody is
+	// asked who they are, an address is the caller; /healthz is not counted. Default: no limit; of Burst, twice the rate.
 	Rate  float64
 	Burst int
 	// Origins are those of other sites whose scripts may use the API, such as https://console.example. Default: none.
@@ -98,6 +100,9 @@ func (o Options) withDefaults() Options {
 	if o.StreamsPerCaller == 0 {
 		o.StreamsPerCaller = defaultStreams
 	}
+	if o.WaitsPerCaller == 0 {
+		o.WaitsPerCaller = defaultWaits
+	}
 	if o.Version == "" {
 		o.Version = "dev"
 	}
@@ -120,21 +125,27 @@ type server struct {
 	log      *slog.Logger
 	meters   meters
 	flights  flights
-	streams  *streams
-	watches  watches
+	// streams and waits are what callers have open.
+	streams, waits *perCaller
+	watches        watches
 	// overviews and durations are the last ones that were made.
 	overviews kept[*overview]
 	durations kept[durations]
+	// readiness is how many workers there are, and what is not ready.
+	readiness inbound.Readiness[int]
 	// rules are those of the routes, by method and pattern.
 	rules map[string]rule
+	// bodies are the schemas of what is posted, by pattern, and schemas those that they refer to.
+	bodies  map[string]*huma.Schema
+	schemas huma.Registry
 }
 
 // New returns the API's handler. It uses c until the last request is answered, and does not close it.
 func New(c client.Client, o Options) http.Handler {
 	o = o.withDefaults()
 	s := &server{
-		temporal: c, options: o, log: o.Logger, meters: newMeters(o.Meter), rules: map[string]rule{},
-		streams: &streams{most: o.StreamsPerCaller, open: map[string]int{}}, watches: watches{open: map[string]*watch{}},
+		temporal: c, options: o, log: o.Logger, meters: newMeters(o.Meter), rules: map[string]rule{}, bodies: map[string]*huma.Schema{},
+		streams: newPerCaller(o.StreamsPerCaller), waits: newPerCaller(o.WaitsPerCaller), watches: watches{open: map[string]*watch{}},
 	}
 	s.watchOpen(o.Meter)
 
@@ -151,7 +162,8 @@ func New(c client.Client, o Options) http.Handler {
 	router.NotFound(s.notFound)
 	router.MethodNotAllowed(s.methodNotAllowed(router))
 
-	api := humachi.New(router.With(s.authorize, s.checkQuery, s.allowWait, s.readKey, s.readBody), config(o.Version))
+	api := humachi.New(router.With(s.authorize, s.checkQuery, s.readKey, s.readBody, s.allowWait), config(o.Version))
+	s.schemas = api.OpenAPI().Components.Schemas
 	s.routeOrders(api)
 	s.routeReturns(api)
 	s.routeSagas(api)
@@ -170,17 +182,8 @@ func New(c client.Client, o Options) http.Handler {
 // NewServer returns a server for the handler with limits on how long a client may take. Its streams and waits end when it is shut
 // down; their callers go on elsewhere.
 func NewServer(addr string, h http.Handler) *http.Server {
-	server := &http.Server{
-		Addr:              addr,
-		Handler:           h,
-		ReadHeaderTimeout: 5 * time.Second,
-		// Longer than requestTimeout: when it runs out, net/http cancels the request's context.
-		ReadTimeout:    15 * time.Second,
-		WriteTimeout:   writeTimeout,
-		IdleTimeout:    2 * time.Minute,
-		MaxHeaderBytes: 16 << 10,
-	}
-	endWaitsOnStop(server)
+	server := inbound.NewServer(addr, h)
+	server.WriteTimeout = writeTimeout
 	return server
 }
 
@@ -237,13 +240,17 @@ func document(api huma.API) http.HandlerFunc {
 // register adds an operation. Its handler's errors become problems here, and nowhere else; codes are those that it may
 // answer besides the ones that any operation may.
 func register[I, O any](s *server, api huma.API, op huma.Operation, codes []Code, handle func(context.Context, *I) (*O, error)) {
-	codes = s.guard(&op, append(codes, codeInternal, codeBadParameter))
-	if strings.HasPrefix(op.Path, limitedPath) {
+	codes = s.guard(&op, append(codes, codeInternal, codeBadParameter, codeBodyTimeout, codeBodyTooLarge, codeStopping))
+	if op.Path != livePath {
 		codes = append(codes, codeTooManyRequests)
 	}
 	if op.Method == http.MethodPost {
 		codes = append(codes, commandCodes...)
 		op.Parameters = append(op.Parameters, keyParameter())
+	}
+	if _, ok := any(new(I)).(waiter); ok {
+		codes = append(codes, codeTooManyWaits)
+		op.Middlewares = append(op.Middlewares, s.limitWaits)
 	}
 	responses := problemResponses(api, codes)
 	maps.Copy(responses, op.Responses)
@@ -263,5 +270,8 @@ func register[I, O any](s *server, api huma.API, op huma.Operation, codes []Code
 		}
 		return out, nil
 	})
+	if body := api.OpenAPI().Paths[op.Path].Post; op.Method == http.MethodPost && body.RequestBody != nil {
+		s.bodies[op.Path] = body.RequestBody.Content["application/json"].Schema
+	}
 	describeRate(op)
 }

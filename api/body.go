@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,29 +13,32 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/validation"
+	"github.com/go-chi/chi/v5"
+
+	"github.com/amends-dev/amends/internal/inbound"
 )
 
 // Limits of a request's body.
 const (
-	maxBody         = 1 << 20 // bytes
-	maxDepth        = 64      // arrays and objects in one another
-	bodyReadTimeout = 10 * time.Second
+	maxBody   = 1 << 20 // bytes
+	maxDepth  = 64      // arrays and objects in one another
+	maxValues = 5_000   // arrays, objects, and what is in them
+	maxText   = 4096    // bytes of a text whose length the description bounds, which is always shorter
 )
 
 // readBody takes the body in, within limits, and refuses one that is not strict JSON: of another media type, malformed,
 // with a name twice in one object, with a number that is no int64, or with text that is not Unicode or controls a terminal.
-// What passes means the same to every JSON reader.
+// What passes means the same to every JSON reader. What comes with a method that has no use for a body is read within the same
+// limits, and dropped.
 func (s *server) readBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodPost {
-			next.ServeHTTP(w, r)
-			return
-		}
-		body, err := takeBody(w, r)
+		body, err := s.takeBody(w, r)
 		if err != nil {
 			writeProblem(w, s.problem(r.Context(), err))
 			return
@@ -44,38 +48,65 @@ func (s *server) readBody(next http.Handler) http.Handler {
 	})
 }
 
-func takeBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	connection := http.NewResponseController(w)
-	// Connections without deadlines are those of tests.
-	_ = connection.SetReadDeadline(time.Now().Add(bodyReadTimeout)) // see above
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if err == nil {
-		// It would cancel the request when it runs out. After an error it stays: net/http reads on before it answers.
-		_ = connection.SetReadDeadline(time.Time{}) // see above
+// takeBody is the body of a request that has a use for one.
+func (s *server) takeBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil, nil
 	}
-
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		return nil, &failure{code: codeBodyTooLarge, detail: fmt.Sprintf("A body has at most %d bytes.", maxBody)}
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, &failure{code: codeBodyTimeout, detail: fmt.Sprintf("A body has %s to arrive.", bodyReadTimeout)}
-	case err != nil:
-		return nil, &failure{code: codeMalformed, detail: "The body broke off."}
-	case len(body) == 0:
+	limited := http.MaxBytesReader(w, r.Body, maxBody)
+	if r.Method != http.MethodPost {
+		_, err := io.Copy(io.Discard, limited)
+		return nil, unread(r.Context(), err)
+	}
+	body, err := io.ReadAll(limited)
+	if err != nil {
+		return nil, unread(r.Context(), err)
+	}
+	if len(body) == 0 {
 		return nil, nil // the operation says whether it needs one
 	}
-	if media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" ||
-		(params["charset"] != "" && !strings.EqualFold(params["charset"], "utf-8")) {
-		return nil, &failure{code: codeUnsupportedMedia, detail: "Send the body with Content-Type: application/json, in UTF-8."}
+	if err := checkMedia(r.Header); err != nil {
+		return nil, err
 	}
-	// huma reads the header too, and does not know that its case is free.
-	r.Header.Set("Content-Type", "application/json")
-	return body, checkJSON(body)
+	return body, checkJSON(body, s.bodies[chi.RouteContext(r.Context()).RoutePattern()], s.schemas)
 }
 
-// checkJSON returns a [*failure] unless body is strict JSON.
-func checkJSON(body []byte) error {
+// unread is the failure of a body that could not be read; nil if err is.
+func unread(ctx context.Context, err error) error {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &tooLarge):
+		return &failure{code: codeBodyTooLarge, detail: fmt.Sprintf("A body has at most %d bytes.", maxBody)}
+	case errors.Is(err, os.ErrDeadlineExceeded) && inbound.Stopping(ctx):
+		return &failure{code: codeStopping, detail: "This process stops, and the body has not arrived. Repeat the request: others take it."}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &failure{code: codeBodyTimeout, detail: fmt.Sprintf("A body has %s to arrive.", inbound.BodyTimeout)}
+	}
+	return &failure{code: codeMalformed, detail: "The body broke off."}
+}
+
+// checkMedia refuses a body that is said to be anything but JSON as it is, and says so of JSON alike from then on.
+func checkMedia(h http.Header) error {
+	for _, coding := range h.Values("Content-Encoding") {
+		if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
+			return &failure{code: codeUnsupportedMedia, detail: "Send the body as it is, without Content-Encoding.", identity: true}
+		}
+	}
+	if media, params, err := mime.ParseMediaType(h.Get("Content-Type")); err != nil || media != "application/json" ||
+		(params["charset"] != "" && !strings.EqualFold(params["charset"], "utf-8")) {
+		return &failure{code: codeUnsupportedMedia, detail: "Send the body with Content-Type: application/json, in UTF-8."}
+	}
+	// huma reads the header too, and does not know that its case is free.
+	h.Set("Content-Type", "application/json")
+	return nil
+}
+
+// checkJSON returns a [*failure] unless body is strict JSON, and no more than what the schema may hold; nil is a schema of
+// anything. It does bounded work for each byte of the body, and keeps nothing of it: what comes after it, huma's validation first,
+// collects every fault there is and makes values of every part.
+func checkJSON(body []byte, schema *huma.Schema, schemas huma.Registry) error {
 	if !utf8.Valid(body) {
 		return &failure{code: codeMalformed, detail: "The body is not UTF-8."}
 	}
@@ -88,9 +119,9 @@ func checkJSON(body []byte) error {
 		}
 		return &failure{code: codeMalformed, detail: detail}
 	}
-	c := strictness{body: body, tokens: json.NewDecoder(bytes.NewReader(body))}
+	c := strictness{body: body, tokens: json.NewDecoder(bytes.NewReader(body)), schemas: schemas}
 	c.tokens.UseNumber()
-	return c.value("", 0)
+	return c.value(schema)
 }
 
 // maxName is how long the name of a field may be.
@@ -101,11 +132,46 @@ var fieldName = regexp.MustCompile(`^[A-Za-z0-9_]+$`)
 
 // strictness walks over well-formed JSON.
 type strictness struct {
-	body   []byte
-	tokens *json.Decoder
+	body    []byte
+	tokens  *json.Decoder
+	schemas huma.Registry
+	// at is the place: the names of fields, and the indexes of items. It is made a text only for a fault, since a deep place
+	// would be longer than what is there.
+	at []any
+	// values counts the values so far.
+	values int
+	// unknown are the fields so far that the schema does not have.
+	unknown []Fault
 }
 
-func (c *strictness) value(at string, depth int) error {
+// pointer is the place as a JSON pointer.
+func (c *strictness) pointer() string {
+	var b strings.Builder
+	for _, part := range c.at {
+		b.WriteByte('/')
+		switch part := part.(type) {
+		case int:
+			b.WriteString(strconv.Itoa(part))
+		case string:
+			b.WriteString(pointerEscapes.Replace(part))
+		}
+	}
+	return b.String()
+}
+
+var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
+
+// refuse is the failure of what is at the place.
+func (c *strictness) refuse(code Code, detail string) error { return refuse(code, c.pointer(), detail) }
+
+// value reads the value that comes next.
+func (c *strictness) value(schema *huma.Schema) error {
+	if c.values++; c.values > maxValues {
+		return &failure{code: codeMalformed, detail: fmt.Sprintf("The body has more than %d values.", maxValues)}
+	}
+	for schema != nil && schema.Ref != "" {
+		schema = c.schemas.SchemaFromRef(schema.Ref)
+	}
 	start := c.tokens.InputOffset()
 	token, err := c.tokens.Token()
 	if err != nil {
@@ -113,28 +179,23 @@ func (c *strictness) value(at string, depth int) error {
 	}
 	switch t := token.(type) {
 	case nil:
-		if at != "" { // the operation says what it needs
-			return refuse(codeInvalid, at, "is null: leave it out instead")
+		if len(c.at) > 0 { // the operation says what it needs
+			return c.refuse(codeInvalid, "is null: leave it out instead")
 		}
 	case string:
-		if halfPair(c.body[start:c.tokens.InputOffset()]) {
-			return refuse(codeMalformed, at, "has half of a surrogate pair")
-		}
-		if strings.ContainsFunc(t, unicode.IsControl) {
-			return refuse(codeInvalid, at, "expected string to be free of control characters")
-		}
+		return c.text(t, c.body[start:c.tokens.InputOffset()], schema)
 	case json.Number:
 		if _, err := strconv.ParseInt(t.String(), 10, 64); err != nil {
-			return refuse(codeInvalid, at, "must be a whole number of at most 64 bits, without fraction or exponent")
+			return c.refuse(codeInvalid, "must be a whole number of at most 64 bits, without fraction or exponent")
 		}
 	case json.Delim:
-		if depth == maxDepth {
-			return refuse(codeMalformed, at, fmt.Sprintf("is nested more than %d deep", maxDepth))
+		if len(c.at) == maxDepth {
+			return c.refuse(codeMalformed, fmt.Sprintf("is nested more than %d deep", maxDepth))
 		}
 		if t == '{' {
-			err = c.object(at, depth+1)
+			err = c.object(schema)
 		} else {
-			err = c.array(at, depth+1)
+			err = c.array(schema)
 		}
 		if err != nil {
 			return err
@@ -146,8 +207,20 @@ func (c *strictness) value(at string, depth int) error {
 	return nil
 }
 
-func (c *strictness) object(at string, depth int) error {
-	seen := map[string]bool{}
+func (c *strictness) text(text string, raw []byte, schema *huma.Schema) error {
+	switch {
+	case halfPair(raw):
+		return c.refuse(codeMalformed, "has half of a surrogate pair")
+	case strings.ContainsFunc(text, unicode.IsControl):
+		return c.refuse(codeInvalid, "expected string to be free of control characters")
+	case schema != nil && schema.Type != "" && len(text) > maxText:
+		return c.refuse(codeInvalid, fmt.Sprintf("is longer than %d bytes", maxText))
+	}
+	return nil
+}
+
+func (c *strictness) object(schema *huma.Schema) error {
+	var seen map[string]bool
 	for c.tokens.More() {
 		token, err := c.tokens.Token()
 		if err != nil {
@@ -155,28 +228,65 @@ func (c *strictness) object(at string, depth int) error {
 		}
 		name, _ := token.(string)
 		if len(name) > maxName {
-			return refuse(codeMalformed, at, fmt.Sprintf("has a field with a name of more than %d characters", maxName))
+			return c.refuse(codeMalformed, fmt.Sprintf("has a field with a name of more than %d characters", maxName))
 		}
-		field := at + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+		c.at = append(c.at, name)
 		if !fieldName.MatchString(name) {
-			return refuse(codeMalformed, field, "is not a field of this resource")
+			return c.refuse(codeMalformed, unknownField)
 		}
 		if seen[name] {
-			return refuse(codeMalformed, field, "is there twice")
+			return c.refuse(codeMalformed, "is there twice")
+		}
+		if seen == nil {
+			seen = map[string]bool{}
 		}
 		seen[name] = true
-		if err := c.value(field, depth); err != nil {
+		field, err := c.field(schema, name)
+		if err != nil {
 			return err
 		}
+		if err := c.value(field); err != nil {
+			return err
+		}
+		c.at = c.at[:len(c.at)-1]
 	}
 	return nil
 }
 
-func (c *strictness) array(at string, depth int) error {
+// field is the schema of an object's field, nil for anything. A few unknown fields are let through: huma says what they are,
+// together with what else is wrong.
+func (c *strictness) field(schema *huma.Schema, name string) (*huma.Schema, error) {
+	if schema == nil || schema.Type != huma.TypeObject {
+		return nil, nil //nolint:nilnil // a schema of anything
+	}
+	if field, ok := schema.Properties[name]; ok {
+		return field, nil
+	}
+	c.unknown = append(c.unknown, Fault{Pointer: c.pointer(), Detail: unknownField})
+	if len(c.unknown) == maxFaults {
+		return nil, &failure{code: codeMalformed, detail: unknownFields, faults: c.unknown}
+	}
+	return nil, nil //nolint:nilnil // a schema of anything
+}
+
+func (c *strictness) array(schema *huma.Schema) error {
+	var items *huma.Schema
+	most := maxValues
+	if schema != nil && schema.Type == huma.TypeArray {
+		items = schema.Items
+		if schema.MaxItems != nil {
+			most = *schema.MaxItems
+		}
+	}
 	for i := 0; c.tokens.More(); i++ {
-		if err := c.value(at+"/"+strconv.Itoa(i), depth); err != nil {
+		if i == most {
+			return c.refuse(codeInvalid, fmt.Sprintf(validation.MsgExpectedMaxItems, most))
+		}
+		c.at = append(c.at, i)
+		if err := c.value(items); err != nil {
 			return err
 		}
+		c.at = c.at[:len(c.at)-1]
 	}
 	return nil
 }

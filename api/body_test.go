@@ -172,6 +172,25 @@ func TestBodyIsOfAnotherType(t *testing.T) {
 	}
 }
 
+// A body that is said to be compressed is refused, whether it is or not.
+func TestBodyIsCompressed(t *testing.T) {
+	t.Parallel()
+	for coding, status := range map[string]int{"": 202, "identity": 202, "gzip": 415, "GZIP": 415, "gzip, identity": 415, "br": 415, "nonsense": 415} {
+		t.Run(coding, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+
+			a := b.ask(t, http.MethodPost, "/v1/orders", exampleOrder, "Content-Encoding", coding)
+
+			require.Equal(t, status, a.status, a.body)
+			if status == 415 {
+				requireProblem(t, a, 415, "unsupported_media_type")
+				require.Equal(t, "identity", a.header.Get("Accept-Encoding"))
+			}
+		})
+	}
+}
+
 // oneConn is a listener that takes one connection.
 type oneConn struct {
 	net.Listener

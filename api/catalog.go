@@ -34,6 +34,7 @@ const (
 	codeKeyReused            Code = "idempotency_key_reused"
 	codePreconditionRequired Code = "precondition_required"
 	codeTooManyStreams       Code = "too_many_streams"
+	codeTooManyWaits         Code = "too_many_waits"
 	codeTooManyRequests      Code = "too_many_requests"
 	codeInternal             Code = "internal"
 	codeNamespaceIncomplete  Code = "namespace_incomplete"
@@ -93,7 +94,7 @@ var problems = map[Code]kind{
 	},
 	codeBodyTimeout: {
 		status: http.StatusRequestTimeout, title: "The body did not arrive in time.",
-		means:  "The body did not arrive within ten seconds.",
+		means:  "The body did not arrive within ten seconds, whatever the method.",
 		remedy: "Send the request again, with its `Idempotency-Key`.",
 	},
 	codeInFlight: {
@@ -138,8 +139,8 @@ var problems = map[Code]kind{
 	},
 	codeUnsupportedMedia: {
 		status: http.StatusUnsupportedMediaType, title: "The body is not JSON.",
-		means:  "The `Content-Type` says that the body is not JSON in UTF-8.",
-		remedy: "Send JSON in UTF-8, with `Content-Type: application/json`.",
+		means:  "The `Content-Type` says that the body is not JSON in UTF-8, or there is a `Content-Encoding`.",
+		remedy: "Send JSON in UTF-8, with `Content-Type: application/json`, and not compressed.",
 	},
 	codeInvalid: {
 		status: http.StatusUnprocessableEntity, title: "The body is well-formed, but some of it is not possible.",
@@ -165,6 +166,11 @@ var problems = map[Code]kind{
 		status: http.StatusTooManyRequests, title: "Too many streams are open.", retryAfter: 5,
 		means:  "One caller may have twenty streams of events open at a process of the API (`--streams-per-caller`).",
 		remedy: "End one, or ask for news with `Prefer: wait` instead ([Watch](rest-api.md#watch)).",
+	},
+	codeTooManyWaits: {
+		status: http.StatusTooManyRequests, title: "Too many answers wait.", retryAfter: 1,
+		means:  "One caller may have 500 requests with `Prefer: wait` open at a process of the API (`--waits-per-caller`). This one had no effect.",
+		remedy: "Ask without `Prefer: wait`, or when one of them is answered.",
 	},
 	codeTooManyRequests: {
 		status: http.StatusTooManyRequests, title: "The caller asks too often.",
@@ -203,7 +209,7 @@ var problems = map[Code]kind{
 	},
 	codeStopping: {
 		status: http.StatusServiceUnavailable, title: "The process stops.", retryAfter: 5,
-		means:  "`GET /readyz` says that this process is about to stop, and takes no more requests soon. Until then it answers all of them.",
+		means:  "`GET /readyz` says that this process is about to stop, and takes no more requests soon. Until then it answers all of them, but for those whose body does not arrive.",
 		remedy: "Ask another one: a load balancer that looks at `/readyz` does.",
 	},
 }

@@ -6,14 +6,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"reflect"
-	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
+
+	"github.com/amends-dev/amends/internal/inbound"
 )
 
 const (
@@ -81,6 +81,10 @@ func (s *server) followSaga(ctx context.Context, in *eventsInput) (*huma.StreamR
 	if err != nil {
 		return nil, err
 	}
+	// A saga that the caller does not see takes no longer to be refused than one that is not there.
+	if _, err := s.look(ctx, c, id); err != nil {
+		return nil, err
+	}
 	watch, leave := s.join(ctx, c, id)
 	now, err := watch.now(ctx)
 	if err == nil {
@@ -103,7 +107,7 @@ func (s *server) followSaga(ctx context.Context, in *eventsInput) (*huma.StreamR
 		if answer.Method() == http.MethodHead {
 			return
 		}
-		ctx, cancel := untilStop(answer.Context())
+		ctx, cancel := inbound.UntilStop(answer.Context())
 		defer cancel()
 		_, w := humachi.Unwrap(answer)
 		st := stream{out: w, connection: http.NewResponseController(w), log: s.log.With("saga", in.ID, "request_id", requestID(ctx))}
@@ -135,9 +139,7 @@ type stream struct {
 func (st *stream) follow(
 	ctx context.Context, has string, now snapshot, look func(context.Context) (_ snapshot, later <-chan struct{}, _ error),
 ) {
-	// The request is read, and net/http would cancel it. Connections without deadlines are those of tests.
-	_ = st.connection.SetReadDeadline(time.Time{}) // see above
-	defer st.allowWrite()                          // for what net/http writes at the end
+	defer st.allowWrite() // for what net/http writes at the end
 	if st.send(fmt.Sprintf("retry: %d\n\n", reconnectAfter.Milliseconds())) != nil {
 		return
 	}
@@ -210,35 +212,6 @@ func (st *stream) allowWrite() {
 	_ = st.connection.SetWriteDeadline(time.Now().Add(eventTimeout)) // connections without deadlines are those of tests
 }
 
-// streams counts the streams that callers have open.
-type streams struct {
-	// most is how many one caller may have.
-	most int
-
-	mu   sync.Mutex
-	open map[string]int
-}
-
-// enter counts one more stream, unless the caller has the most already.
-func (s *streams) enter(caller string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.open[caller] >= s.most {
-		return false
-	}
-	s.open[caller]++
-	return true
-}
-
-// leave ends what enter has counted.
-func (s *streams) leave(caller string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.open[caller]--; s.open[caller] == 0 {
-		delete(s.open, caller)
-	}
-}
-
 // limitStreams refuses a stream to a caller who has too many.
 func (s *server) limitStreams(answer huma.Context, next func(huma.Context)) {
 	r, w := humachi.Unwrap(answer)
@@ -252,29 +225,4 @@ func (s *server) limitStreams(answer huma.Context, next func(huma.Context)) {
 	}
 	defer s.streams.leave(caller)
 	next(answer)
-}
-
-type stoppingKey struct{}
-
-// endWaitsOnStop lets streams, and requests that wait for news, end when the server is shut down, which would wait for them.
-func endWaitsOnStop(server *http.Server) {
-	stopping, stop := context.WithCancel(context.Background()) //nolint:forbidigo // the server's own life, which begins here
-	server.RegisterOnShutdown(stop)
-	server.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
-		return context.WithValue(ctx, stoppingKey{}, stopping)
-	}
-}
-
-// untilStop is a request's context that ends also when its server is shut down.
-func untilStop(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	stopping, ok := ctx.Value(stoppingKey{}).(context.Context)
-	if !ok { // a handler without a server of ours
-		return ctx, cancel
-	}
-	forget := context.AfterFunc(stopping, cancel)
-	return ctx, func() {
-		forget()
-		cancel()
-	}
 }

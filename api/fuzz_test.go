@@ -33,7 +33,7 @@ func FuzzBody(f *testing.F) {
 		f.Add([]byte(body))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if err := checkJSON(body); err != nil {
+		if err := checkJSON(body, nil, nil); err != nil {
 			var refused *failure
 			require.ErrorAs(t, err, &refused)
 			require.Contains(t, []Code{codeMalformed, codeInvalid}, refused.code)

@@ -57,25 +57,22 @@ type readyOutput struct {
 	} `nameHint:"Readiness"`
 }
 
-const (
-	readyTimeout = 2 * time.Second
-	// pollerLife is how long a poller counts after it was last seen: a poll takes up to a minute.
-	pollerLife = 90 * time.Second
-)
+// pollerLife is how long a poller counts after it was last seen: a poll takes up to a minute.
+const pollerLife = 90 * time.Second
 
-// ready says what Ready finds, whether acts can be written down, and whether the process is about to stop.
+// ready says what Ready found within the last second, whether acts can be written down, and whether the process is about to
+// stop. Whoever asks, and however often, Temporal is asked once a second.
 func (s *server) ready(ctx context.Context, _ *struct{}) (*readyOutput, error) {
 	select {
 	case <-s.options.Stopping:
 		return nil, &failure{code: codeStopping, detail: "This process takes no more requests soon; others do."}
 	default:
 	}
+	// It costs nothing, unless acts wait to be written: then whoever asks has them written at once.
 	if err := s.options.Audit.Ready(ctx); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
-	defer cancel()
-	workers, err := Ready(ctx, s.temporal, s.options.Namespace)
+	workers, err := s.readiness.Check(ctx, func(ctx context.Context) (int, error) { return Ready(ctx, s.temporal, s.options.Namespace) })
 	if err != nil {
 		return nil, err
 	}

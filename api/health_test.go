@@ -1,11 +1,16 @@
 package api_test
 
 import (
+	"context"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/api/workflowservice/v1"
 
 	"github.com/amends-dev/amends/api"
 	"github.com/amends-dev/amends/internal/access"
@@ -30,6 +35,48 @@ func TestNotReadyForTheNamespace(t *testing.T) {
 
 	requireProblem(t, a, 503, "namespace_incomplete")
 	require.Contains(t, a.json(t, "detail"), "search-attribute create --namespace default --name SagaCustomer --type Keyword")
+}
+
+// readyTemporal counts how often readiness is asked for.
+type readyTemporal struct {
+	*fakeTemporal
+	asked atomic.Int64
+}
+
+func (r *readyTemporal) DescribeTaskQueue(
+	ctx context.Context, queue string, kind enumspb.TaskQueueType,
+) (*workflowservice.DescribeTaskQueueResponse, error) {
+	r.asked.Add(1)
+	return r.fakeTemporal.DescribeTaskQueue(ctx, queue, kind)
+}
+
+func (r *readyTemporal) OperatorService() operatorservice.OperatorServiceClient {
+	r.asked.Add(1)
+	return r.fakeTemporal.OperatorService()
+}
+
+// Whoever asks for readiness, and however often, Temporal is asked once a second, whatever it says.
+func TestReadyIsKept(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	description(t) // outside the bubble: others use it, too
+	synctest.Test(t, func(t *testing.T) {
+		temporal := &readyTemporal{fakeTemporal: b.temporal}
+		b.handler = api.New(temporal, api.Options{Access: access.Open(), Logger: b.logger()})
+		for range 1000 {
+			requireProblem(t, b.get(t, "/readyz"), 503, "no_worker")
+		}
+		require.EqualValues(t, 2, temporal.asked.Load(), "for the search attributes, and for one kind of workers")
+
+		<-time.After(time.Second)
+		temporal.pollers = map[enumspb.TaskQueueType][]time.Time{
+			enumspb.TASK_QUEUE_TYPE_WORKFLOW: {time.Now()}, enumspb.TASK_QUEUE_TYPE_ACTIVITY: {time.Now()},
+		}
+		for range 1000 {
+			require.Equal(t, 200, b.get(t, "/readyz").status)
+		}
+		require.EqualValues(t, 5, temporal.asked.Load())
+	})
 }
 
 // A process that stops says so before it takes no more requests.

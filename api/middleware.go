@@ -152,6 +152,9 @@ func (s *server) checkQuery(next http.Handler) http.Handler {
 			}
 			f.detail = "A parameter cannot be read."
 			f.faults = append(f.faults, Fault{Parameter: name, Detail: detail})
+			if len(f.faults) == maxFaults {
+				break
+			}
 		}
 		if err != nil || len(f.faults) > 0 {
 			writeProblem(w, s.problem(r.Context(), f))

@@ -167,10 +167,10 @@ func count(n int, noun string) string {
 type orderView view[workflows.Receipt]
 
 func (s *server) getOrder(ctx context.Context, in *showInput) (*showOutput[orderView], error) {
-	return news(ctx, &in.News, func(ctx context.Context) (*orderView, bool, error) {
-		v, err := show[workflows.Receipt](ctx, s, orders, in.ID)
-		return (*orderView)(&v), v.EndedAt != nil, err
-	})
+	return news(ctx, s, orders, in.ID, &in.News, views[orderView]{show: func(ctx context.Context, status compensation.Status) (*orderView, error) {
+		v, err := viewOf[workflows.Receipt](ctx, s, orders, in.ID, status)
+		return (*orderView)(&v), err
+	}})
 }
 
 type cancelInput struct {

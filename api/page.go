@@ -9,7 +9,9 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/swaggest/swgui/v5/static"
@@ -34,33 +36,67 @@ func (s *server) routePage(r chi.Router) {
 	r.Get("/docs/favicon-32x32.png", s.pageFile(static.FS, "favicon-32x32.png"))
 }
 
-// pageFile serves a file of the page. One that is embedded compressed is sent so to whoever can read that.
+// pageFile serves a file of the page. One that is embedded compressed is sent so to whoever can read that, and unpacked once for
+// all others.
 func (s *server) pageFile(files embed.FS, name string) http.HandlerFunc {
 	content, err := files.ReadFile(name)
 	if err != nil {
 		panic("api: its own page: " + err.Error())
 	}
 	name, compressed := strings.CutSuffix(name, ".gz")
+	plain := sync.OnceValues(func() ([]byte, error) { return unpack(content) })
 	kind := mime.TypeByExtension(path.Ext(name))
 	return func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		var body io.Reader = bytes.NewReader(content)
+		body := content
 		if compressed {
 			h.Add("Vary", "Accept-Encoding")
-			if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-				h.Set("Content-Encoding", "gzip")
-			} else {
-				unpacked, err := gzip.NewReader(body)
-				if err != nil {
-					writeProblem(w, s.problem(r.Context(), fmt.Errorf("unpack %s: %w", name, err)))
-					return
-				}
-				body = unpacked
+		}
+		switch {
+		case !compressed:
+		case acceptsGzip(r.Header):
+			h.Set("Content-Encoding", "gzip")
+		default:
+			var err error
+			if body, err = plain(); err != nil {
+				writeProblem(w, s.problem(r.Context(), fmt.Errorf("unpack %s: %w", name, err)))
+				return
 			}
 		}
 		h.Set("Content-Type", kind)
 		h.Set("Content-Security-Policy", pagePolicy)
 		h.Set("Cache-Control", "no-cache")
-		_, _ = io.Copy(w, body) // the client is gone
+		_, _ = w.Write(body) // the client is gone
 	}
+}
+
+func unpack(content []byte) ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(content))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(r)
+}
+
+// acceptsGzip tells whether the client reads gzip (RFC 9110, section 12.5.3).
+func acceptsGzip(h http.Header) bool {
+	accepts := false
+	for part := range strings.SplitSeq(strings.Join(h.Values("Accept-Encoding"), ","), ",") {
+		coding, params, _ := strings.Cut(part, ";")
+		coding = strings.ToLower(strings.TrimSpace(coding))
+		weight := 1.0
+		if q, ok := strings.CutPrefix(strings.ToLower(strings.TrimSpace(params)), "q="); ok {
+			var err error
+			if weight, err = strconv.ParseFloat(q, 64); err != nil {
+				weight = 0
+			}
+		}
+		switch coding {
+		case "gzip", "x-gzip":
+			return weight > 0
+		case "*":
+			accepts = weight > 0
+		}
+	}
+	return accepts
 }

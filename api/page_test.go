@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -71,5 +72,46 @@ func TestPageIsCompressed(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, string(text), plain.body)
 		require.Less(t, len(packed.body), len(text)/2)
+	}
+}
+
+// The large files are unpacked once, however often they are asked for plain. It is not parallel to other tests, which would use
+// memory while it measures.
+func TestPageIsUnpackedOnce(t *testing.T) { //nolint:paralleltest // it measures
+	b := setup(t)
+	for _, path := range []string{"/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css"} {
+		size := len(b.get(t, path).body)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range 5 {
+			b.handler.ServeHTTP(nowhere{http.Header{}}, httptest.NewRequest(http.MethodGet, path, nil))
+		}
+		runtime.ReadMemStats(&after)
+		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(size), path)
+	}
+}
+
+// nowhere is a client that reads fast, and keeps nothing.
+type nowhere struct{ header http.Header }
+
+func (n nowhere) Header() http.Header       { return n.header }
+func (nowhere) WriteHeader(int)             {}
+func (nowhere) Write(p []byte) (int, error) { return len(p), nil }
+
+func TestAcceptEncoding(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for accepts, coding := range map[string]string{
+		"gzip": "gzip", "br, gzip;q=0.5": "gzip", "GZip": "gzip", "x-gzip": "gzip", "*": "gzip", "br, *;q=0.1": "gzip",
+		"": "", "br": "", "gzip;q=0": "", "gzip; q=0.0": "", "gzip;q=0, *": "", "*, gzip;q=0": "", "identity": "", "notgzip": "", "gzip;q=x": "",
+	} {
+		t.Run(accepts, func(t *testing.T) {
+			t.Parallel()
+			r := httptest.NewRequest(http.MethodGet, "/docs/swagger-ui.css", nil)
+			if accepts != "" {
+				r.Header.Set("Accept-Encoding", accepts)
+			}
+			require.Equal(t, coding, b.do(t, r).header.Get("Content-Encoding"))
+		})
 	}
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // commandCodes are the problems of any operation that has an effect.
-var commandCodes = []Code{codeKeyRequired, codeInFlight, codeKeyReused, codeMalformed, codeInvalid, codeBodyTimeout, codeBodyTooLarge, codeUnsupportedMedia}
+var commandCodes = []Code{codeKeyRequired, codeInFlight, codeKeyReused, codeMalformed, codeInvalid, codeUnsupportedMedia}
 
 // typeBase is where each code is explained.
 const typeBase = "https://github.com/amends-dev/amends/blob/main/docs/problems.md#"
@@ -37,6 +37,7 @@ type Problem struct {
 
 	retryAfter int
 	challenge  string
+	identity   bool
 }
 
 // Fault is something wrong at one place of a request.
@@ -61,6 +62,9 @@ func (p *Problem) GetHeaders() http.Header {
 	if p.challenge != "" {
 		h.Set("WWW-Authenticate", "Bearer "+p.challenge)
 	}
+	if p.identity {
+		h.Set("Accept-Encoding", "identity")
+	}
 	return h
 }
 
@@ -80,6 +84,8 @@ type failure struct {
 	faults []Fault
 	// challenge is what WWW-Authenticate says of it (RFC 6750).
 	challenge string
+	// identity says that a body is taken as it is only (RFC 9110, section 15.5.16).
+	identity bool
 }
 
 func (f *failure) Error() string { return string(f.code) + ": " + f.detail }
@@ -89,7 +95,7 @@ func newProblem(traceID string, f *failure) *Problem {
 	return &Problem{
 		Type: typeBase + string(f.code), Title: k.title, Status: k.status, Detail: f.detail, Code: f.code,
 		State: state(f.state), SagaURL: sagaURL(f.saga), Errors: f.faults[:min(len(f.faults), maxFaults)], TraceID: traceID, retryAfter: k.retryAfter,
-		challenge: f.challenge,
+		challenge: f.challenge, identity: f.identity,
 	}
 }
 

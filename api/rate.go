@@ -14,8 +14,21 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// limitedPath is below which requests count for their caller.
+// limitedPath is below which requests count for their caller. Elsewhere nobody is asked who they are, and requests count for their
+// address.
 const limitedPath = "/v1/"
+
+// livePath is limited for nobody. Refusing it would cost what answering it does, and have a process that lives be killed: behind
+// some load balancers everybody has the address of the one who would do that.
+const livePath = "/healthz"
+
+// payer is whom the request counts for. What an address asks for openly and what it asks for without proof are counted apart.
+func payer(r *http.Request) string {
+	if strings.HasPrefix(r.URL.Path, limitedPath) {
+		return accountOf(r.Context())
+	}
+	return "open to " + accountOf(r.Context())
+}
 
 // maxCallers is how many callers are known at once. Beyond it the one who has not asked for longest starts anew.
 const maxCallers = 10_000
@@ -71,16 +84,47 @@ func (l *limiter) take(caller string, now time.Time) (left float64, ok bool) {
 	return b.tokens.TokensAt(now), ok
 }
 
+// perCaller counts what callers have going on at this process.
+type perCaller struct {
+	// most is how much of it one caller may have.
+	most int
+
+	mu   sync.Mutex
+	open map[string]int
+}
+
+func newPerCaller(most int) *perCaller { return &perCaller{most: most, open: map[string]int{}} }
+
+// enter counts one more, unless the caller has the most already.
+func (p *perCaller) enter(caller string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.open[caller] >= p.most {
+		return false
+	}
+	p.open[caller]++
+	return true
+}
+
+// leave ends what enter has counted.
+func (p *perCaller) leave(caller string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.open[caller]--; p.open[caller] == 0 {
+		delete(p.open, caller)
+	}
+}
+
 // limitRate refuses requests of a caller who asks too often, and tells every caller how much is left: RateLimit and
 // RateLimit-Policy are those of draft-ietf-httpapi-ratelimit-headers-10.
 func (s *server) limitRate(l *limiter) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if !strings.HasPrefix(r.URL.Path, limitedPath) {
+			if r.URL.Path == livePath {
 				next.ServeHTTP(w, r)
 				return
 			}
-			left, ok := l.take(accountOf(r.Context()), time.Now())
+			left, ok := l.take(payer(r), time.Now())
 			w.Header().Set("RateLimit-Policy", l.policy)
 			w.Header().Set("RateLimit", fmt.Sprintf(`"caller";r=%d;t=%d`, max(int(left), 0), l.seconds(float64(l.burst)-left)))
 			if !ok {
@@ -100,7 +144,7 @@ func (s *server) limitRate(l *limiter) func(http.Handler) http.Handler {
 
 // describeRate adds the headers about the rate to an operation's answers.
 func describeRate(op huma.Operation) {
-	if !strings.HasPrefix(op.Path, limitedPath) {
+	if op.Path == livePath {
 		return
 	}
 	for _, answer := range op.Responses {

@@ -51,7 +51,9 @@ func TestRate(t *testing.T) {
 			require.Equal(t, `"caller";r=0;t=1`, a.header.Get("RateLimit"))
 			require.Equal(t, `"caller";q=3;w=1`, a.header.Get("RateLimit-Policy"))
 		}
-		require.Equal(t, 200, b.from(t, caller, "/healthz").status, "it is no part of the limit")
+		for range 10 {
+			require.Equal(t, 200, b.from(t, caller, "/healthz").status, "a process that lives is not killed for it")
+		}
 		require.Equal(t, 200, b.from(t, "192.0.2.2:1000", "/v1/orders").status, "another caller")
 
 		<-time.After(100 * time.Millisecond)
@@ -64,6 +66,34 @@ func TestRate(t *testing.T) {
 		}
 		require.Equal(t, 429, b.from(t, caller, "/v1/orders").status, "no more than the burst")
 	})
+}
+
+// What is open to everybody counts for the address that asks, apart from what it asks as a caller.
+func TestRateOfOpenRoutes(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{
+		"/readyz", "/version", "/openapi.json", "/docs", "/docs/docs.js", "/docs/swagger-ui-bundle.js", "/nothing", "/v1", "/healthz/x",
+	} {
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			description(t) // outside the bubble: others use it, too
+			synctest.Test(t, func(t *testing.T) {
+				b := rated(t)
+				for range 3 {
+					require.NotEqual(t, 429, b.from(t, "192.0.2.1:1000", path).status)
+				}
+				a := b.from(t, "192.0.2.1:2000", path)
+				requireProblem(t, a, 429, "too_many_requests")
+				require.Equal(t, "1", a.header.Get("Retry-After"))
+				require.Equal(t, 429, b.from(t, "192.0.2.1:2000", "/version").status, "they count together")
+				require.NotEqual(t, 429, b.from(t, "192.0.2.2:1000", path).status, "another address")
+				require.Equal(t, 200, b.from(t, "192.0.2.1:1000", "/v1/orders").status, "a caller")
+				require.Equal(t, 200, b.from(t, "192.0.2.1:1000", "/healthz").status)
+				<-time.After(100 * time.Millisecond)
+				require.NotEqual(t, 429, b.from(t, "192.0.2.1:1000", path).status)
+			})
+		})
+	}
 }
 
 // Retry-After is as long as it takes, not a second.

@@ -138,10 +138,10 @@ func (s *server) returnable(ctx context.Context, orderID string) (*workflowpb.Wo
 type returnView view[workflows.RefundReceipt]
 
 func (s *server) getReturn(ctx context.Context, in *showInput) (*showOutput[returnView], error) {
-	return news(ctx, &in.News, func(ctx context.Context) (*returnView, bool, error) {
-		v, err := show[workflows.RefundReceipt](ctx, s, returns, in.ID)
-		return (*returnView)(&v), v.EndedAt != nil, err
-	})
+	return news(ctx, s, returns, in.ID, &in.News, views[returnView]{show: func(ctx context.Context, status compensation.Status) (*returnView, error) {
+		v, err := viewOf[workflows.RefundReceipt](ctx, s, returns, in.ID, status)
+		return (*returnView)(&v), err
+	}})
 }
 
 func (s *server) cancelReturn(ctx context.Context, in *cancelInput) (*acceptedOutput, error) {

@@ -99,9 +99,11 @@ func (s *server) getSaga(ctx context.Context, in *sagaInput) (*showOutput[sagaVi
 	if err != nil {
 		return nil, err
 	}
-	return news(ctx, &in.News, func(ctx context.Context) (*sagaView, bool, error) {
-		v, err := s.saga(ctx, c, id)
-		return v, err == nil && v.EndedAt != nil, err
+	return news(ctx, s, c, id, &in.News, views[sagaView]{
+		show: func(ctx context.Context, status compensation.Status) (*sagaView, error) {
+			return s.sagaViewOf(ctx, c, id, status)
+		},
+		shared: func(n snapshot) (*sagaView, string, error) { return n.view, `"` + n.id + `"`, nil },
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -66,7 +67,9 @@ func realServer(tb testing.TB) (addr string, closed *atomic.Int64) {
 	require.NoError(tb, err)
 	server := api.NewServer("", handler)
 	closed = &atomic.Int64{}
-	server.ConnState = func(_ net.Conn, to http.ConnState) {
+	note := server.ConnState
+	server.ConnState = func(conn net.Conn, to http.ConnState) {
+		note(conn, to)
 		if to == http.StateClosed {
 			closed.Add(1)
 		}
@@ -77,15 +80,15 @@ func realServer(tb testing.TB) (addr string, closed *atomic.Int64) {
 		require.NoError(tb, server.Close())
 		require.ErrorIs(tb, <-served, http.ErrServerClosed)
 	})
-	status, err := exchange(tb.Context(), "http://"+listener.Addr().String(), exampleOrder)
+	status, err := exchange(tb.Context(), "http://"+listener.Addr().String())
 	require.NoError(tb, err)
 	require.Equal(tb, 202, status)
 	return listener.Addr().String(), closed
 }
 
-// exchange places the order, and returns the answer's status.
-func exchange(ctx context.Context, url, order string) (int, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/v1/orders", strings.NewReader(order))
+// exchange places an order, and returns the answer's status.
+func exchange(ctx context.Context, url string) (int, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/v1/orders", strings.NewReader(exampleOrder))
 	if err != nil {
 		return 0, err
 	}
@@ -125,7 +128,7 @@ func TestSlowClients(t *testing.T) {
 	conns := connectSlowly(t, addr, slowClients)
 
 	for range 200 {
-		status, err := exchange(t.Context(), "http://"+addr, exampleOrder)
+		status, err := exchange(t.Context(), "http://"+addr)
 		require.NoError(t, err)
 		require.Equal(t, 202, status)
 	}
@@ -146,6 +149,101 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
+// unsent are requests whose bodies never arrive, and what they are answered.
+var unsent = []struct{ name, method, path, headers, answer string }{
+	{"place an order", "POST", "/v1/orders", "Idempotency-Key: k\r\nContent-Type: application/json\r\n", "408 "},
+	{"place an order and wait", "POST", "/v1/orders", "Idempotency-Key: k\r\nContent-Type: application/json\r\nPrefer: wait=60\r\n", "408 "},
+	{"without a key, and wait", "POST", "/v1/orders", "Prefer: wait=60\r\n", "400 "},
+	{"by nobody, and wait", "POST", "/v1/orders", "Prefer: wait=60\r\n", "401 "},
+	{"news", "GET", "/v1/orders/" + orderID, "Prefer: wait=60\r\nIf-None-Match: *\r\n", "408 "},
+	{"a list", "GET", "/v1/orders", "", "408 "},
+	{"a list that does not wait", "GET", "/v1/orders", "Prefer: wait=60\r\n", "408 "},
+	{"a stream", "GET", eventsOf42, "", "408 "},
+	{"the headers of a stream", "HEAD", eventsOf42, "Prefer: wait=60\r\n", "408 "},
+	{"readiness", "GET", "/readyz", "Prefer: wait=60\r\n", "408 "},
+	{"the page", "GET", "/docs", "Prefer: wait=60\r\n", "200 "},
+	{"the description", "GET", "/openapi.json", "", "200 "},
+	{"nothing", "GET", "/nothing", "Prefer: wait=60\r\n", "404 "},
+	{"a method that is not", "DELETE", "/v1/orders", "Prefer: wait=60\r\n", "405 "},
+}
+
+// unsentRequest is a request whose body stops in the middle, or does not come at all.
+func unsentRequest(i int) string {
+	request := unsent[i/2]
+	framing, body := "Content-Length: 1000\r\n\r\n", "{"
+	if i%2 == 1 {
+		framing, body = "Transfer-Encoding: chunked\r\n\r\n", ""
+	}
+	return request.method + " " + request.path + " HTTP/1.1\r\nHost: api\r\n" + request.headers + framing + body
+}
+
+// A body that never comes is not waited for, whatever the request is and whatever its caller prefers.
+func TestBodiesThatNeverArrive(t *testing.T) {
+	t.Parallel()
+	for i := range 2 * len(unsent) {
+		t.Run(fmt.Sprint(unsent[i/2].name, i%2), func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.started(t, "/v1/orders", exampleOrder)
+			if unsent[i/2].answer == "401 " {
+				b.handler = api.New(b.temporal, api.Options{Logger: quiet}) // which knows nobody
+			}
+			synctest.Test(t, func(t *testing.T) {
+				ours, theirs := net.Pipe()
+				l := oneConn{conn: make(chan net.Conn, 1)}
+				l.conn <- theirs
+				server := api.NewServer("", b.handler)
+				served := make(chan error, 1)
+				go func() { served <- server.Serve(l) }()
+				begin := time.Now()
+
+				_, err := io.WriteString(ours, unsentRequest(i))
+				require.NoError(t, err)
+				got, err := io.ReadAll(ours)
+
+				require.NoError(t, err)
+				require.True(t, strings.HasPrefix(string(got), "HTTP/1.1 "+unsent[i/2].answer), string(got))
+				require.LessOrEqual(t, time.Since(begin), 11*time.Second)
+				close(l.conn)
+				require.ErrorIs(t, <-served, net.ErrClosed)
+			})
+		})
+	}
+}
+
+// A server that is shut down ends in good order, whatever its clients do not send.
+func TestStopWithSlowClients(t *testing.T) {
+	t.Parallel()
+	handler := api.New(newFakeTemporal(), api.Options{Access: access.Open(), Logger: quiet})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	server := api.NewServer("", handler)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	status, err := exchange(t.Context(), "http://"+listener.Addr().String())
+	require.NoError(t, err)
+	require.Equal(t, 202, status)
+	sends := []string{"", "GET /v1/orders HTTP/1.1\r\nHost: api\r\nX-Slow: "}
+	for i := range 2 * len(unsent) {
+		sends = append(sends, unsentRequest(i))
+	}
+	for _, text := range sends {
+		conn, err := net.Dial("tcp", listener.Addr().String()) //nolint:noctx // it is local
+		require.NoError(t, err)
+		t.Cleanup(func() { conn.Close() })
+		_, err = io.WriteString(conn, text)
+		require.NoError(t, err)
+	}
+	status, err = exchange(t.Context(), "http://"+listener.Addr().String())
+	require.NoError(t, err)
+	require.Equal(t, 202, status, "those before it have come in")
+
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second) // as amends api has it
+	defer cancel()
+	require.NoError(t, server.Shutdown(ctx))
+	require.ErrorIs(t, <-served, http.ErrServerClosed)
+}
+
 // How long a normal request takes, alone and beside slow clients; go test ./api -run '^$' -bench SlowClients
 func BenchmarkSlowClients(b *testing.B) {
 	for _, n := range []int{0, slowClients} {
@@ -161,7 +259,7 @@ func BenchmarkSlowClients(b *testing.B) {
 					b.StartTimer()
 				}
 				begin := time.Now()
-				status, err := exchange(b.Context(), "http://"+addr, exampleOrder)
+				status, err := exchange(b.Context(), "http://"+addr)
 				took = append(took, time.Since(begin))
 				require.NoError(b, err)
 				require.Equal(b, 202, status)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -221,6 +222,44 @@ func TestStreamOfARevokedKey(t *testing.T) {
 			<-ended
 			require.Fail(t, "the stream goes on")
 		}
+	})
+}
+
+// Whose key is revoked while they wait gets nothing that they could not have had before.
+func TestWaitsOfARevokedKey(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	description(t) // outside the bubble: others use it, too
+	synctest.Test(t, func(t *testing.T) {
+		file := filepath.Join(dir, "keys.toml")
+		key, text, err := access.CreateKey(t.Context(), file, access.Key{Name: "shop", Tenant: "acme", Role: access.Starter})
+		require.NoError(t, err)
+		ring, err := access.OpenKeyRing(t.Context(), file, slog.New(slog.DiscardHandler))
+		require.NoError(t, err)
+		b := setup(t)
+		b.handler = api.New(b.temporal, api.Options{Access: access.New(ring, nil), Logger: b.logger()})
+		authorization := []string{"Authorization", "Bearer " + text}
+		order, ok := b.ask(t, http.MethodPost, "/v1/orders", exampleOrder, authorization...).json(t, "id").(string)
+		require.True(t, ok)
+		var waiting sync.WaitGroup
+		for _, path := range []string{"/v1/orders/" + order, "/v1/sagas/order-" + order} {
+			tag := b.ask(t, http.MethodGet, path, "", authorization...).header.Get("ETag")
+			waiting.Go(func() {
+				a := b.ask(t, http.MethodGet, path, "", append(authorization, "If-None-Match", tag, "Prefer", "wait=60")...)
+				requireProblem(t, a, 401, "unauthenticated")
+			})
+		}
+		waiting.Go(func() {
+			a := b.ask(t, http.MethodPost, "/v1/orders", exampleOrder, append(authorization, "Prefer", "wait=60")...)
+			require.Equal(t, 202, a.status, "it was taken before; how it ended is not told")
+			require.Equal(t, "running", a.json(t, "state"))
+		})
+		<-time.After(10 * time.Second)
+		_, err = access.RevokeKey(t.Context(), file, key.ID)
+		require.NoError(t, err)
+		<-time.After(10 * time.Second)
+		b.temporal.end("order-"+order, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, compensation.Running, receipt)
+		waiting.Wait()
 	})
 }
 

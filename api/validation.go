@@ -26,6 +26,12 @@ func init() {
 	huma.ValidateStrictCasing = true
 }
 
+// The texts about fields that an operation does not have.
+const (
+	unknownFields = "The body has fields that this resource does not know."
+	unknownField  = "is not a field of this resource"
+)
+
 // refusal is what huma found wrong with a request, in the words of this API.
 func refusal(status int, message string, errs []error) *failure {
 	f := &failure{code: codeInternal}
@@ -49,8 +55,8 @@ func refusal(status int, message string, errs []error) *failure {
 			continue
 		}
 		if d.Message == validation.MsgUnexpectedProperty {
-			f.code, f.detail = codeMalformed, "The body has fields that this resource does not know."
-			d.Message = "is not a field of this resource"
+			f.code, f.detail = codeMalformed, unknownFields
+			d.Message = unknownField
 		}
 		f.faults = append(f.faults, bodyFault(d))
 	}

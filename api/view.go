@@ -176,15 +176,6 @@ type act struct {
 	At        time.Time  `json:"at"`
 }
 
-// show reads the saga.
-func show[R any](ctx context.Context, s *server, c collection, id string) (view[R], error) {
-	status, err := s.status(ctx, c, id)
-	if err != nil {
-		return view[R]{}, err
-	}
-	return viewOf[R](ctx, s, c, id, status)
-}
-
 // viewOf shows how the saga stands.
 func viewOf[R any](ctx context.Context, s *server, c collection, id string, status compensation.Status) (view[R], error) {
 	v := view[R]{

@@ -14,13 +14,20 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/internal/inbound"
 )
 
-// maxWait is the longest that an answer waits because its caller prefers to.
-const maxWait = 60 * time.Second
+const (
+	// maxWait is the longest that an answer waits because its caller prefers to.
+	maxWait = 60 * time.Second
+	// defaultWaits is how many answers that wait a caller may have, unless the options say otherwise. A frontend of Temporal takes
+	// 1,200 open calls of a kind.
+	defaultWaits = 500
+)
 
 // waitOf is how long a Prefer header asks to wait (RFC 7240); 0 if it does not. Preferences that cannot be read are
 // ignored, as the RFC has it; of several waits the first counts.
@@ -54,10 +61,7 @@ func (s *server) allowWait(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if wait := waitOf(r.Header.Get("Prefer")); wait > 0 {
 			connection := http.NewResponseController(w)
-			// Connections without deadlines are those of tests. A body that is read has a limit of its own, and when the one of
-			// the whole request runs out, net/http cancels the request.
-			_ = connection.SetReadDeadline(time.Time{})                          // see above
-			_ = connection.SetWriteDeadline(time.Now().Add(wait + writeTimeout)) // see above
+			_ = connection.SetWriteDeadline(time.Now().Add(wait + writeTimeout)) // connections without deadlines are those of tests
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -65,6 +69,30 @@ func (s *server) allowWait(next http.Handler) http.Handler {
 
 // waiter is the input of an operation whose answer may wait.
 type waiter interface{ wait() time.Duration }
+
+// waits tells whether the request asks for an answer that waits.
+func waits(r *http.Request) bool {
+	return waitOf(r.Header.Get("Prefer")) > 0 && (r.Method == http.MethodPost || r.Header.Get("If-None-Match") != "")
+}
+
+// limitWaits refuses an answer that waits to a caller who waits for too many.
+func (s *server) limitWaits(answer huma.Context, next func(huma.Context)) {
+	r, w := humachi.Unwrap(answer)
+	if !waits(r) {
+		next(answer)
+		return
+	}
+	caller := accountOf(r.Context())
+	if !s.waits.enter(caller) {
+		writeProblem(w, s.problem(r.Context(), &failure{
+			code:   codeTooManyWaits,
+			detail: fmt.Sprintf("You wait for %d answers, which is the most. Ask without Prefer: wait, or later. This request had no effect.", s.waits.most),
+		}))
+		return
+	}
+	defer s.waits.leave(caller)
+	next(answer)
+}
 
 // startedOutput is the answer to a start: the saga as it was taken on, or as it ended while the caller waited.
 type startedOutput struct {
@@ -101,9 +129,10 @@ func (s *server) started(ctx context.Context, c collection, t taken, prefer stri
 		Body: t.accepted,
 	}
 	wait := waitOf(prefer)
-	waiting, stop := untilStop(ctx)
+	waiting, stop := inbound.UntilStop(ctx)
 	defer stop()
-	if wait == 0 || !s.awaitEnd(waiting, c.workflowID(t.ID), t.runID, wait) {
+	// Whoever may see it no longer has started it all the same, and learns nothing else.
+	if wait == 0 || !s.awaitEnd(waiting, c.workflowID(t.ID), t.runID, wait) || s.stillProved(ctx) != nil {
 		return out, nil
 	}
 	status, err := compensation.ReadEndedStatus(ctx, s.temporal, c.plan, c.workflowID(t.ID), t.runID)
@@ -176,47 +205,90 @@ func notModified() map[string]*huma.Response {
 	}}
 }
 
-// lookEvery is how often a saga is looked at for a caller who waits for news of it. The tries of a step leave no event in
+// lookEvery is how often a saga is looked at for those who wait for news of it. The tries of a step leave no event in
 // Temporal that could be waited for.
 const lookEvery = 500 * time.Millisecond
 
-// news answers with the saga that look finds: at once, or when it is no longer what the caller has. One that has ended
-// does not change.
-func news[B any](ctx context.Context, in *News, look func(context.Context) (body *B, ended bool, err error)) (*showOutput[B], error) {
-	stopping, forget := untilStop(ctx)
+// views are how a kind of resource shows a saga: from its status, and, with its ETag, from a look that is shared. Without the latter,
+// show is called once for all who share it.
+type views[B any] struct {
+	show   func(context.Context, compensation.Status) (*B, error)
+	shared func(snapshot) (*B, string, error)
+}
+
+func (v views[B]) of(ctx context.Context, n snapshot) (*B, string, error) {
+	if v.shared != nil {
+		return v.shared(n)
+	}
+	return resourceOf(ctx, n, v.show)
+}
+
+// news answers with the saga as it is: at once, or when it is no longer what the caller has. One that has ended does not change.
+// Those who wait for one saga share what looking at it costs.
+func news[B any](ctx context.Context, s *server, c collection, id string, in *News, v views[B]) (*showOutput[B], error) {
+	waiting, forget := inbound.UntilStop(ctx)
 	defer forget()
-	over := time.After(in.wait())
-	again := time.NewTicker(lookEvery)
-	defer again.Stop()
+	waiting, over := context.WithTimeout(waiting, in.wait())
+	defer over()
+	status, err := s.status(ctx, c, id)
+	if err != nil {
+		return nil, err
+	}
+	body, err := v.show(ctx, status)
+	if err != nil {
+		return nil, err
+	}
+	tag, err := tagOf(body)
+	if err != nil {
+		return nil, err
+	}
+	if matches(in.IfNoneMatch, tag) && status.EndedAt.IsZero() && in.wait() > 0 {
+		body, tag, err = awaitNews(waiting, s, c, id, in, v, tag)
+		if err == nil && ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		if unproved := s.stillProved(ctx); unproved != nil {
+			err = refusedCaller(unproved)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	out := &showOutput[B]{
+		Status: http.StatusNotModified, ETag: tag, PreferenceApplied: appliedOf(in.Prefer), CacheControl: revalidate,
+	}
+	if !matches(in.IfNoneMatch, tag) {
+		out.Status, out.Body = http.StatusOK, body
+	}
+	return out, nil
+}
+
+// awaitNews is the saga once it is no longer what the caller has, or has ended, and its tag; or what the caller has, whose tag is
+// given, when ctx is done.
+func awaitNews[B any](ctx context.Context, s *server, c collection, id string, in *News, v views[B], tag string) (*B, string, error) {
+	watch, leave := s.join(ctx, c, id)
+	defer leave()
+	// From then on the last look is no older than the caller's.
+	_, _ = watch.now(ctx) // the last look has its error, too
 	for {
-		body, ended, err := look(ctx)
-		if err != nil {
-			return nil, err
+		now, later, err := watch.latest()
+		switch {
+		case ctx.Err() != nil:
+			return nil, tag, nil
+		case err != nil:
+			return nil, "", err
 		}
-		tag, err := tagOf(body)
-		if err != nil {
-			return nil, err
+		if err := seen(ctx, c, id, now.info); err != nil {
+			return nil, "", err
 		}
-		if !matches(in.IfNoneMatch, tag) {
-			return &showOutput[B]{
-				Status: http.StatusOK, ETag: tag, PreferenceApplied: appliedOf(in.Prefer), CacheControl: revalidate, Body: body,
-			}, nil
+		body, newer, err := v.of(ctx, now)
+		if err != nil || !matches(in.IfNoneMatch, newer) || now.ended() {
+			return body, newer, err
 		}
-		unchanged := &showOutput[B]{
-			Status: http.StatusNotModified, ETag: tag, PreferenceApplied: appliedOf(in.Prefer), CacheControl: revalidate,
-		}
-		if ended || in.wait() == 0 {
-			return unchanged, nil
-		}
+		tag = newer
 		select {
-		case <-again.C:
-		case <-over:
-			return unchanged, nil
-		case <-stopping.Done():
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
-			return unchanged, nil // its caller asks again, elsewhere
+		case <-later:
+		case <-ctx.Done():
 		}
 	}
 }

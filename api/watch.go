@@ -22,14 +22,38 @@ const (
 
 // snapshot is a saga at one moment, under the ID of its event.
 type snapshot struct {
-	view *sagaView
-	id   string
+	view   *sagaView
+	id     string
+	status compensation.Status
+	// resource is the saga as the order or return that it is about, once somebody has asked for that.
+	resource *shown
 	// info says whose saga it is, and length how many events it had at least.
 	info   *workflowpb.WorkflowExecutionInfo
 	length int64
 }
 
 func (n snapshot) ended() bool { return n.view.EndedAt != nil }
+
+// shown is a view that is made once for all who are shown it.
+type shown struct {
+	once sync.Once
+	body any
+	tag  string
+	err  error
+}
+
+// resourceOf is the snapshot as an order or return, with its ETag.
+func resourceOf[B any](ctx context.Context, n snapshot, show func(context.Context, compensation.Status) (*B, error)) (*B, string, error) {
+	n.resource.once.Do(func() {
+		body, err := show(ctx, n.status)
+		if err == nil {
+			n.resource.tag, err = tagOf(body)
+		}
+		n.resource.body, n.resource.err = body, err
+	})
+	body, _ := n.resource.body.(*B)
+	return body, n.resource.tag, n.resource.err
+}
 
 // moves tells whether an activity of the saga is open. Its tries leave no event that could be waited for.
 func (n snapshot) moves() bool {
@@ -41,16 +65,17 @@ func (n snapshot) moves() bool {
 	return false
 }
 
-// watches are the sagas that are streamed, by workflow ID.
+// watches are the sagas that are streamed, or waited for, by workflow ID.
 type watches struct {
 	mu   sync.Mutex
 	open map[string]*watch
 }
 
-// watch looks at one saga for all who stream it, whoever they are: what each of them may see is for them to check.
+// watch looks at one saga for all who stream it or wait for news of it, whoever they are: what each of them may see is for them to
+// check.
 type watch struct {
-	// streams is how many there are; it belongs to the watches.
-	streams int
+	// members is how many there are; it belongs to the watches.
+	members int
 	stop    context.CancelFunc
 	over    chan struct{}
 
@@ -86,14 +111,14 @@ func (s *server) join(ctx context.Context, c collection, id string) (_ *watch, l
 		s.watches.open[c.workflowID(id)] = w
 		go s.watch(watching, w, c, id)
 	}
-	w.streams++
+	w.members++
 	return w, func() { s.leave(w, c, id) }
 }
 
 func (s *server) leave(w *watch, c collection, id string) {
 	s.watches.mu.Lock()
-	w.streams--
-	last := w.streams == 0
+	w.members--
+	last := w.members == 0
 	if last {
 		delete(s.watches.open, c.workflowID(id))
 	}
@@ -104,7 +129,7 @@ func (s *server) leave(w *watch, c collection, id string) {
 	}
 }
 
-// watch looks at the saga whenever a stream asks for it, and then whenever something may have changed, until ctx is done.
+// watch looks at the saga whenever a member asks for it, and then whenever something may have changed, until ctx is done.
 func (s *server) watch(ctx context.Context, w *watch, c collection, id string) {
 	defer close(w.over)
 	select {
@@ -178,7 +203,9 @@ func (s *server) snapshot(ctx context.Context, c collection, id string) (snapsho
 	}
 	tag, err := tagOf(v)
 	info := d.GetWorkflowExecutionInfo()
-	return snapshot{view: v, id: strings.Trim(tag, `"`), info: info, length: info.GetHistoryLength()}, err
+	return snapshot{
+		view: v, id: strings.Trim(tag, `"`), status: status, resource: new(shown), info: info, length: info.GetHistoryLength(),
+	}, err
 }
 
 // begin takes the look that begins now. What was asked for until now is answered by it.

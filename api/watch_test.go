@@ -79,8 +79,9 @@ func TestStreamsShareALook(t *testing.T) {
 			})
 		}
 		<-time.After(100 * time.Millisecond)
-		looks, _ := temporal.calls()
-		require.Contains(t, []int64{1, 2}, looks, "one for all, or the first one had begun when others came")
+		require.Contains(t, []int64{1, 2}, temporal.read.Load(), "one for all, or the first one had begun when others came")
+		require.Equal(t, 100+temporal.read.Load(), temporal.described.Load(), "each caller has to see the saga")
+		temporal.calls()
 
 		<-time.After(time.Minute)
 		looks, waits := temporal.calls()
@@ -109,6 +110,133 @@ func TestStreamsShareALook(t *testing.T) {
 		for _, w := range wires {
 			require.Equal(t, []string{"1m1s saga", "1m2s saga"}, w.sent[6:8], w.sent)
 		}
+	})
+}
+
+// A hundred requests that wait for news of a saga cost what one costs, as streams do and together with them, whichever of its
+// resources they are for; and what is news is there at once.
+func TestWaitsShareALook(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+	description(t)                                          // outside the bubble: others use it, too
+	b.temporal.run("order-"+orderID, "AuthorizePayment/do") // now it is looked at twice a second
+	temporal := &countedTemporal{fakeTemporal: b.temporal}
+	b.handler = api.New(temporal, api.Options{Access: access.Open(), Logger: b.logger()})
+	tags := map[string]string{}
+	paths := []string{"/v1/orders/" + orderID, "/v1/sagas/order-" + orderID}
+	for _, path := range paths {
+		tags[path] = b.get(t, path).header.Get("ETag")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		temporal.calls()
+		ctx, cancel := context.WithCancel(t.Context())
+		var open sync.WaitGroup
+		open.Go(func() { b.stream(ctx) })
+		for i := range 100 {
+			open.Go(func() {
+				path := paths[i%2]
+				a := b.ask(t, http.MethodGet, path, "", "If-None-Match", tags[path], "Prefer", "wait=60")
+				require.Equal(t, 200, a.status)
+				require.Equal(t, "parked", a.json(t, "state"))
+				require.NotEqual(t, tags[path], a.header.Get("ETag"))
+				require.Equal(t, b.get(t, path).header.Get("ETag"), a.header.Get("ETag"))
+			})
+		}
+		<-time.After(100 * time.Millisecond)
+		require.LessOrEqual(t, temporal.read.Load(), int64(100+2), "each looks for itself when it comes, and then all together")
+		temporal.calls()
+
+		<-time.After(10 * time.Second)
+		looks, _ := temporal.calls()
+		require.InDelta(t, 20, looks, 1)
+
+		b.park()
+		cancel()
+		open.Wait()
+		temporal.calls()
+		<-time.After(time.Minute)
+		looks, waits := temporal.calls()
+		require.Zero(t, looks+waits, "nobody waits for it")
+	})
+}
+
+// One caller cannot have any number of answers wait, and gets back the room of those that are answered.
+func TestTooManyWaits(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.handler = api.New(b.temporal, api.Options{Access: access.Open(), Logger: b.logger(), WaitsPerCaller: 2})
+	b.started(t, "/v1/orders", exampleOrder)
+	tag := b.get(t, "/v1/orders/"+orderID).header.Get("ETag")
+	synctest.Test(t, func(t *testing.T) {
+		news := func(address string) answer {
+			r := httptest.NewRequest(http.MethodGet, "/v1/orders/"+orderID, nil)
+			r.RemoteAddr = address
+			r.Header.Set("Prefer", "wait=30")
+			r.Header.Set("If-None-Match", tag)
+			return b.do(t, r)
+		}
+		var open sync.WaitGroup
+		open.Go(func() { require.Equal(t, 304, news("192.0.2.1:1").status) })
+		open.Go(func() {
+			require.Equal(t, 202, b.ask(t, http.MethodPost, "/v1/orders", exampleOrder, "Prefer", "wait=30").status)
+		})
+		synctest.Wait()
+		begin := time.Now()
+		refused := news("192.0.2.1:2")
+		requireProblem(t, refused, 429, "too_many_waits")
+		require.Equal(t, "1", refused.header.Get("Retry-After"))
+		refused = b.ask(t, http.MethodPost, "/v1/orders", exampleOrder, "Prefer", "wait=30", "Idempotency-Key", otherKey)
+		requireProblem(t, refused, 429, "too_many_waits")
+		require.NotContains(t, b.temporal.sagas, "order-"+otherID, "it had no effect")
+		require.Equal(t, 202, b.ask(t, http.MethodPost, "/v1/orders", exampleOrder, "Idempotency-Key", otherKey).status, "it does not wait")
+		require.Equal(t, 200, b.ask(t, http.MethodGet, "/v1/orders/"+orderID, "", "Prefer", "wait=30").status, "it need not wait")
+		require.Zero(t, time.Since(begin))
+		require.Equal(t, 304, news("192.0.2.2:1").status, "another caller")
+		open.Wait()
+		require.Equal(t, 304, news("192.0.2.1:3").status)
+	})
+}
+
+// A saga that a caller does not see costs as much to refuse as one that is not there, also while somebody else looks at it: a
+// stream that does not begin tells nothing by its time.
+func TestUnseenSagasAreRefusedAlike(t *testing.T) {
+	t.Parallel()
+	g := setupGuarded(t, api.Options{}, "starter@acme", "viewer@acme", "viewer@globex")
+	saga := "order-" + g.placed(t, "starter@acme", "/v1/orders", exampleOrder)
+	description(t) // outside the bubble: others use it, too
+	synctest.Test(t, func(t *testing.T) {
+		temporal := &countedTemporal{fakeTemporal: g.temporal}
+		g.serve(temporal, api.Options{})
+		cost := func(path string, headers ...string) (looks [2]int64, took time.Duration) {
+			temporal.calls()
+			begin := time.Now()
+			requireProblem(t, g.as(t, "viewer@globex", http.MethodGet, path, "", headers...), 404, "not_found")
+			took = time.Since(begin)
+			looks = [2]int64{temporal.described.Load(), temporal.read.Load()}
+			return looks, took
+		}
+		requireAlike := func() {
+			for _, request := range [][]string{{"/events"}, {"", "Prefer", "wait=30", "If-None-Match", "*"}, {""}} {
+				looks, took := cost("/v1/sagas/order-"+otherID+request[0], request[1:]...)
+				unseenLooks, unseenTook := cost("/v1/sagas/"+saga+request[0], request[1:]...)
+				require.Equal(t, looks, unseenLooks, request)
+				require.Equal(t, took, unseenTook, request)
+			}
+		}
+		requireAlike()
+
+		ctx, cancel := context.WithCancel(t.Context())
+		var open sync.WaitGroup
+		open.Go(func() {
+			r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/v1/sagas/"+saga+"/events", nil)
+			r.Header.Set("Authorization", "Bearer "+g.keys["viewer@acme"])
+			g.handler.ServeHTTP(&wire{header: http.Header{}, begin: time.Now()}, r)
+		})
+		<-time.After(time.Second)
+		requireAlike()
+		cancel()
+		open.Wait()
 	})
 }
 

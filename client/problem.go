@@ -42,6 +42,7 @@ const (
 	CodeTooManyRequests      Code = "too_many_requests"
 	CodeUnauthenticated      Code = "unauthenticated"
 	CodeTooManyStreams       Code = "too_many_streams"
+	CodeTooManyWaits         Code = "too_many_waits"
 	CodeUnavailable          Code = "temporal_unavailable"
 	CodeUnknownOrder         Code = "unknown_order"
 	CodeUnsupportedMedia     Code = "unsupported_media_type"

@@ -345,6 +345,16 @@ func TestWebUIServesItselfAndTheServer(t *testing.T) {
 		require.Equal(t, http.StatusOK, status, path)
 		require.Contains(t, body, want, path)
 	}
+	// A page in a browser whose name points to this machine.
+	for _, path := range []string{"/api/v1/namespaces/default", "/api/v1/namespaces/default/workflows", "/api/v1/cluster-info"} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.UIURL()+path, http.NoBody)
+		require.NoError(t, err)
+		req.Host = "evil.example:8233"
+		res, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		require.Equal(t, http.StatusMisdirectedRequest, res.StatusCode, path)
+	}
 	require.NoError(t, stop(s))
 	_, _, err := get(t, s.UIURL())
 	require.Error(t, err, "the Web UI has stopped")

@@ -5,11 +5,15 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"github.com/labstack/echo/v4"
 	uiserver "github.com/temporalio/ui-server/v2/server"
+	uiapi "github.com/temporalio/ui-server/v2/server/api"
 	uiconfig "github.com/temporalio/ui-server/v2/server/config"
 	"github.com/temporalio/ui-server/v2/server/server_options"
 
 	"github.com/amends-dev/amends/internal/connect"
+	"github.com/amends-dev/amends/internal/inbound"
 )
 
 // webUI is the running Web UI.
@@ -21,7 +25,7 @@ type webUI struct {
 // startWebUI returns when the UI answers. It asks nobody for news or releases.
 func startWebUI(ctx context.Context, p ports, namespace string) (*webUI, error) {
 	ui := &webUI{
-		server: uiserver.NewServer(server_options.WithConfigProvider(&uiconfig.Config{
+		server: uiserver.NewServer(server_options.WithAPIMiddleware([]uiapi.Middleware{onlyLocalNames}), server_options.WithConfigProvider(&uiconfig.Config{
 			TemporalGRPCAddress: p.frontendAddr(),
 			Host:                localhost,
 			Port:                p.ui,
@@ -43,6 +47,20 @@ func startWebUI(ctx context.Context, p ports, namespace string) (*webUI, error) 
 		return nil, err
 	}
 	return ui, nil
+}
+
+// onlyLocalNames keeps what the UI knows, and what it can do, from pages whose name points to this machine: see
+// [inbound.OnlyLocalNames]. Its own files are no secret.
+func onlyLocalNames(echo.Context) runtime.ServeMuxOption {
+	return runtime.WithMiddlewares(func(next runtime.HandlerFunc) runtime.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
+			if !inbound.IsLocal(r.Host) {
+				inbound.RefuseName(w)
+				return
+			}
+			next(w, r, params)
+		}
+	})
 }
 
 func (ui *webUI) stop() {

@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"time"
 
 	"github.com/amends-dev/amends/internal/access"
 	"github.com/amends-dev/amends/internal/codecserver"
+	"github.com/amends-dev/amends/internal/inbound"
 	"github.com/amends-dev/amends/internal/payload"
 )
 
@@ -51,16 +50,11 @@ func (c *codecCommand) Run(p *process) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, health.Stop(context.WithoutCancel(p.ctx))) }()
-	return serve(p, "codec", &http.Server{
-		Addr:      c.Addr,
-		TLSConfig: secure,
-		Handler: codecserver.New(codec, codecserver.Options{
-			Access: callers, Role: c.Role, Origins: c.Origins, Logger: p.logger,
-		}),
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       15 * time.Second,
-		WriteTimeout:      15 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    16 << 10,
-	}, ending{drain: health.Drain})
+	handler := codecserver.New(codec, codecserver.Options{Access: callers, Role: c.Role, Origins: c.Origins, Logger: p.logger})
+	if c.Access.NoAuth {
+		handler = inbound.OnlyLocalNames(c.Addr, handler)
+	}
+	server := inbound.NewServer(c.Addr, inbound.LimitAnswers(handler))
+	server.TLSConfig = secure
+	return serve(p, "codec", server, ending{drain: health.Drain})
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/amends-dev/amends/api"
 	"github.com/amends-dev/amends/internal/connect"
+	"github.com/amends-dev/amends/internal/inbound"
 	"github.com/amends-dev/amends/internal/payload"
 	"github.com/amends-dev/amends/internal/services"
 	"github.com/amends-dev/amends/internal/telemetry"
@@ -38,7 +39,8 @@ type apiFlags struct {
 	OrderDeadline  time.Duration  `help:"When an order that is not done turns back, or waits for an operator once its payment is captured; 0 is never. Leave room for --approval-within." default:"72h" env:"AMENDS_ORDER_DEADLINE"`
 	ReturnDeadline time.Duration  `help:"The same of a return. Leave room for --goods-within." default:"720h" env:"AMENDS_RETURN_DEADLINE"`
 	CallerStreams  int            `help:"How many streams of events one caller may have open." name:"streams-per-caller" default:"20" env:"AMENDS_STREAMS_PER_CALLER"`
-	Rate           float64        `help:"How many requests a second each caller may make below /v1 over time; 0 is any number." default:"1000" env:"AMENDS_RATE"`
+	CallerWaits    int            `help:"How many requests with Prefer: wait one caller may have open." name:"waits-per-caller" default:"500" env:"AMENDS_WAITS_PER_CALLER"`
+	Rate           float64        `help:"How many requests a second each caller may make over time, or outside of /v1 each address; 0 is any number." default:"1000" env:"AMENDS_RATE"`
 	Burst          int            `help:"How many of them at once; 0 is twice the rate." default:"0" env:"AMENDS_BURST"`
 	TraceURL       string         `help:"Where a trace is shown, for links, such as http://127.0.0.1:16686/trace/{trace_id}." name:"trace-url" env:"AMENDS_TRACE_URL" placeholder:"URL"`
 	Origins        []string       `help:"Another site whose scripts may use the API, such as https://console.example; can be given more than once." name:"cors-origin" env:"AMENDS_CORS_ORIGINS"`
@@ -59,6 +61,9 @@ func (c *apiFlags) Validate() error {
 	var errs []error
 	if !(c.Rate >= 0 && c.Rate <= maxRate) || c.Burst < 0 || c.Burst > maxRate {
 		errs = append(errs, fmt.Errorf("--rate and --burst: must be from 0 to %d", maxRate))
+	}
+	if c.CallerStreams < 0 || c.CallerWaits < 0 {
+		errs = append(errs, errors.New("--streams-per-caller and --waits-per-caller: must not be negative"))
 	}
 	if c.DrainDelay < 0 {
 		errs = append(errs, fmt.Errorf("--drain-delay %s: must not be negative", c.DrainDelay))
@@ -145,11 +150,15 @@ func (c *apiFlags) server(p *process, temporal client.Client, options api.Option
 	options.WebUI, options.ApprovalWithin, options.GoodsWithin = c.WebUI, c.ApprovalWithin, c.GoodsWithin
 	options.TraceURL = c.TraceURL
 	options.OrderDeadline, options.ReturnDeadline = c.OrderDeadline, c.ReturnDeadline
-	options.StreamsPerCaller, options.Origins = c.CallerStreams, c.Origins
+	options.StreamsPerCaller, options.WaitsPerCaller, options.Origins = c.CallerStreams, c.CallerWaits, c.Origins
 	options.Rate, options.Burst = c.Rate, c.Burst
 	options.TrustedProxies = c.TrustedProxy
 	options.Logger, options.Version = p.logger, version()
-	return api.NewServer(c.Addr, api.New(temporal, options))
+	handler := api.New(temporal, options)
+	if c.Access.NoAuth {
+		handler = inbound.OnlyLocalNames(c.Addr, handler)
+	}
+	return api.NewServer(c.Addr, handler)
 }
 
 type workerCommand struct {
@@ -302,7 +311,8 @@ func (c *servicesCommand) Run(p *process) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, health.Stop(context.WithoutCancel(p.ctx))) }()
-	server := &http.Server{Addr: c.Addr, Handler: host.Handler(), ReadHeaderTimeout: 5 * time.Second, TLSConfig: secure}
+	server := inbound.NewServer(c.Addr, inbound.LimitAnswers(inbound.OnlyLocalNames(c.Addr, host.Handler())))
+	server.TLSConfig = secure
 	return serve(p, "services", server, ending{drain: health.Drain})
 }
 

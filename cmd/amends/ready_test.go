@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -40,6 +41,10 @@ func TestReady(t *testing.T) {
 	_, _, err = command(t, "ready", "--ops-addr", addr)
 	require.EqualError(t, err, "not ready: Temporal is away")
 	ready.Store(true)
+	require.Eventually(t, func() bool {
+		_, _, err := command(t, "ready", "--ops-addr", addr)
+		return err == nil
+	}, time.Minute, 50*time.Millisecond, "it is looked at once a second")
 	for _, listens := range []string{addr, ":" + port, "0.0.0.0:" + port, "[::]:" + port} {
 		said, _, err := command(t, "ready", "--ops-addr", listens)
 		require.NoError(t, err, listens)

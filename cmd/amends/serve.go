@@ -122,7 +122,13 @@ func serve(p *process, what string, server *http.Server, end ending) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), shutdownTimeout)
 	defer cancel()
-	if err := server.Shutdown(ctx); err != nil {
+	err = server.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		// The process ends as it was told to. Those who are cut off ask again.
+		p.logger.Warn("cut off what was still being answered", "serving", what, "after", shutdownTimeout)
+		err = server.Close()
+	}
+	if err != nil {
 		return errors.Join(cause, fmt.Errorf("%s: stop: %w", what, err))
 	}
 	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {

@@ -3,17 +3,23 @@
 package codecserver
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rs/cors"
 	commonpb "go.temporal.io/api/common/v1"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/amends-dev/amends/internal/access"
 	"github.com/amends-dev/amends/internal/payload"
@@ -31,8 +37,18 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// maxBody is more than Temporal keeps in one event.
-const maxBody = 16 << 20
+// Limits of what is decoded at once.
+const (
+	// maxBody is more bytes than Temporal keeps in one event; what they are decoded to may have as many. A payload in a store is
+	// claimed in some 300 bytes, and the same claim may stand there any number of times.
+	maxBody = 16 << 20
+	// maxPayloads is more than a page of a history has.
+	maxPayloads = 10_000
+	// maxParts bounds the objects and the texts of payloads, which are larger in memory than on the wire.
+	maxParts = 20 * maxPayloads
+	// decodeTimeout bounds decoding them.
+	decodeTimeout = 20 * time.Second
+)
 
 // New answers `POST /decode` of Temporal's remote codecs, and `GET /healthz`. Nothing is encoded: what the Web UI sends to sagas
 // goes through the API, which knows who sends it.
@@ -79,33 +95,92 @@ func (s *server) decode(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusForbidden, "Payloads are decoded for role "+string(s.Role)+".")
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		refuse(w, http.StatusRequestEntityTooLarge, "At most 16 MiB are decoded at once.")
+	payloads, f := read(w, r)
+	if f == nil {
+		payloads, f = s.decodeAll(r.Context(), payloads)
+	}
+	var answer []byte
+	if f == nil {
+		if answer, err = protojson.Marshal(&commonpb.Payloads{Payloads: payloads}); err != nil {
+			f = &failure{http.StatusUnprocessableEntity, "What is decoded is no JSON.", err}
+		}
+	}
+	if f != nil {
+		log.Warn("could not decode", "caller", caller.ID(), "error", f.reason())
+		refuse(w, f.status, f.detail)
 		return
 	}
-	var payloads commonpb.Payloads
-	if err != nil || protojson.Unmarshal(body, &payloads) != nil {
-		refuse(w, http.StatusBadRequest, "The body has to be a temporal.api.common.v1.Payloads in JSON.")
-		return
-	}
-	decoded, err := s.codec.Decode(r.Context(), payloads.GetPayloads())
-	if err != nil {
-		log.Warn("could not decode", "caller", caller.ID(), "error", err)
-		refuse(w, http.StatusUnprocessableEntity, err.Error())
-		return
-	}
-	answer, err := protojson.Marshal(&commonpb.Payloads{Payloads: decoded})
-	if err != nil {
-		log.Warn("could not decode", "caller", caller.ID(), "error", err)
-		refuse(w, http.StatusUnprocessableEntity, "What is decoded is no JSON.")
-		return
-	}
-	log.Info("decoded", "caller", caller.ID(), "tenant", caller.Tenant, "role", caller.Role, "payloads", len(decoded))
+	log.Info("decoded", "caller", caller.ID(), "tenant", caller.Tenant, "role", caller.Role, "payloads", len(payloads))
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	_, _ = w.Write(answer) // whoever asked has gone
+}
+
+// failure is why nothing is decoded. Its cause is for the log; nil if the detail says all.
+type failure struct {
+	status int
+	detail string
+	cause  error
+}
+
+func (f *failure) reason() string {
+	if f.cause != nil {
+		return f.cause.Error()
+	}
+	return f.detail
+}
+
+// read reads the payloads of a request, if they are within the limits.
+func read(w http.ResponseWriter, r *http.Request) ([]*commonpb.Payload, *failure) {
+	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		w.Header().Set("Accept-Encoding", "identity")
+		return nil, &failure{status: http.StatusUnsupportedMediaType, detail: "Send the body as it is, without Content-Encoding."}
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	switch {
+	case errors.As(err, new(*http.MaxBytesError)):
+		return nil, tooLarge
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, &failure{http.StatusRequestTimeout, "The body did not arrive in time.", err}
+	case err != nil:
+		return nil, &failure{http.StatusBadRequest, "The body broke off.", err}
+	case bytes.Count(body, []byte{'{'})+bytes.Count(body, []byte{'['}) > maxParts || bytes.Count(body, []byte{'"'})/2 > maxParts:
+		return nil, tooMany
+	}
+	var payloads commonpb.Payloads
+	if err := protojson.Unmarshal(body, &payloads); err != nil {
+		return nil, &failure{http.StatusBadRequest, "The body has to be a temporal.api.common.v1.Payloads in JSON.", err}
+	}
+	if len(payloads.GetPayloads()) > maxPayloads {
+		return nil, tooMany
+	}
+	return payloads.GetPayloads(), nil
+}
+
+var (
+	tooLarge = &failure{status: http.StatusRequestEntityTooLarge, detail: "At most 16 MiB are decoded at once, and to 16 MiB."}
+	tooMany  = &failure{status: http.StatusRequestEntityTooLarge, detail: fmt.Sprintf("At most %d payloads are decoded at once.", maxPayloads)}
+)
+
+// decodeAll decodes one payload after the other, as long as they are within the limits.
+func (s *server) decodeAll(ctx context.Context, payloads []*commonpb.Payload) ([]*commonpb.Payload, *failure) {
+	ctx, cancel := context.WithTimeout(ctx, decodeTimeout)
+	defer cancel()
+	decoded, left := make([]*commonpb.Payload, len(payloads)), int64(maxBody)
+	for i := range payloads {
+		one, err := s.codec.Decode(payload.Within(ctx, left), payloads[i:i+1])
+		if errors.Is(err, payload.ErrTooLarge) {
+			return nil, tooLarge
+		}
+		if err != nil {
+			return nil, &failure{http.StatusUnprocessableEntity, err.Error(), err}
+		}
+		decoded[i] = one[0]
+		if left -= int64(proto.Size(one[0])); left < 0 {
+			return nil, tooLarge
+		}
+	}
+	return decoded, nil
 }
 
 // refuse answers with a problem (RFC 9457).

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -187,4 +189,96 @@ func TestOrigins(t *testing.T) {
 		asked := b.ask(t, http.MethodPost, "/decode", jsonOf(t, b.sealed), "Origin", tt.from, "Authorization", b.keys[access.Admin])
 		require.Equal(t, tt.allows, asked.header.Get("Access-Control-Allow-Origin"))
 	}
+}
+
+// claimed is a codec server whose codec keeps payloads above a size in a folder.
+func claimed(t *testing.T) (b *bundle, codec payload.Codec) {
+	t.Helper()
+	store, err := payload.OpenStore(t.Context(), "file://"+t.TempDir())
+	require.NoError(t, err)
+	codec = payload.NewClaims(store, 1000)
+	b = setup(t, codecserver.Options{})
+	keys := filepath.Join(t.TempDir(), "keys.toml")
+	_, text, err := access.CreateKey(t.Context(), keys, access.Key{Name: "admin", Tenant: "acme", Role: access.Admin})
+	require.NoError(t, err)
+	ring, err := access.OpenKeyRing(t.Context(), keys, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	server := httptest.NewServer(codecserver.New(codec, codecserver.Options{Access: access.New(ring, nil), Logger: slog.New(slog.DiscardHandler)}))
+	t.Cleanup(server.Close)
+	b.url, b.keys[access.Admin] = server.URL, "Bearer "+text
+	return b, codec
+}
+
+// claimOf stores a payload of that size, and is what claims it.
+func claimOf(t *testing.T, codec payload.Codec, size int) *commonpb.Payload {
+	t.Helper()
+	stored, err := codec.Encode(t.Context(), []*commonpb.Payload{{
+		Metadata: map[string][]byte{"encoding": []byte("binary/plain")}, Data: bytes.Repeat([]byte{'x'}, size),
+	}})
+	require.NoError(t, err)
+	return stored[0]
+}
+
+// What a request claims counts as what it decodes to, and is not read once that is too much. It is not parallel to other tests,
+// which would use memory while it measures.
+func TestClaimsAreBounded(t *testing.T) { //nolint:paralleltest // it measures
+	b, codec := claimed(t)
+	large := claimOf(t, codec, 4<<20)
+	enormous := claimOf(t, codec, 200<<20)
+	for _, tt := range []struct { //nolint:paralleltest // see above
+		name     string
+		payloads []*commonpb.Payload
+		status   int
+		most     uint64
+	}{
+		{"what there is room for", []*commonpb.Payload{large, large, large}, http.StatusOK, 400 << 20},
+		{"the same again and again", slices.Repeat([]*commonpb.Payload{large}, 500), http.StatusRequestEntityTooLarge, 64 << 20},
+		{"one that is larger than all may be", []*commonpb.Payload{enormous}, http.StatusRequestEntityTooLarge, 16 << 20},
+		{"one after others", []*commonpb.Payload{large, enormous}, http.StatusRequestEntityTooLarge, 32 << 20},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			body := jsonOf(t, tt.payloads...)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			got := b.ask(t, http.MethodPost, "/decode", body, "Authorization", b.keys[access.Admin])
+			runtime.ReadMemStats(&after)
+			require.Equal(t, tt.status, got.status)
+			require.Less(t, after.TotalAlloc-before.TotalAlloc, tt.most, "bytes for a body of %d", len(body))
+		})
+	}
+}
+
+// What takes more room in memory than on the wire is bounded before it is read. It is not parallel to other tests, which would use
+// memory while it measures.
+func TestHostilePayloads(t *testing.T) { //nolint:paralleltest // it measures
+	b := setup(t, codecserver.Options{})
+	fill := func(before, item, after string) string {
+		const size = 15 << 20
+		return before + strings.TrimSuffix(strings.Repeat(item+",", size/(len(item)+1)), ",") + after
+	}
+	for name, body := range map[string]string{ //nolint:paralleltest // see above
+		"empty payloads":  fill(`{"payloads":[`, `{}`, `]}`),
+		"metadata":        fill(`{"payloads":[{"metadata":{`, `"a":""`, `}}]}`),
+		"external ones":   fill(`{"payloads":[{"externalPayloads":[`, `{}`, `]}]}`),
+		"arrays":          fill(`{"payloads":[`, `[]`, `]}`),
+		"too many by one": `{"payloads":[` + strings.TrimSuffix(strings.Repeat(`{"data":"eA=="},`, 10_001), ",") + `]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			got := b.ask(t, http.MethodPost, "/decode", body, "Authorization", b.keys[access.Admin])
+			runtime.ReadMemStats(&after)
+			require.Equal(t, http.StatusRequestEntityTooLarge, got.status, got.body)
+			require.Contains(t, got.body, "10000 payloads")
+			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(96<<20+8*len(body)), "bytes for a body of %d", len(body))
+		})
+	}
+}
+
+func TestCompressedBody(t *testing.T) {
+	t.Parallel()
+	b := setup(t, codecserver.Options{})
+	got := b.ask(t, http.MethodPost, "/decode", jsonOf(t, b.sealed), "Authorization", b.keys[access.Admin], "Content-Encoding", "gzip")
+	require.Equal(t, http.StatusUnsupportedMediaType, got.status)
+	require.Equal(t, "identity", got.header.Get("Accept-Encoding"))
 }

@@ -14,13 +14,11 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/amends-dev/amends/internal/inbound"
 )
 
-const (
-	// readyTimeout is how long an answer about readiness may take: those who ask give up after few seconds.
-	readyTimeout = 2 * time.Second
-	stopTimeout  = time.Second
-)
+const stopTimeout = time.Second
 
 // Options of a [Server].
 type Options struct {
@@ -30,7 +28,7 @@ type Options struct {
 	TLS *tls.Config
 	// Version is what /healthz says of the process.
 	Version string
-	// Ready finds what keeps the process from its work. Default: nothing does.
+	// Ready finds what keeps the process from its work, within two seconds. It is asked once a second at most. Default: nothing does.
 	Ready func(context.Context) error
 	// Handlers are served, too, by pattern of [http.ServeMux]. /healthz and /readyz are taken.
 	Handlers map[string]http.Handler
@@ -43,6 +41,7 @@ type Server struct {
 	options  Options
 	server   *http.Server
 	draining atomic.Bool
+	ready    inbound.Readiness[struct{}]
 	ended    chan error
 	// URL is where it listens, without a slash at its end.
 	URL string
@@ -69,10 +68,8 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		s.URL = "https://" + listener.Addr().String()
 		listener = tls.NewListener(listener, o.TLS)
 	}
-	s.server = &http.Server{
-		Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute,
-		ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
-	}
+	s.server = inbound.NewServer("", inbound.LimitAnswers(inbound.OnlyLocalNames(listener.Addr().String(), mux)))
+	s.server.ErrorLog = slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn)
 	o.Logger.Info("listening", "serving", "ops", "url", s.URL)
 	go func() { s.ended <- s.server.Serve(listener) }()
 	return s, nil
@@ -127,9 +124,8 @@ func (s *Server) unready(ctx context.Context) string {
 	if s.options.Ready == nil {
 		return ""
 	}
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
-	defer cancel()
-	if err := s.options.Ready(ctx); err != nil {
+	_, err := s.ready.Check(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, s.options.Ready(ctx) })
+	if err != nil {
 		return err.Error()
 	}
 	return ""

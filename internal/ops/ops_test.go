@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -45,6 +46,7 @@ func TestServer(t *testing.T) {
 	require.Equal(t, 404, get(t, s, "/other").status)
 
 	ready.Store(true)
+	require.Eventually(t, func() bool { return get(t, s, "/readyz").status == 200 }, time.Minute, 50*time.Millisecond, "it is looked at once a second")
 	require.Equal(t, reply{200, "application/json", `{"ready":true}` + "\n"}, get(t, s, "/readyz"))
 
 	s.Drain()
@@ -52,6 +54,36 @@ func TestServer(t *testing.T) {
 	require.Equal(t, 503, drained.status)
 	require.Contains(t, drained.body, "The process stops.")
 	require.Equal(t, 200, get(t, s, "/healthz").status, "a process that stops lives")
+}
+
+// However often somebody asks, the process is looked at once a second.
+func TestReadyIsKept(t *testing.T) {
+	t.Parallel()
+
+	var looks atomic.Int64
+	s := start(t, ops.Options{Ready: func(context.Context) error {
+		looks.Add(1)
+		return nil
+	}})
+	begin := time.Now()
+	for range 100 {
+		require.Equal(t, 200, get(t, s, "/readyz").status)
+	}
+	require.LessOrEqual(t, looks.Load(), 1+int64(time.Since(begin)/time.Second))
+}
+
+// A page in a browser whose name points to this machine learns nothing.
+func TestOtherNames(t *testing.T) {
+	t.Parallel()
+
+	s := start(t, ops.Options{})
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/healthz", nil)
+	require.NoError(t, err)
+	req.Host, req.Close = "evil.example", true
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, http.StatusMisdirectedRequest, resp.StatusCode)
 }
 
 // What answers never is not ready either.

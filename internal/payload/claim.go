@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 
 	commonpb "go.temporal.io/api/common/v1"
 	sdkpb "go.temporal.io/api/sdk/v1"
@@ -17,8 +18,8 @@ import (
 type Store interface {
 	// Put keeps the content. It may be there already.
 	Put(ctx context.Context, name string, content []byte) error
-	// Get returns the content, or [ErrMissing].
-	Get(ctx context.Context, name string) ([]byte, error)
+	// Get returns the content, or [ErrMissing], or, without reading it, [ErrTooLarge] if it has more than most bytes.
+	Get(ctx context.Context, name string, most int64) ([]byte, error)
 	// String is where the store is, for people.
 	String() string
 }
@@ -27,6 +28,8 @@ type Store interface {
 var (
 	// ErrMissing: there is no such content.
 	ErrMissing = errors.New("not there")
+	// ErrTooLarge: there is more content than is wanted.
+	ErrTooLarge = errors.New("too large")
 	// ErrUnavailable: the store cannot be asked at the moment.
 	ErrUnavailable = errors.New("store of payloads is not available")
 )
@@ -101,8 +104,10 @@ func (c *Claims) read(ctx context.Context, name string) (*commonpb.Payload, erro
 	if digest, err := hex.DecodeString(name); err != nil || len(digest) != sha256.Size {
 		return nil, fmt.Errorf("%w: what claims it has no SHA-256", ErrUnreadable)
 	}
-	content, err := c.store.Get(ctx, name)
+	content, err := c.store.Get(ctx, name, roomOf(ctx))
 	switch {
+	case errors.Is(err, ErrTooLarge):
+		return nil, fmt.Errorf("%w: %s in %s", ErrTooLarge, name, c.store)
 	case errors.Is(err, ErrMissing):
 		return nil, fmt.Errorf("%w: %s is not in %s", ErrUnreadable, name, c.store)
 	case err != nil:
@@ -115,6 +120,21 @@ func (c *Claims) read(ctx context.Context, name string) (*commonpb.Payload, erro
 		return nil, fmt.Errorf("%w: %s in %s is no payload: %w", ErrUnreadable, name, c.store, err)
 	}
 	return &p, nil
+}
+
+type roomKey struct{}
+
+// Within is a context in which nothing is read from a store that has more than so many bytes: decoding it fails with [ErrTooLarge].
+// Without it, everything is read.
+func Within(ctx context.Context, most int64) context.Context {
+	return context.WithValue(ctx, roomKey{}, most)
+}
+
+func roomOf(ctx context.Context) int64 {
+	if most, ok := ctx.Value(roomKey{}).(int64); ok {
+		return most
+	}
+	return math.MaxInt64
 }
 
 func nameOf(content []byte) string {

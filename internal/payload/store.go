@@ -79,15 +79,40 @@ func (f Folder) write(to string, content []byte) (err error) {
 }
 
 // Get implements [Store].
-func (f Folder) Get(_ context.Context, name string) ([]byte, error) {
-	content, err := os.ReadFile(f.file(name))
+func (f Folder) Get(_ context.Context, name string, most int64) ([]byte, error) {
+	content, err := readFile(f.file(name), most)
 	switch {
+	case errors.Is(err, ErrTooLarge):
+		return nil, err
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, ErrMissing
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return content, nil
+}
+
+func readFile(name string, most int64) ([]byte, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return readAll(file, info.Size(), most)
+}
+
+// readAll reads content of that size, unless it is more than most.
+func readAll(r io.Reader, size, most int64) ([]byte, error) {
+	if size > most {
+		return nil, ErrTooLarge
+	}
+	content := make([]byte, size)
+	_, err := io.ReadFull(r, content)
+	return content, err
 }
 
 // bucketLimit is how long a bucket may take for one payload, all tries together.
@@ -152,7 +177,7 @@ func (b *Bucket) Put(ctx context.Context, name string, content []byte) error {
 }
 
 // Get implements [Store].
-func (b *Bucket) Get(ctx context.Context, name string) ([]byte, error) {
+func (b *Bucket) Get(ctx context.Context, name string, most int64) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, bucketLimit)
 	defer cancel()
 	object, err := b.client.GetObject(ctx, b.name, path.Join(b.prefix, name), minio.GetObjectOptions{})
@@ -160,8 +185,14 @@ func (b *Bucket) Get(ctx context.Context, name string) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	defer func() { _ = object.Close() }()
-	content, err := io.ReadAll(object)
+	info, err := object.Stat()
+	var content []byte
+	if err == nil {
+		content, err = readAll(object, info.Size, most)
+	}
 	switch {
+	case errors.Is(err, ErrTooLarge):
+		return nil, err
 	case minio.ToErrorResponse(err).Code == minio.NoSuchKey:
 		return nil, ErrMissing
 	case err != nil:

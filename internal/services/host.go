@@ -20,6 +20,7 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/amends-dev/amends/internal/inbound"
 	"github.com/amends-dev/amends/internal/services/store"
 )
 
@@ -55,6 +56,7 @@ type Host struct {
 	config   Config
 	services []*hosted
 	calls    metric.Float64Histogram
+	ready    inbound.Readiness[struct{}]
 }
 
 // hosted is one service of a host.
@@ -165,7 +167,7 @@ func (h *Host) Handler() http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, map[string]string{"status": "ok"})
 	})
-	mux.HandleFunc("GET /readyz", h.ready)
+	mux.HandleFunc("GET /readyz", h.readyz)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, http.StatusNotFound, "not_found", "there is nothing at %s; the services are: %s",
 			r.URL.Path, strings.Join(h.config.Names, ", "))
@@ -185,13 +187,13 @@ func (h *Host) audit(s *hosted) http.HandlerFunc {
 	}
 }
 
-// readyWait is how long a database may take to answer while the host counts as ready.
-const readyWait = 2 * time.Second
-
-// Ready tells which database does not answer; nil if all do.
+// Ready tells which database does not answer within two seconds; nil if all do. They are asked once a second at most.
 func (h *Host) Ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, readyWait)
-	defer cancel()
+	_, err := h.ready.Check(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, h.ping(ctx) })
+	return err //nolint:wrapcheck // it is ping's
+}
+
+func (h *Host) ping(ctx context.Context) error {
 	for _, s := range h.services {
 		if err := s.db.PingContext(ctx); err != nil {
 			h.config.Logger.ErrorContext(ctx, "not ready", "service", s.name, "error", err)
@@ -201,7 +203,7 @@ func (h *Host) Ready(ctx context.Context) error {
 	return nil
 }
 
-func (h *Host) ready(w http.ResponseWriter, r *http.Request) {
+func (h *Host) readyz(w http.ResponseWriter, r *http.Request) {
 	if err := h.Ready(r.Context()); err != nil {
 		writeProblem(w, http.StatusServiceUnavailable, "unavailable", "%s", err)
 		return

@@ -21,6 +21,7 @@ import (
 	"github.com/amends-dev/amends/api"
 	"github.com/amends-dev/amends/devserver"
 	"github.com/amends-dev/amends/internal/connect"
+	"github.com/amends-dev/amends/internal/inbound"
 	"github.com/amends-dev/amends/internal/ops"
 	"github.com/amends-dev/amends/internal/payload"
 	"github.com/amends-dev/amends/internal/services"
@@ -221,10 +222,8 @@ func (s *system) startServices(ctx context.Context) error {
 		return err
 	}
 	s.started = append(s.started, part{"step services' databases", func(context.Context) error { return host.Close() }})
-	s.serve("step services", servicesStopLimit, s.servicesListener, &http.Server{
-		Handler:           host.Handler(),
-		ReadHeaderTimeout: 5 * time.Second,
-	})
+	s.serve("step services", servicesStopLimit, s.servicesListener, inbound.NewServer("", inbound.LimitAnswers(
+		inbound.OnlyLocalNames(s.servicesListener.Addr().String(), host.Handler()))))
 	return nil
 }
 
@@ -282,7 +281,7 @@ func (s *system) startAPI(context.Context) error {
 		Tracer:         s.telemetry.Tracer(),
 		Logger:         s.logger.With("part", "api"),
 	})
-	s.serve("API", apiStopLimit, s.apiListener, api.NewServer(s.flags.APIAddr, handler))
+	s.serve("API", apiStopLimit, s.apiListener, api.NewServer("", inbound.OnlyLocalNames(s.apiListener.Addr().String(), handler)))
 	return nil
 }
 
