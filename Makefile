@@ -8,6 +8,8 @@ PACKAGES := ./... ./devserver/... ./bench/... ./deploy/...
 
 # Only the race detector needs cgo. One setting for all the rest lets it share one build cache.
 GO := CGO_ENABLED=0 go
+# Says how far it is.
+BUILD := CGO_ENABLED=0 internal/gobuild/gobuild.sh
 
 # What the image is called, and says of itself.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo local)
@@ -22,8 +24,7 @@ help: ## Show this list
 
 .PHONY: run
 run: ## Run everything in one process until Ctrl-C; ARGS="--ephemeral" and the like are passed on
-	@test -x .bin/amends-dev || echo "Building. The first time takes about four minutes, later times take seconds."
-	@$(GO) build -o .bin/amends-dev ./devserver/cmd/amends-dev
+	@$(BUILD) .bin/amends-dev ./devserver/cmd/amends-dev
 	@exec .bin/amends-dev $(ARGS)
 
 # -count=1: the end-to-end tests run binaries whose changes the test cache would not notice.
@@ -73,13 +74,12 @@ fuzz: ## Fuzz every decoder, each for FOR=30s
 
 .PHONY: bench
 bench: ## Measure sagas against plain Temporal and DBOS, and orders over REST; ARGS="--quick", ARGS="--json" and the like are passed on
-	@test -x .bin/bench || echo "Building. The first time takes about four minutes, later times take seconds." >&2
-	@$(GO) build -o .bin/bench ./bench
+	@$(BUILD) .bin/bench ./bench
 	@exec .bin/bench $(ARGS)
 
 .PHONY: sizing
 sizing: ## Measure how sagas grow with shards, workers, a slow disk and their histories (docs/sizing.md); takes ARGS
-	@$(GO) build -o .bin/bench ./bench
+	@$(BUILD) .bin/bench ./bench
 	@exec .bin/bench sizing $(ARGS)
 
 .PHONY: bench-rest
@@ -143,7 +143,7 @@ vulncheck: .bin/.tools ## Look for known vulnerabilities in what is called; asks
 
 .PHONY: build
 build: ## Build bin/amends and bin/amends-dev, static and without machine paths
-	$(GO) build -trimpath -o bin/ ./cmd/amends ./devserver/cmd/amends-dev
+	@GOFLAGS="$$(go env GOFLAGS) -trimpath" $(BUILD) bin/ ./cmd/amends ./devserver/cmd/amends-dev
 
 .PHONY: image
 image: ## Build the container image amends:VERSION; needs Docker
