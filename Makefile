@@ -27,9 +27,14 @@ run: ## Run everything in one process until Ctrl-C; ARGS="--ephemeral" and the l
 	@$(BUILD) .bin/amends-dev ./devserver/cmd/amends-dev
 	@exec .bin/amends-dev $(ARGS)
 
-# -count=1: the end-to-end tests run binaries whose changes the test cache would not notice.
+# -count=1: the end-to-end tests run binaries whose changes the test cache would not notice. Without the race detector it
+# shares the build cache of make run.
 .PHONY: test
-test: ## Run every test, end to end included; ARGS="-run Name" and the like are passed on
+test: ## Run the tests that are over in five minutes, end to end included; ARGS="-run Name" and the like are passed on
+	CGO_ENABLED=0 $(GO_TEST) -short -count=1 -timeout 20m $(ARGS) $(TESTED)
+
+.PHONY: test-all
+test-all: ## Run every test, with the race detector, as CI does; takes ARGS
 	@race=-race; \
 	if ! { test "$$(go env CGO_ENABLED)" = 1 && echo '#include <stdlib.h>' | $$(go env CC) -x c -c -o /dev/null -; } 2>/dev/null; then \
 		if [ "$$CI" = true ]; then echo "The race detector needs a C compiler and CGO_ENABLED=1."; exit 1; fi; \
@@ -53,7 +58,7 @@ down: ## Stop what make up started; the data stays, ARGS="--volumes" deletes it
 repeats: ## Ask for 2,000 orders 8,000 times at APIs that are killed 20 times, and count the sagas
 	$(GO_TEST) ./e2e -run '^TestRepeats$$' -count=1 -v -timeout 60m -repeats.orders=2000 -repeats.kills=20 $(ARGS)
 
-# As TestChaos in `make test`, but longer; about fifteen minutes.
+# As TestChaos in `make test-all`, but longer; about fifteen minutes.
 .PHONY: chaos
 chaos: ## Kill workers 200 times under 5,000 sagas and check the books; ARGS="-chaos.seed=1" repeats a plan
 	$(GO_TEST) ./e2e -run '^TestChaos$$' -count=1 -v -timeout 90m -chaos.sagas=5000 -chaos.kills=200 $(ARGS)

@@ -14,6 +14,7 @@ import (
 	"github.com/amends-dev/amends/bench/internal/engine"
 	"github.com/amends-dev/amends/bench/internal/process"
 	"github.com/amends-dev/amends/bench/internal/report"
+	"github.com/amends-dev/amends/internal/longtest"
 	"github.com/amends-dev/amends/internal/pgserver"
 )
 
@@ -43,6 +44,7 @@ func postgresDir(t *testing.T) string {
 // TestQuickRun is a whole run that is over soon: every process and each row once, one at a time.
 func TestQuickRun(t *testing.T) {
 	t.Parallel()
+	longtest.Skip(t)
 
 	dir := postgresDir(t)
 	var out, progress strings.Builder
