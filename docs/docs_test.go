@@ -71,7 +71,7 @@ const (
 )
 
 var (
-	blocks = regexp.MustCompile("(?ms)^ *```.*?^ *```|^(    |\t)[^\n]*")
+	blocks = regexp.MustCompile("(?m)^ *```(?s:.*?)\n *```|^(?:    |\t).*")
 	inline = regexp.MustCompile("(?s)`.*?`")
 	blank  = regexp.MustCompile(`\n\s*\n`)
 )

@@ -45,4 +45,3 @@ func newest(pattern string) []string {
 	slices.SortFunc(dirs, func(a, b string) int { return cmp.Compare(version(b), version(a)) })
 	return dirs
 }
-

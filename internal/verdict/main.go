@@ -35,7 +35,7 @@ func run(args []string, out io.Writer) (ok bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // only read from
 	var r record
 	if err := r.read(bufio.NewReader(file)); err != nil {
 		r.fault("", fmt.Sprintf("%s: %v; what comes after is not counted", args[1], err))

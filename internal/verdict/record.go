@@ -63,11 +63,12 @@ func (r *record) read(events io.Reader) error {
 		} else if err != nil {
 			return err
 		}
-		if e.Action == "build-output" {
+		switch {
+		case e.Action == "build-output":
 			r.build = append(r.build, e.Output)
-		} else if e.Test != "" {
+		case e.Test != "":
 			r.test(e)
-		} else if e.Package != "" {
+		case e.Package != "":
 			r.pkg(e)
 		}
 	}
