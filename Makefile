@@ -8,12 +8,15 @@ PACKAGES := ./... ./devserver/... ./bench/... ./deploy/...
 
 # Only the race detector needs cgo. One setting for all the rest lets it share one build cache.
 GO := CGO_ENABLED=0 go
+# Says how far it is.
+BUILD := CGO_ENABLED=0 internal/gobuild/gobuild.sh
 
 # What the image is called, and says of itself.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo local)
 
-# .ci/run puts a runner here that counts.
+# .ci/run puts a runner here that counts and runs again what failed. That one knows the packages already.
 GO_TEST ?= go test
+TESTED ?= $(PACKAGES)
 
 .PHONY: help
 help: ## Show this list
@@ -21,19 +24,23 @@ help: ## Show this list
 
 .PHONY: run
 run: ## Run everything in one process until Ctrl-C; ARGS="--ephemeral" and the like are passed on
-	@test -x .bin/amends-dev || echo "Building. The first time takes about four minutes, later times take seconds."
-	@$(GO) build -o .bin/amends-dev ./devserver/cmd/amends-dev
+	@$(BUILD) .bin/amends-dev ./devserver/cmd/amends-dev
 	@exec .bin/amends-dev $(ARGS)
 
-# -count=1: the end-to-end tests run binaries whose changes the test cache would not notice.
+# -count=1: the end-to-end tests run binaries whose changes the test cache would not notice. Without the race detector it
+# shares the build cache of make run.
 .PHONY: test
-test: ## Run every test, end to end included; ARGS="-run Name" and the like are passed on
+test: ## Run the tests that are over in five minutes, end to end included; ARGS="-run Name" and the like are passed on
+	CGO_ENABLED=0 $(GO_TEST) -short -count=1 -timeout 20m $(ARGS) $(TESTED)
+
+.PHONY: test-all
+test-all: ## Run every test, with the race detector, as CI does; takes ARGS
 	@race=-race; \
 	if ! { test "$$(go env CGO_ENABLED)" = 1 && echo '#include <stdlib.h>' | $$(go env CC) -x c -c -o /dev/null -; } 2>/dev/null; then \
 		if [ "$$CI" = true ]; then echo "The race detector needs a C compiler and CGO_ENABLED=1."; exit 1; fi; \
 		echo "No C compiler: the tests run without the race detector."; race=; \
 	fi; \
-	set -x; $(GO_TEST) $$race -count=1 -timeout 20m $(ARGS) $(PACKAGES)
+	set -x; $(GO_TEST) $$race -count=1 -timeout 20m $(ARGS) $(TESTED)
 
 .PHONY: demo
 demo: ## Place 40 orders against a running `make run` or `make up` and show how each ended; takes ARGS
@@ -51,7 +58,7 @@ down: ## Stop what make up started; the data stays, ARGS="--volumes" deletes it
 repeats: ## Ask for 2,000 orders 8,000 times at APIs that are killed 20 times, and count the sagas
 	$(GO_TEST) ./e2e -run '^TestRepeats$$' -count=1 -v -timeout 60m -repeats.orders=2000 -repeats.kills=20 $(ARGS)
 
-# As TestChaos in `make test`, but longer; about fifteen minutes.
+# As TestChaos in `make test-all`, but longer; about fifteen minutes.
 .PHONY: chaos
 chaos: ## Kill workers 200 times under 5,000 sagas and check the books; ARGS="-chaos.seed=1" repeats a plan
 	$(GO_TEST) ./e2e -run '^TestChaos$$' -count=1 -v -timeout 90m -chaos.sagas=5000 -chaos.kills=200 $(ARGS)
@@ -72,13 +79,12 @@ fuzz: ## Fuzz every decoder, each for FOR=30s
 
 .PHONY: bench
 bench: ## Measure sagas against plain Temporal and DBOS, and orders over REST; ARGS="--quick", ARGS="--json" and the like are passed on
-	@test -x .bin/bench || echo "Building. The first time takes about four minutes, later times take seconds." >&2
-	@$(GO) build -o .bin/bench ./bench
+	@$(BUILD) .bin/bench ./bench
 	@exec .bin/bench $(ARGS)
 
 .PHONY: sizing
 sizing: ## Measure how sagas grow with shards, workers, a slow disk and their histories (docs/sizing.md); takes ARGS
-	@$(GO) build -o .bin/bench ./bench
+	@$(BUILD) .bin/bench ./bench
 	@exec .bin/bench sizing $(ARGS)
 
 .PHONY: bench-rest
@@ -142,7 +148,7 @@ vulncheck: .bin/.tools ## Look for known vulnerabilities in what is called; asks
 
 .PHONY: build
 build: ## Build bin/amends and bin/amends-dev, static and without machine paths
-	$(GO) build -trimpath -o bin/ ./cmd/amends ./devserver/cmd/amends-dev
+	@GOFLAGS="$$(go env GOFLAGS) -trimpath" $(BUILD) bin/ ./cmd/amends ./devserver/cmd/amends-dev
 
 .PHONY: image
 image: ## Build the container image amends:VERSION; needs Docker

@@ -22,6 +22,7 @@ import (
 	"github.com/amends-dev/amends/api"
 	"github.com/amends-dev/amends/compensation"
 	"github.com/amends-dev/amends/internal/access"
+	"github.com/amends-dev/amends/internal/longtest"
 	"github.com/amends-dev/amends/internal/order"
 	"github.com/amends-dev/amends/workflows"
 )
@@ -39,6 +40,7 @@ const (
 // none with a 500, and none leaves anything behind. A shard is the same every time. It is not parallel to other tests, which
 // would use memory while it measures.
 func TestGeneratedRequests(t *testing.T) {
+	longtest.Skip(t)
 	operations := describedOperations(t)
 	bundles := make([]*bundle, generatedShards)
 	statuses := make([]map[string]int, generatedShards)

@@ -12,9 +12,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/amends-dev/amends/bench/internal/engine"
-	"github.com/amends-dev/amends/bench/internal/postgres"
 	"github.com/amends-dev/amends/bench/internal/process"
 	"github.com/amends-dev/amends/bench/internal/report"
+	"github.com/amends-dev/amends/internal/longtest"
+	"github.com/amends-dev/amends/internal/pgserver"
 )
 
 // TestMain lets the test binary be the processes that the benchmark starts.
@@ -30,7 +31,7 @@ func TestMain(m *testing.M) {
 func postgresDir(t *testing.T) string {
 	t.Helper()
 
-	if _, err := postgres.Binaries(); errors.Is(err, postgres.ErrNotInstalled) && os.Getenv("CI") != "true" {
+	if _, err := pgserver.Binaries(); errors.Is(err, pgserver.ErrNotInstalled) && os.Getenv("CI") != "true" {
 		t.Skip("skipped, because ", err)
 	}
 	dir, err := os.MkdirTemp("", "bench-") //nolint:usetesting // that of t is closed to the user as whom PostgreSQL may have to run
@@ -43,6 +44,7 @@ func postgresDir(t *testing.T) string {
 // TestQuickRun is a whole run that is over soon: every process and each row once, one at a time.
 func TestQuickRun(t *testing.T) {
 	t.Parallel()
+	longtest.Skip(t)
 
 	dir := postgresDir(t)
 	var out, progress strings.Builder

@@ -5,11 +5,14 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/amends-dev/amends/internal/longtest"
 )
 
 // What the command prints is what `go test -bench` does.
 func TestMeasureREST(t *testing.T) {
 	t.Parallel()
+	longtest.Skip(t)
 
 	const line = "BenchmarkREST-2   1   0 ns/op   31.71 rest-cpu-ms/order   1.241 rest/sdk   26.94 sdk-cpu-ms/order\n"
 	var progress strings.Builder

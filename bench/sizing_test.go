@@ -8,11 +8,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/amends-dev/amends/internal/longtest"
 )
 
 // TestQuickSizing is a whole run that is over soon: each table with a row or two.
 func TestQuickSizing(t *testing.T) {
 	t.Parallel()
+	longtest.Skip(t)
 
 	dir := postgresDir(t)
 	doc := filepath.Join(t.TempDir(), "sizing.md")

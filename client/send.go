@@ -133,7 +133,11 @@ func (c *Client) pause(err error, repeats int) (time.Duration, bool) {
 	pause := randomPart(most)
 	var p *Problem
 	if errors.As(err, &p) {
-		return max(pause, p.RetryAfter), p.passing() && p.RetryAfter <= c.options.LongestPause
+		if p.RetryAfter > 0 {
+			// Many are told the same.
+			pause = max(pause, p.RetryAfter+randomPart(p.RetryAfter/4+1))
+		}
+		return pause, p.passing() && p.RetryAfter <= c.options.LongestPause
 	}
 	var untrusted *tls.CertificateVerificationError
 	return pause, errors.Is(err, ErrUnreachable) && !errors.As(err, &untrusted)

@@ -190,6 +190,18 @@ func TestRetryAfter(t *testing.T) {
 		require.NoError(t, err)
 		require.GreaterOrEqual(t, s.at[1], 4*time.Second)
 
+		// Many who are told the same do not come back at once.
+		first, last := time.Hour, time.Duration(0)
+		for range 100 {
+			s = &script{answers: []reply{{status: 429, code: "rate_limited", headers: []string{"Retry-After", "4"}}, {status: 202}}, began: time.Now()}
+			_, err = place(t, newClient(t, s, client.Options{FirstPause: time.Millisecond}))
+			require.NoError(t, err)
+			first, last = min(first, s.at[1]), max(last, s.at[1])
+		}
+		require.GreaterOrEqual(t, first, 4*time.Second)
+		require.LessOrEqual(t, last, 5*time.Second+time.Millisecond)
+		require.Greater(t, last-first, time.Second/2)
+
 		// Nobody who calls wants to wait for an hour.
 		s = &script{answers: []reply{{status: 503, code: "no_worker", headers: []string{"Retry-After", "3600"}}}, began: time.Now()}
 		_, err = place(t, newClient(t, s, client.Options{}))
@@ -204,7 +216,7 @@ func TestContextEndsRepeats(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{answers: []reply{{status: 503, code: "no_worker", headers: []string{"Retry-After", "5"}}}, began: time.Now()}
-		ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 14*time.Second)
 		defer cancel()
 
 		_, err := newClient(t, s, client.Options{}).Overview(ctx)
@@ -213,7 +225,7 @@ func TestContextEndsRepeats(t *testing.T) {
 		var p *client.Problem
 		require.ErrorAs(t, err, &p, "and why it was repeated")
 		require.Len(t, s.at, 3)
-		require.Equal(t, 12*time.Second, time.Since(s.began))
+		require.Equal(t, 14*time.Second, time.Since(s.began))
 	})
 }
 

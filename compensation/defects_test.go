@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/amends-dev/amends/internal/longtest"
 )
 
 // edit replaces old in file, where it must be exactly once.
@@ -75,10 +77,8 @@ var defects = map[string][]edit{
 // The matrix finds these mistakes: a test that no mistake turns red proves nothing.
 func TestMatrixFindsDefects(t *testing.T) {
 	t.Parallel()
+	longtest.Skip(t) // builds the package once for each defect
 
-	if testing.Short() {
-		t.Skip("builds the package once for each defect")
-	}
 	// Each run builds and tests on several processors.
 	turns := make(chan struct{}, 2)
 	for name, edits := range defects {

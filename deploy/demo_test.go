@@ -7,11 +7,14 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/amends-dev/amends/internal/longtest"
 )
 
 // make demo goes to what make up has started, with the version that runs there, and otherwise to make run's addresses.
 func TestMakeDemo(t *testing.T) {
 	t.Parallel()
+	longtest.Skip(t)
 
 	for name, tt := range map[string]struct {
 		docker string

@@ -20,6 +20,7 @@ import (
 
 	"github.com/amends-dev/amends/client"
 	"github.com/amends-dev/amends/examples"
+	"github.com/amends-dev/amends/internal/longtest"
 	"github.com/amends-dev/amends/internal/pgtest"
 	"github.com/amends-dev/amends/internal/porttest"
 	"github.com/amends-dev/amends/internal/programtest"
@@ -29,6 +30,7 @@ import (
 // real PostgreSQL and a real Temporal: two workers and two processes of the API behind nginx, as the images have them.
 func TestComposeRuns(t *testing.T) { //nolint:tparallel // its subtest has to end before it goes on
 	t.Parallel()
+	longtest.Skip(t)
 
 	h := newHost(t)
 	h.startPostgres()

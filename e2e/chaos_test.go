@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/amends-dev/amends/internal/longtest"
 	"github.com/amends-dev/amends/internal/pgtest"
 )
 
@@ -29,6 +30,7 @@ var (
 // The seed decides what is asked for and what goes wrong, but not what happens at the same time as what.
 func TestChaos(t *testing.T) {
 	t.Parallel()
+	longtest.Skip(t)
 
 	seed := *chaosSeed
 	if seed == 0 {

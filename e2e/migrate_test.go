@@ -9,12 +9,14 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/workflowservice/v1"
 
+	"github.com/amends-dev/amends/internal/longtest"
 	"github.com/amends-dev/amends/internal/pgtest"
 )
 
 // TestMigrate prepares an empty PostgreSQL and a Temporal without the namespace, twice.
 func TestMigrate(t *testing.T) {
 	t.Parallel()
+	longtest.Skip(t)
 
 	s := &system{t: t, dir: t.TempDir(), temporalPort: freePort(t), servicesDSN: pgtest.DSN(t)}
 	s.startTemporal()

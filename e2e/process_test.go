@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/amends-dev/amends/internal/longtest"
 	"github.com/amends-dev/amends/internal/porttest"
 )
 
@@ -54,9 +57,13 @@ type process struct {
 	err  error
 }
 
-// spawn starts a binary with these arguments and environment variables. It ends with the test.
+// spawn starts a binary with these arguments and environment variables. It ends with the test. In the first tier it skips
+// the tests that are not of it.
 func spawn(tb testing.TB, name, binary string, env []string, args ...string) *process {
 	tb.Helper()
+	if root, _, _ := strings.Cut(tb.Name(), "/"); !slices.Contains(firstTier, root) {
+		longtest.Skip(tb)
+	}
 	p, err := launch(tb, name, binary, env, args...)
 	require.NoError(tb, err)
 	tb.Cleanup(func() {

@@ -18,6 +18,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/amends-dev/amends/internal/longtest"
 	"github.com/amends-dev/amends/internal/pgtest"
 )
 
@@ -33,6 +34,7 @@ const clientsPerOrder = 4
 // until each client has its answer. There is one saga for each order, and all its clients get the same answer.
 func TestRepeats(t *testing.T) {
 	t.Parallel()
+	longtest.Skip(t)
 
 	s := &system{t: t, dir: t.TempDir(), temporalDSN: pgtest.DSN(t), servicesDSN: pgtest.DSN(t), temporalPort: freePort(t)}
 	s.startTemporal()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/amends-dev/amends/internal/longtest"
 	"github.com/amends-dev/amends/internal/pgtest"
 )
 
@@ -19,6 +20,7 @@ import (
 // any more is placed by the same request, and finds its effects.
 func TestRestoreFromBackups(t *testing.T) {
 	t.Parallel()
+	longtest.Skip(t)
 
 	dump, restore := pgtest.Program(t, "pg_dump"), pgtest.Program(t, "pg_restore")
 	s := &system{t: t, dir: t.TempDir(), temporalDSN: pgtest.DSN(t), servicesDSN: pgtest.DSN(t), temporalPort: freePort(t)}

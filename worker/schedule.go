@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -21,7 +22,8 @@ const (
 	DefaultAuditEvery = 5 * time.Minute
 )
 
-// scheduleRetry is the pause before a schedule is tried to be made again.
+// scheduleRetry is about the pause before a schedule is tried to be made again: half of it to one and a half, since all
+// workers may begin at once.
 const scheduleRetry = 10 * time.Second
 
 // schedule is what Temporal starts by itself.
@@ -61,7 +63,7 @@ func (w *Worker) ensureSchedules(ctx context.Context) {
 				return
 			}
 			w.logger.Warn("a schedule is missing; trying again", "schedule", s.id, "error", err)
-			timer := time.NewTimer(scheduleRetry)
+			timer := time.NewTimer(scheduleRetry/2 + rand.N(scheduleRetry)) //nolint:gosec // a pause need not be unpredictable
 			select {
 			case <-timer.C:
 			case <-ctx.Done():

@@ -1,7 +1,7 @@
 // Package pgtest gives tests a PostgreSQL database of their own.
 //
-// It knows how to find or start a server and how to make and drop a database. It knows nothing of
-// what is stored there.
+// It knows how to choose or start a server, which ends with the process, and how to make and drop a database. It knows
+// nothing of what is stored there.
 package pgtest
 
 import (
@@ -19,6 +19,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+
+	"github.com/amends-dev/amends/internal/pgserver"
 )
 
 // Env names the environment variable that holds the DSN of a server to use, as a postgres:// URL
@@ -33,7 +35,7 @@ const Env = "AMENDS_TEST_POSTGRES"
 func DSN(t testing.TB) string {
 	t.Helper()
 	server, err := theServer(t.Context())
-	if errors.Is(err, errNotInstalled) && os.Getenv("CI") != "true" {
+	if errors.Is(err, pgserver.ErrNotInstalled) && os.Getenv("CI") != "true" {
 		t.Skipf("skipped, because %s; install PostgreSQL, or name a server in %s", err, Env)
 	}
 	require.NoError(t, err, "a PostgreSQL server for tests")
@@ -54,8 +56,8 @@ func DSN(t testing.TB) string {
 // fails, as in [DSN].
 func Program(t testing.TB, name string) string {
 	t.Helper()
-	bin, err := binaries()
-	if errors.Is(err, errNotInstalled) && os.Getenv("CI") != "true" {
+	bin, err := pgserver.Binaries()
+	if errors.Is(err, pgserver.ErrNotInstalled) && os.Getenv("CI") != "true" {
 		t.Skipf("skipped, because %s, and with it %s", err, name)
 	}
 	require.NoError(t, err)

@@ -15,6 +15,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 
+	"github.com/amends-dev/amends/internal/longtest"
 	"github.com/amends-dev/amends/internal/porttest"
 )
 
@@ -24,6 +25,7 @@ var update = flag.Bool("update", false, "take the picture in docs/images again")
 // TestPages opens what `make run` announces and what the documentation links to.
 func TestPages(t *testing.T) {
 	t.Parallel()
+	longtest.Skip(t)
 
 	b := startBrowser(t)
 	p := spawn(t, "--ephemeral")

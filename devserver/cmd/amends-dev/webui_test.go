@@ -19,6 +19,7 @@ import (
 	"github.com/temporalio/ui-server/v2/server/server_options"
 
 	"github.com/amends-dev/amends/internal/certificate/certtest"
+	"github.com/amends-dev/amends/internal/longtest"
 	"github.com/amends-dev/amends/internal/porttest"
 )
 
@@ -31,6 +32,7 @@ type shown struct{ done, undone, parked string }
 // TestWebUIOfEncryptedSagas looks at encrypted sagas in the Web UI, as docs/encryption.md says.
 func TestWebUIOfEncryptedSagas(t *testing.T) {
 	t.Parallel()
+	longtest.Skip(t)
 
 	b := startBrowser(t)
 	amends := buildAmends(t)

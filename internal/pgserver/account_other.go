@@ -1,6 +1,6 @@
 //go:build !unix
 
-package pgtest
+package pgserver
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 type account struct{}
 
 func serverUser() (account, error) {
-	return account{}, fmt.Errorf("%w that can be started on this system", errNotInstalled)
+	return account{}, fmt.Errorf("%w that can be started on this system", ErrNotInstalled)
 }
 
 func (account) own(...string) error { return nil }

@@ -1,20 +1,17 @@
-package postgres
+package pgserver
 
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 )
 
-// ErrNotInstalled says that there are no PostgreSQL server binaries here that can be run.
+// ErrNotInstalled says that there is no PostgreSQL server here that can be started.
 var ErrNotInstalled = errors.New("no PostgreSQL server is installed here")
 
 // Binaries returns the folder of initdb and postgres: the one pg_config names, else that of the newest version where
@@ -47,18 +44,4 @@ func newest(pattern string) []string {
 	}
 	slices.SortFunc(dirs, func(a, b string) int { return cmp.Compare(version(b), version(a)) })
 	return dirs
-}
-
-// serverUser is the user postgres if we are root, as whom PostgreSQL refuses to run, and nil, ourselves, otherwise.
-func serverUser() (*syscall.Credential, error) {
-	if os.Getuid() != 0 {
-		return nil, nil
-	}
-	u, err := user.Lookup("postgres")
-	if err != nil {
-		return nil, fmt.Errorf("%w that root can start: there is no user postgres", ErrNotInstalled)
-	}
-	uid, uidErr := strconv.ParseUint(u.Uid, 10, 32)
-	gid, gidErr := strconv.ParseUint(u.Gid, 10, 32)
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, errors.Join(uidErr, gidErr)
 }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package pgtest
+package pgserver
 
 import (
 	"errors"
@@ -21,7 +21,7 @@ func serverUser() (account, error) {
 	}
 	u, err := user.Lookup("postgres")
 	if err != nil {
-		return account{}, fmt.Errorf("%w that root can start: there is no user postgres", errNotInstalled)
+		return account{}, fmt.Errorf("%w that root can start: there is no user postgres", ErrNotInstalled)
 	}
 	uid, uidErr := strconv.ParseUint(u.Uid, 10, 32)
 	gid, gidErr := strconv.ParseUint(u.Gid, 10, 32)
