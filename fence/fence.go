@@ -8,6 +8,10 @@ import (
 	"strings"
 )
 
+// HeaderKey is the header of every answer of a step. It repeats the key as it stands in the URL, percent-encoded: what
+// refuses without it is not the service, and a saga does not believe it.
+const HeaderKey = "Saga-Key"
+
 // Step is one step of a service: what doing it and undoing it change in the service's own tables.
 //
 // Do and Undo run in a transaction that also holds the ledger row of the key. They must make all

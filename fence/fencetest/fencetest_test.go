@@ -37,6 +37,7 @@ func (s *theater) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	s.calls++
 	key := r.PathValue("key")
+	s.name(w, r)
 	if s.fault == "key not unescaped" {
 		key = strings.TrimPrefix(r.URL.EscapedPath(), "/seats/")
 	}
@@ -53,6 +54,18 @@ func (s *theater) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case http.MethodGet:
 		s.get(w, key)
 	}
+}
+
+// name names the key, as a service in another language may do it: as it came.
+func (s *theater) name(w http.ResponseWriter, r *http.Request) {
+	named := strings.TrimPrefix(r.URL.EscapedPath(), "/seats/")
+	switch {
+	case s.fault == "key named in undos only" && r.Method != http.MethodDelete, s.fault == "key not named":
+		return
+	case s.fault == "another key named":
+		named = "order-1:TakeSeats"
+	}
+	w.Header().Set("Saga-Key", named)
 }
 
 func (s *theater) put(w http.ResponseWriter, r *http.Request, key string) {
@@ -82,6 +95,10 @@ func (s *theater) put(w http.ResponseWriter, r *http.Request, key string) {
 func (s *theater) delete(w http.ResponseWriter, key string) {
 	known := s.rows[key]
 	switch {
+	case s.fault == "undo answered 200":
+		s.rows[key] = &row{undone: true}
+		answer(w, http.StatusOK, "application/json", "undone")
+		return
 	case known == nil && s.fault == "unseen key not found":
 		problem(w, http.StatusNotFound, "not_found")
 		return
@@ -117,7 +134,7 @@ func (s *theater) get(w http.ResponseWriter, key string) {
 }
 
 func problem(w http.ResponseWriter, status int, code string) {
-	answer(w, status, "application/problem+json", map[string]any{"status": status, "code": code})
+	answer(w, status, "application/problem+json", map[string]any{"status": status, "code": code, "detail": "what " + code + " means"})
 }
 
 func answer(w http.ResponseWriter, status int, contentType string, body any) {
@@ -184,6 +201,10 @@ func TestRunFindsFaults(t *testing.T) {
 		"malformed bodies accepted": {"malformed_body"},
 		"key not unescaped":         {"key_with_escaped_characters"},
 		"text":                      {"done_once,_same_answer_on_repeat"},
+		"key not named":             {"done_once,_same_answer_on_repeat", "undone_before_done,_late_do_is_refused"},
+		"key named in undos only":   {"undone_before_done,_late_do_is_refused", "probed"},
+		"another key named":         {"done_once,_same_answer_on_repeat", "undone"},
+		"undo answered 200":         {"undone", "undone_before_done,_late_do_is_refused"},
 	} {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()

@@ -45,10 +45,10 @@ func (c *checker) sameBody(t *testing.T) {
 
 func (c *checker) undoFirst(t *testing.T) {
 	key, body := c.key(t), c.body()
-	require.Equal(t, http.StatusNoContent, c.delete(t, key).status, "undoing a key never seen")
+	requireUndone(t, c.delete(t, key), "undoing a key never seen")
 	requireProblem(t, c.put(t, key, body), http.StatusGone, "")
 	require.Equal(t, "undone", c.state(t, key))
-	require.Equal(t, http.StatusNoContent, c.delete(t, key).status, "undoing it again")
+	requireUndone(t, c.delete(t, key), "undoing it again")
 }
 
 func (c *checker) undo(t *testing.T) {
@@ -60,7 +60,7 @@ func (c *checker) undo(t *testing.T) {
 		require.JSONEq(t, first, requireDone(t, c.put(t, key, body)), "it stays done")
 		return
 	}
-	require.Equal(t, http.StatusNoContent, c.delete(t, key).status)
+	requireUndone(t, c.delete(t, key), "undoing what was done")
 	require.Equal(t, "undone", c.state(t, key))
 }
 
@@ -93,7 +93,7 @@ func (c *checker) requireUndo(t *testing.T, key string) {
 		requireProblem(t, a, http.StatusConflict, "irreversible")
 		return
 	}
-	require.Equal(t, http.StatusNoContent, a.status, "%s", a)
+	requireUndone(t, a, "undoing what was done")
 }
 
 func (c *checker) tenAtOnce(t *testing.T) {
@@ -136,7 +136,7 @@ func (c *checker) doWhileUndo(t *testing.T) {
 			require.Equal(t, "done", c.state(t, key))
 			continue
 		}
-		require.Equal(t, http.StatusNoContent, undid.status, "%s", undid)
+		requireUndone(t, undid, "undoing what is being done")
 		require.Equal(t, "undone", c.state(t, key))
 		if did.status == http.StatusGone || c.step.Irreversible {
 			requireProblem(t, did, http.StatusGone, "")
@@ -154,6 +154,7 @@ func (c *checker) probe(t *testing.T) {
 
 	a := c.get(t, key)
 	require.Equal(t, http.StatusOK, a.status, "%s", a)
+	requireKey(t, a)
 	var probe struct {
 		Key, State string
 		Result     json.RawMessage

@@ -9,10 +9,13 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/amends-dev/amends/fence"
 )
 
 // middleware makes calls of step routes meet the faults.
@@ -35,6 +38,7 @@ func (f *faults) middleware(next http.Handler) http.Handler {
 // strike serves one call as the fault has it.
 func (f Fault) strike(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	wait(r.Context(), f.LatencyMS)
+	w.Header().Set(fence.HeaderKey, url.PathEscape(callOf(r).key))
 	if f.Refuse {
 		writeProblem(w, http.StatusUnprocessableEntity, "refused", "a fault is set for %s", f.Step)
 		return
