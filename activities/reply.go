@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/internal/strictjson"
 )
 
 // headerKey is the answer's header that repeats the key from the URL (docs/step-contract.md). A service sets it; what
@@ -48,7 +49,10 @@ func (r reply) result(out any) error {
 	if media := r.media(); media != "application/json" {
 		return fmt.Errorf("it is %s, not application/json", describeMedia(media))
 	}
-	return json.Unmarshal(r.body, out)
+	if err := json.Unmarshal(r.body, out); err != nil {
+		return err
+	}
+	return strictjson.CheckNames(r.body, out)
 }
 
 // refusal returns the problem with which the participant refuses. The error says why the answer is not its word.
@@ -59,6 +63,9 @@ func (r reply) refusal() (problem, error) {
 	}
 	if err := json.Unmarshal(r.body, &p); err != nil {
 		return problem{}, errors.New("its problem is not JSON")
+	}
+	if err := strictjson.CheckNames(r.body, p); err != nil {
+		return problem{}, fmt.Errorf("its problem cannot be understood: %w", err)
 	}
 	if p.Status != r.status {
 		return problem{}, fmt.Errorf("its problem has status %d", p.Status)

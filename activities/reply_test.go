@@ -68,6 +68,8 @@ func TestNoWordOfTheService(t *testing.T) {
 		"another status":        {asGiven(404, declined, "Content-Type", problems, "Saga-Key", ownKey), "its problem has status 403", "its problem has status 403"},
 		"code of another form":  {asGiven(403, `{"status":403,"code":"Access Denied"}`, "Content-Type", problems, "Saga-Key", ownKey), `has the code "Access Denied"`, `has the code "Access Denied"`},
 		"problem that is none":  {asGiven(403, page, "Content-Type", problems, "Saga-Key", ownKey), "its problem is not JSON", "its problem is not JSON"},
+		"two codes":             {asGiven(403, `{"status":403,"code":"a","Code":"b"}`, "Content-Type", problems, "Saga-Key", ownKey), `"code" and "Code" mean one field`, `"code" and "Code" mean one field`},
+		"two IDs":               {asGiven(200, `{"authorization_id":"a1","authorization_id":"a2","amount":{"amount":1290,"currency":"EUR"}}`, "Content-Type", "application/json"), `"authorization_id" stands twice`, "status 200"},
 		"cut off":               {cutOff(403, declined, "Content-Type", problems, "Saga-Key", ownKey), "no answer: unexpected EOF", "no answer: unexpected EOF"},
 		"redirect":              {asGiven(302, page, "Content-Type", html, "Location", "/login"), "status 302", "status 302"},
 		"not modified":          {asGiven(304, ""), "status 304", "status 304"},

@@ -179,7 +179,7 @@ func (s *saga) refuseFor(item *parked, name string, a Act) error {
 		if item.part == PartUndo || e.kind != Retriable {
 			return fmt.Errorf("%s is not a retriable step, so what it was asked for is fixed", item.label())
 		}
-		if _, err := e.readIn(a.Input); err != nil {
+		if err := e.checkIn(a.Input); err != nil {
 			return invalidAct{fmt.Errorf("input: %w", err)}
 		}
 	case UpdateSkip:
@@ -194,7 +194,7 @@ func (s *saga) refuseFor(item *parked, name string, a Act) error {
 			return invalidAct{errors.New("result: an undo has none")}
 		}
 		if len(a.Result) > 0 {
-			if err := e.readOut(a.Result, nil); err != nil {
+			if err := e.checkOut(a.Result); err != nil {
 				return invalidAct{fmt.Errorf("result: %w", err)}
 			}
 		}

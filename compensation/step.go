@@ -11,6 +11,8 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
+
+	"github.com/amends-dev/amends/internal/strictjson"
 )
 
 // Kind says what a step means to the saga's way back.
@@ -204,7 +206,8 @@ func (st Step[In, Out]) definitions() []definition {
 		name: st.Name, kind: st.Kind,
 		durable: st.Durable, onUnknown: st.OnUnknown,
 		attemptTimeout: st.AttemptTimeout, limit: st.Limit, undoLimit: st.UndoLimit, retry: st.Retry,
-		readIn: func(text json.RawMessage) (any, error) { return read[In](text) },
+		readIn:  func(text json.RawMessage) (any, error) { return read[In](text) },
+		checkIn: check[In], checkOut: check[Out],
 		readOut: func(text json.RawMessage, out any) error {
 			v, err := read[Out](text)
 			if target, ok := out.(*Out); ok && err == nil {
@@ -224,6 +227,16 @@ func (st Step[In, Out]) definitions() []definition {
 		d.probe = st.Probe
 	}
 	return []definition{d}
+}
+
+// check is [read] for what an operator gives now: names that stand twice or mean one field are refused. What was accepted
+// before there was this check is read without it, so that its history replays.
+func check[T any](text json.RawMessage) error {
+	v, err := read[T](text)
+	if err != nil {
+		return err
+	}
+	return strictjson.CheckNames(text, v)
 }
 
 // read reads what an operator gave as a step's input or result: one JSON value without unknown fields, which passes

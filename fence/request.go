@@ -12,6 +12,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/amends-dev/amends/internal/strictjson"
 )
 
 const (
@@ -43,8 +45,11 @@ func readRequest(w http.ResponseWriter, r *http.Request, in any) (request, error
 	if err != nil {
 		return request{}, err
 	}
-	// The raw body is decoded, not the canonical one, so that a syntax error is where the caller sees it.
-	d := json.NewDecoder(bytes.NewReader(raw))
+	if err := strictjson.CheckNames(raw, in); err != nil {
+		return request{}, malformed("%s", err)
+	}
+	// What is kept is decoded, not what was sent: Do gets what Undo will get, and what the fingerprint is of.
+	d := json.NewDecoder(bytes.NewReader(canonical))
 	d.DisallowUnknownFields()
 	if err := d.Decode(in); err != nil {
 		return request{}, malformed("%s", describe(err))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -32,6 +33,9 @@ func TestRequests(t *testing.T) {
 		{"wrong type of all", `[]`, 400, "malformed", "the body: unexpected array"},
 		{"too large a number", `{"count":9223372036854775808}`, 400, "malformed", "count: unexpected number 9223372036854775808"},
 		{"two values", `{"count":1}{"count":2}`, 400, "malformed", "something follows the JSON value"},
+		{"name twice", `{"count":1,"count":2}`, 400, "malformed", `the name "count" stands twice in one object`},
+		{"name twice, the same value", `{"count":1,"count":1}`, 400, "malformed", `the name "count" stands twice in one object`},
+		{"names of one field", `{"count":1,"Count":5}`, 400, "malformed", `the names "count" and "Count" mean one field`},
 		{"not UTF-8", "{\"row\":\"\xff\"}", 400, "malformed", "the body is not UTF-8"},
 		{"too large", `{"row":"` + strings.Repeat("a", 1<<20) + `"}`, 413, "too_large", "the body is larger than 1048576 bytes"},
 	} {
@@ -96,6 +100,50 @@ func TestSameBody(t *testing.T) {
 		requireProblem(t, s.put("k", other), http.StatusConflict, "key_reused")
 	}
 	require.Equal(t, 1, s.taken(t, "k"))
+}
+
+// TestUndoGetsWhatDoGot: whatever a body says in more than one way, both act on one reading of it, which is also what
+// tells it from another body.
+func TestUndoGetsWhatDoGot(t *testing.T) {
+	t.Parallel()
+
+	type loose struct {
+		Extra map[string]json.RawMessage `json:"extra"`
+		Count int64                      `json:"count"`
+	}
+	each(t, func(t *testing.T, d database) {
+		s := newService(t, d, nil)
+		var did, undid []loose
+		fence.Handle(s.mux, s.ledger, "/loose/{key}", fence.Step[loose, struct{}]{
+			Name: "Loose",
+			Do: func(_ context.Context, _ *sql.Tx, _ string, in loose) (struct{}, error) {
+				did = append(did, in)
+				return struct{}{}, nil
+			},
+			Undo: func(_ context.Context, _ *sql.Tx, _ string, in loose, _ struct{}) error {
+				undid = append(undid, in)
+				return nil
+			},
+		})
+		call := func(method, key, body string) int {
+			r := httptest.NewRequest(method, "/loose/"+key, strings.NewReader(body))
+			r.Header.Set("Content-Type", "application/json")
+			w := httptest.NewRecorder()
+			s.mux.ServeHTTP(w, r)
+			return w.Code
+		}
+		for i, body := range []string{
+			`{"count":1}`, `{"COUNT":2}`, ` { "extra" : { "b" : [ 1.0 , 2 ] , "B" : "\u0041" } , "count" : 3 } `,
+			`{"extra":{"x":{"z":1e2,"y":"<"}}}`,
+		} {
+			key := fmt.Sprint("k", i)
+			require.Equal(t, http.StatusOK, call(http.MethodPut, key, body), body)
+			require.Equal(t, http.StatusNoContent, call(http.MethodDelete, key, ""), body)
+		}
+		require.Equal(t, did, undid)
+		require.Equal(t, int64(2), did[1].Count)
+		require.Len(t, did[2].Extra, 2, "the names of a map are not fields")
+	})
 }
 
 func TestProbe(t *testing.T) {
