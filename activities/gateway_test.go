@@ -256,3 +256,25 @@ func TestGatewayAnswersUndo(t *testing.T) {
 		})
 	}
 }
+
+// TestLongestKey: services take the longest keys that sagas have.
+func TestLongestKey(t *testing.T) {
+	t.Parallel()
+
+	g := newGateway(t)
+	set, err := activities.New(activities.Options{ServicesURL: g.URL})
+	require.NoError(t, err)
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestActivityEnvironment()
+	env.RegisterActivity(set.Payment)
+	for more, wants := range map[int]string{0: "", 1: "the key is longer than 512 bytes"} {
+		key := compensation.Key{Step: "AuthorizePayment"}
+		key.Saga = strings.Repeat("s", compensation.MaxKeyLength+more-len(key.String()))
+		_, err := env.ExecuteActivity(set.Payment.AuthorizePayment, key, authorize)
+		if wants == "" {
+			require.NoError(t, err)
+			continue
+		}
+		requireFailure(t, err, compensation.ErrTypeRefused, wants, true, 0)
+	}
+}

@@ -18,7 +18,8 @@ import (
 
 const (
 	maxBody = 1 << 20
-	maxKey  = 512
+	// maxKey is what the step contract asks of every service. Sagas have no longer keys.
+	maxKey = 512
 )
 
 // request is the body of a PUT: compact JSON with the keys of its objects sorted.

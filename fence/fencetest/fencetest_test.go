@@ -46,6 +46,10 @@ func (s *theater) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusServiceUnavailable, "unavailable") // which is allowed at any time
 		return
 	}
+	if s.fault == "long keys refused" && len(key) > 500 {
+		problem(w, http.StatusBadRequest, "malformed")
+		return
+	}
 	switch r.Method {
 	case http.MethodPut:
 		s.put(w, r, key)
@@ -201,6 +205,7 @@ func TestRunFindsFaults(t *testing.T) {
 		"malformed bodies accepted": {"malformed_body"},
 		"key not unescaped":         {"key_with_escaped_characters"},
 		"text":                      {"done_once,_same_answer_on_repeat"},
+		"long keys refused":         {"longest_key"},
 		"key not named":             {"done_once,_same_answer_on_repeat", "undone_before_done,_late_do_is_refused"},
 		"key named in undos only":   {"undone_before_done,_late_do_is_refused", "probed"},
 		"another key named":         {"done_once,_same_answer_on_repeat", "undone"},

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -200,6 +201,17 @@ func (c *checker) escapedKey(t *testing.T) {
 	var probe struct{ Key string }
 	require.NoError(t, json.Unmarshal(a.body, &probe))
 	require.Equal(t, key, probe.Key)
+}
+
+// longestKey uses a key as long as they get.
+func (c *checker) longestKey(t *testing.T) {
+	key := c.key(t)
+	key = strings.Repeat("k", 512-len(key)) + key
+	c.cleanUp(t, key)
+	body := c.body()
+	first := requireDone(t, c.put(t, key, body))
+	require.JSONEq(t, first, requireDone(t, c.put(t, key, body)))
+	c.requireUndo(t, key)
 }
 
 // lostAnswer puts a proxy in between that passes the call on, keeps the answer to itself and breaks
