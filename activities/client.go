@@ -89,6 +89,9 @@ func (p participant) call(ctx context.Context, method, collection string, key co
 	req.Header.Set("Saga-Id", key.Saga)
 	req.Header.Set("Saga-Step", key.Step)
 	req.Header.Set("Saga-Attempt", strconv.Itoa(int(activity.GetInfo(ctx).Attempt)))
+	if reason := writeReason(compensation.UndoReason(ctx)); reason != "" {
+		req.Header.Set(headerReason, reason)
+	}
 	propagate(ctx, req.Header, key.Saga)
 
 	resp, err := p.http.Do(req)

@@ -28,6 +28,7 @@ const (
 	codeInProgress   = "in_progress"
 	codeKeyReused    = "key_reused"
 	codeIrreversible = "irreversible"
+	codeUndone       = "undone"
 )
 
 // maxRetryAfter bounds how far a participant can put off the next try.
@@ -46,6 +47,8 @@ func doFailure(ctx context.Context, key compensation.Key, r reply) error {
 		return later(key, r)
 	case r.status == http.StatusConflict && p.Code == codeKeyReused:
 		return temporal.NewApplicationErrorWithOptions(r.describe(), ErrTypeKeyReused, temporal.ApplicationErrorOptions{NonRetryable: true})
+	case r.status == http.StatusGone && p.Code == codeUndone:
+		return compensation.RefuseUndone(ctx, p.Code, r.describe(), readReason(p.UndoReason))
 	default:
 		return compensation.Refuse(ctx, p.Code, r.describe(), nil)
 	}

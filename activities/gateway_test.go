@@ -14,8 +14,10 @@ import (
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/amends-dev/amends/activities"
@@ -33,6 +35,8 @@ type gateway struct {
 	spoils map[string]int
 	wrong  http.HandlerFunc
 	calls  map[string]int
+	// mute workers do not say why they undo.
+	mute   bool
 	parked []compensation.ParkedStep
 }
 
@@ -117,6 +121,9 @@ func (g *gateway) run(t *testing.T, declined bool) error {
 	suite.SetLogger(slog.New(slog.DiscardHandler))
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
+	if !g.mute {
+		env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{compensation.CarryReasons(nil)}})
+	}
 	env.RegisterWorkflowWithOptions(saga, workflow.RegisterOptions{Name: "Gateway"})
 	for _, participant := range set.All() {
 		env.RegisterActivity(participant)
@@ -253,6 +260,42 @@ func TestGatewayAnswersUndo(t *testing.T) {
 			require.NoError(t, g.run(t, false))
 			require.Empty(t, g.parked)
 			g.requireBooks(t, true)
+		})
+	}
+}
+
+// TestCauseSurvives: a try of the saga turns back and is lost with its record. The next one finds its first step undone,
+// and still tells why the saga turned back.
+func TestCauseSurvives(t *testing.T) {
+	t.Parallel()
+
+	const declined = "CapturePayment refused: 1290 were authorized, less than 1291"
+	for name, tt := range map[string]struct {
+		mute bool
+		want string
+		code string
+	}{
+		"reasons are carried":     {false, declined, "amount_too_large"},
+		"reasons are not carried": {true, "ReserveStock refused: this key was undone; it cannot be done any more", "undone"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			g := newGateway(t)
+			g.mute = tt.mute
+			lost := g.run(t, true)
+			var failure *temporal.ApplicationError
+			require.ErrorAs(t, lost, &failure)
+			require.Equal(t, declined, failure.Message())
+			for range 2 { // the next may be lost, too
+				err := g.run(t, true)
+				require.ErrorAs(t, err, &failure)
+				require.Equal(t, tt.want, failure.Message())
+				require.Equal(t, compensation.ErrTypeRefused, failure.Type())
+				require.Equal(t, tt.code, compensation.RefusalCode(err))
+			}
+			require.Equal(t, tt.mute, compensation.RefusalCode(lost) != tt.code)
+			g.requireBooks(t, false)
 		})
 	}
 }

@@ -33,6 +33,8 @@ type problem struct {
 	Code   string `json:"code"`
 	Title  string `json:"title"`
 	Detail string `json:"detail"`
+	// UndoReason is with the code undone: why it was.
+	UndoReason string `json:"undo_reason"`
 }
 
 // problemCode is what the contract's codes look like.

@@ -46,6 +46,9 @@
 // its deadline passes ([Plan.WithDeadline]) or when an operator says so ([UpdateCompensate]). All of it before the pivot:
 // later, a cancel is too late, and a deadline parks.
 //
+// A try of the saga whose record was lost may have turned back already. Then the next one finds that its steps were undone. It
+// still names the cause of the first if the participants remember it: see [UndoReason], [RefuseUndone] and [CarryReasons].
+//
 // # Parked sagas
 //
 // These park a saga: an undo that is refused or not done within its UndoLimit; a step after the pivot that is refused; a

@@ -181,7 +181,7 @@ func (s *saga) undoExpress(ctx workflow.Context, e *execution) error {
 		s.recordFirst = false
 		return errNotTried
 	}
-	return s.noteUndo(ctx, e, e.express(ctx, e.definition.undo, e.undoSummary, e.key).Get(ctx, nil))
+	return s.noteUndo(ctx, e, e.express(s.withReason(ctx), e.definition.undo, e.undoSummary, e.key).Get(ctx, nil))
 }
 
 // undoDurable runs Undo as an ordinary activity, and notes the outcome. before is that of the tries before. With
@@ -194,7 +194,7 @@ func (s *saga) undoDurable(ctx workflow.Context, e *execution, before error, unl
 	}
 	e.undo = UndoRunning
 	s.show(ctx)
-	return s.noteUndo(ctx, e, workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, e.undoOptions(e.key, unlimited)),
+	return s.noteUndo(ctx, e, workflow.ExecuteActivity(workflow.WithActivityOptions(s.withReason(ctx), e.undoOptions(e.key, unlimited)),
 		functionName(e.definition.undo), e.key).Get(ctx, nil))
 }
 

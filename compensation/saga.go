@@ -1,7 +1,6 @@
 package compensation
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
@@ -71,6 +70,8 @@ type saga struct {
 	// cause is why the saga turned back, for people, and turnedBackBy the step because of which it did; empty if none is.
 	cause        string
 	turnedBackBy string
+	// reason is what participants are told of why it turned back.
+	reason Reason
 	// published is the cause that lists show, and unpublished tells that they do not show the state yet.
 	published   string
 	unpublished bool
@@ -275,10 +276,7 @@ func (s *saga) turnBack(ctx workflow.Context, cause error) (again bool, _ error)
 		cause = s.reversal.err
 		s.cause = s.reversal.sentence()
 	}
-	var failed *StepError
-	if errors.As(cause, &failed) {
-		s.turnedBackBy = failed.Key.Step
-	}
+	s.turnedBackBy, s.reason = turnedBackBy(cause), reasonOf(cause, s.reversal)
 	s.stop()
 	s.publishLater(ctx)
 	s.await(ctx)

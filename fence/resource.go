@@ -52,7 +52,7 @@ func (s resource[In, Out]) do(r *http.Request, tx *sql.Tx, key string, in In) (r
 func (s resource[In, Out]) delete(w http.ResponseWriter, r *http.Request) {
 	key, err := keyOf(r)
 	if err == nil {
-		err = s.ledger.undo(r.Context(), s.step.Name, key, func(tx *sql.Tx, body, result []byte) error {
+		err = s.ledger.undo(r.Context(), s.step.Name, key, reasonOf(r), func(tx *sql.Tx, body, result []byte) error {
 			return s.undo(r, tx, key, body, result)
 		})
 	}

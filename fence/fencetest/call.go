@@ -85,11 +85,11 @@ func encode(t *testing.T, body any) []byte {
 	return raw
 }
 
-// definite calls until the outcome is known, as a saga does.
-func (c *checker) definite(ctx context.Context, method, key string, body []byte) (answer, error) {
+// definite calls until the outcome is known, as a saga does, with these headers beside its own.
+func (c *checker) definite(ctx context.Context, method, key string, body []byte, headers ...string) (answer, error) {
 	deadline := time.Now().Add(patience)
 	for attempt := 1; ; attempt++ {
-		a, err := c.call(ctx, method, c.url(key), key, attempt, body)
+		a, err := c.call(ctx, method, c.url(key), key, attempt, body, headers...)
 		if err != nil || !a.unknown() {
 			return a, err
 		}
@@ -106,7 +106,7 @@ func (c *checker) definite(ctx context.Context, method, key string, body []byte)
 }
 
 // call calls once, with the headers that sagas send.
-func (c *checker) call(ctx context.Context, method, url, key string, attempt int, body []byte) (answer, error) {
+func (c *checker) call(ctx context.Context, method, url, key string, attempt int, body []byte, headers ...string) (answer, error) {
 	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
 		return answer{}, err
@@ -121,6 +121,9 @@ func (c *checker) call(ctx context.Context, method, url, key string, attempt int
 	var ids [24]byte
 	_, _ = rand.Read(ids[:]) // it never fails
 	req.Header.Set("Traceparent", "00-"+hex.EncodeToString(ids[:16])+"-"+hex.EncodeToString(ids[16:])+"-01")
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
 	res, err := c.client.Do(req)
 	if err != nil {
 		return answer{}, err
@@ -153,6 +156,8 @@ type problem struct {
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
 	Code   string `json:"code"`
+	// UndoReason may be with the code undone.
+	UndoReason string `json:"undo_reason"`
 }
 
 // problem returns the problem in the body, empty if there is none.

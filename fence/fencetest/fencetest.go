@@ -55,6 +55,7 @@ func Run(t *testing.T, s Step) {
 			{"probed", (*checker).probe},
 			{"malformed body", (*checker).malformed},
 			{"key with escaped characters", (*checker).escapedKey},
+			{"undone with a reason", (*checker).reason},
 			{"longest key", (*checker).longestKey},
 			{"crash between do and answer", (*checker).lostAnswer},
 		} {

@@ -28,6 +28,7 @@ type theater struct {
 
 type row struct {
 	undone bool
+	reason string
 	body   map[string]any
 	result int
 }
@@ -54,7 +55,7 @@ func (s *theater) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case http.MethodPut:
 		s.put(w, r, key)
 	case http.MethodDelete:
-		s.delete(w, key)
+		s.delete(w, key, r.Header.Get("Undo-Reason"))
 	case http.MethodGet:
 		s.get(w, key)
 	}
@@ -81,7 +82,12 @@ func (s *theater) put(w http.ResponseWriter, r *http.Request, key string) {
 	known := s.rows[key]
 	switch {
 	case known != nil && known.undone && s.fault != "late do accepted":
-		problem(w, http.StatusGone, "undone")
+		reason := known.reason
+		if s.fault == "reason changed" {
+			reason = strings.ToUpper(reason)
+		}
+		answer(w, http.StatusGone, "application/problem+json",
+			map[string]any{"status": http.StatusGone, "code": "undone", "detail": "it was undone", "undo_reason": reason})
 		return
 	case known != nil && !known.undone && !reflect.DeepEqual(known.body, body) && s.fault != "key reused":
 		problem(w, http.StatusConflict, "key_reused")
@@ -96,7 +102,7 @@ func (s *theater) put(w http.ResponseWriter, r *http.Request, key string) {
 	answer(w, http.StatusCreated, "application/json", known.result)
 }
 
-func (s *theater) delete(w http.ResponseWriter, key string) {
+func (s *theater) delete(w http.ResponseWriter, key, reason string) {
 	known := s.rows[key]
 	switch {
 	case s.fault == "undo answered 200":
@@ -107,7 +113,7 @@ func (s *theater) delete(w http.ResponseWriter, key string) {
 		problem(w, http.StatusNotFound, "not_found")
 		return
 	case known == nil && s.fault != "unseen key not fenced":
-		s.rows[key] = &row{undone: true}
+		s.rows[key] = &row{undone: true, reason: reason}
 	case known != nil && known.undone && s.fault == "undone once only":
 		problem(w, http.StatusNotFound, "not_found")
 		return
@@ -205,6 +211,7 @@ func TestRunFindsFaults(t *testing.T) {
 		"malformed bodies accepted": {"malformed_body"},
 		"key not unescaped":         {"key_with_escaped_characters"},
 		"text":                      {"done_once,_same_answer_on_repeat"},
+		"reason changed":            {"undone_with_a_reason"},
 		"long keys refused":         {"longest_key"},
 		"key not named":             {"done_once,_same_answer_on_repeat", "undone_before_done,_late_do_is_refused"},
 		"key named in undos only":   {"undone_before_done,_late_do_is_refused", "probed"},

@@ -203,6 +203,20 @@ func (c *checker) escapedKey(t *testing.T) {
 	require.Equal(t, key, probe.Key)
 }
 
+// reason undoes with a reason. A service that keeps it tells it as it came.
+func (c *checker) reason(t *testing.T) {
+	key, body := c.key(t), c.body()
+	const given = `"Pay refused: na%C3%AFve";step=Pay;code=card_declined`
+	a, err := c.definite(t.Context(), http.MethodDelete, key, nil, "Undo-Reason", given)
+	require.NoError(t, err)
+	requireUndone(t, a, "undoing with a reason")
+	a = c.put(t, key, body)
+	requireProblem(t, a, http.StatusGone, "undone")
+	if told := a.problem().UndoReason; told != "" {
+		require.Equal(t, given, told, "the reason that was given")
+	}
+}
+
 // longestKey uses a key as long as they get.
 func (c *checker) longestKey(t *testing.T) {
 	key := c.key(t)
