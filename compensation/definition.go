@@ -28,6 +28,7 @@ type definition struct {
 	kind            Kind
 	do, undo, probe any
 	durable         bool
+	settle          time.Duration
 	onUnknown       OnUnknown
 	attemptTimeout  time.Duration
 	limit           time.Duration

@@ -81,6 +81,7 @@ func (s *saga) doDurable(ctx workflow.Context, e *execution, before error, unlim
 
 // noteDo notes the outcome of Do. A refusal is doubtful if there may have been tries before.
 func (s *saga) noteDo(ctx workflow.Context, e *execution, err error, before bool) error {
+	e.doEnded = workflow.Now(ctx)
 	e.do, e.doubtful = outcomeOf(err)
 	e.doubtful = e.doubtful || (e.do == DoRefused && before)
 	s.show(ctx)
@@ -189,7 +190,7 @@ func (s *saga) undoExpress(ctx workflow.Context, e *execution) error {
 func (s *saga) undoDurable(ctx workflow.Context, e *execution, before error, unlimited bool) error {
 	e.expressing = false
 	s.flush(ctx)
-	if s.pause(ctx, e, before) != nil {
+	if s.awaitSettle(ctx, e) != nil || s.pause(ctx, e, before) != nil {
 		return before
 	}
 	e.undo = UndoRunning

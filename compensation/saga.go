@@ -3,6 +3,7 @@ package compensation
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -111,6 +112,8 @@ type execution struct {
 	unseen bool
 	// doubtful marks a refusal behind which an earlier try may still have its effect.
 	doubtful bool
+	// doEnded is when the last try of Do ended; zero if this saga made none.
+	doEnded time.Time
 	// settled is set once err is final. Until then the step is in flight, also while it rests between tries or its undo
 	// decides about it.
 	settled bool
