@@ -1,14 +1,18 @@
 package fence_test
 
 import (
+	"bufio"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -44,6 +48,44 @@ func TestRequests(t *testing.T) {
 			p := requireProblem(t, s.put(tt.name, tt.body), tt.status, tt.code)
 			require.Equal(t, tt.detail, p.Detail)
 			require.Equal(t, http.StatusNotFound, s.get(tt.name).Code)
+		})
+	}
+}
+
+// TestIncompleteBody: a body that breaks off says nothing about the step. Its sender is told to try again, if anybody still
+// listens, and not that the step is refused.
+func TestIncompleteBody(t *testing.T) {
+	t.Parallel()
+
+	s := newService(t, sqlite(t, ""), nil)
+	server := httptest.NewServer(s.mux)
+	t.Cleanup(server.Close)
+	for name, request := range map[string]string{
+		"shorter than announced": "Content-Length: 500\r\n\r\n" + oneSeat,
+		"nothing came":           "Content-Length: 500\r\n\r\n",
+		"last chunk is missing":  "Transfer-Encoding: chunked\r\n\r\nb\r\n" + oneSeat + "\r\n",
+		"chunk breaks off":       "Transfer-Encoding: chunked\r\n\r\n100\r\n" + oneSeat,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			var dialer net.Dialer
+			conn, err := dialer.DialContext(t.Context(), "tcp", server.Listener.Addr().String())
+			require.NoError(t, err)
+			defer conn.Close()
+			_, err = io.WriteString(conn, "PUT /tickets/k HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"+request)
+			require.NoError(t, err)
+			half, ok := conn.(interface{ CloseWrite() error })
+			require.True(t, ok)
+			require.NoError(t, half.CloseWrite())
+			answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			require.NoError(t, err)
+			defer answer.Body.Close()
+			require.Equal(t, http.StatusRequestTimeout, answer.StatusCode)
+			var p problem
+			require.NoError(t, json.NewDecoder(answer.Body).Decode(&p))
+			require.Equal(t, "incomplete", p.Code)
+			require.Equal(t, http.StatusNotFound, s.get("k").Code)
 		})
 	}
 }
@@ -158,6 +200,45 @@ func TestProbe(t *testing.T) {
 		require.JSONEq(t, `{"key":"k","step":"TakeSeats","state":"undone","result":`+result+"}", s.get("k").Body.String())
 		s.delete("never done")
 		require.JSONEq(t, `{"key":"never done","step":"TakeSeats","state":"undone"}`, s.get("never done").Body.String())
+	})
+}
+
+// TestTimes: the ledger says when a key was first seen and when it last changed, by which rows are pruned.
+func TestTimes(t *testing.T) {
+	t.Parallel()
+
+	each(t, func(t *testing.T, d database) {
+		s := newService(t, d, nil)
+		times := func(key string) (created, updated int64) {
+			row := s.db.QueryRowContext(t.Context(), "SELECT created_at, updated_at FROM step_ledger WHERE key = $1", key)
+			require.NoError(t, row.Scan(&created, &updated))
+			return created, updated
+		}
+		age := func(key string) {
+			_, err := s.db.ExecContext(t.Context(), "UPDATE step_ledger SET created_at = 1000, updated_at = 1000 WHERE key = $1", key)
+			require.NoError(t, err)
+		}
+		began := time.Now().UnixMilli()
+		require.Equal(t, http.StatusOK, s.put("k", oneSeat).Code)
+		require.Equal(t, http.StatusNoContent, s.delete("never done").Code)
+		for _, key := range []string{"k", "never done"} {
+			created, updated := times(key)
+			require.Equal(t, created, updated)
+			require.GreaterOrEqual(t, created, began)
+			require.LessOrEqual(t, created, time.Now().UnixMilli())
+			age(key)
+		}
+
+		require.Equal(t, http.StatusOK, s.put("k", oneSeat).Code)
+		require.Equal(t, http.StatusNoContent, s.delete("never done").Code)
+		for _, key := range []string{"k", "never done"} {
+			created, updated := times(key)
+			require.Equal(t, []int64{1000, 1000}, []int64{created, updated}, "a repeat changes nothing")
+		}
+		require.Equal(t, http.StatusNoContent, s.delete("k").Code)
+		created, updated := times("k")
+		require.Equal(t, int64(1000), created)
+		require.GreaterOrEqual(t, updated, began)
 	})
 }
 
