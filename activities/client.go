@@ -10,11 +10,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 
 	"go.opentelemetry.io/otel/propagation"
 	"go.temporal.io/sdk/activity"
@@ -45,11 +43,11 @@ func do[Out any](ctx context.Context, p participant, collection string, key comp
 	if err != nil {
 		return out, unanswered(key, err)
 	}
-	if !r.ok() {
+	if !r.isSuccess() {
 		return out, doFailure(ctx, key, r)
 	}
-	// The effect stands, but its result can't be used: the same key is asked again, and undone in the end.
-	if err := json.Unmarshal(r.body, &out); err != nil {
+	// The effect may stand, but its result can't be used: the same key is asked again, and undone in the end.
+	if err := r.result(&out); err != nil {
 		return out, unusable(key, r, err)
 	}
 	if err := check(out); err != nil {
@@ -64,20 +62,14 @@ func (p participant) undo(ctx context.Context, collection string, key compensati
 	if err != nil {
 		return unanswered(key, err)
 	}
-	if !r.ok() {
+	if r.status != http.StatusNoContent {
 		return undoFailure(key, r)
+	}
+	if err := r.checkKey(false); err != nil {
+		return unusable(key, r, err)
 	}
 	return nil
 }
-
-// reply is an answer that was read to its end.
-type reply struct {
-	status int
-	header http.Header
-	body   []byte
-}
-
-func (r reply) ok() bool { return r.status >= 200 && r.status < 300 }
 
 func (p participant) call(ctx context.Context, method, collection string, key compensation.Key, body []byte) (reply, error) {
 	target := p.base + "/" + collection + "/" + url.PathEscape(key.String())
@@ -97,6 +89,9 @@ func (p participant) call(ctx context.Context, method, collection string, key co
 	req.Header.Set("Saga-Id", key.Saga)
 	req.Header.Set("Saga-Step", key.Step)
 	req.Header.Set("Saga-Attempt", strconv.Itoa(int(activity.GetInfo(ctx).Attempt)))
+	if reason := writeReason(compensation.UndoReason(ctx)); reason != "" {
+		req.Header.Set(headerReason, reason)
+	}
 	propagate(ctx, req.Header, key.Saga)
 
 	resp, err := p.http.Do(req)
@@ -104,6 +99,9 @@ func (p participant) call(ctx context.Context, method, collection string, key co
 		return reply{}, err
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode < http.StatusOK { // the rest of the connection is another protocol's, and has no end
+		return reply{key: key, status: resp.StatusCode, header: resp.Header}, nil
+	}
 	content, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
 		return reply{}, err
@@ -111,16 +109,7 @@ func (p participant) call(ctx context.Context, method, collection string, key co
 	if len(content) > maxAnswer {
 		return reply{}, fmt.Errorf("%s %s: status %d with an answer of more than %d bytes", method, target, resp.StatusCode, maxAnswer)
 	}
-	return reply{status: resp.StatusCode, header: resp.Header, body: content}, nil
-}
-
-// problem is what the contract's problem+json tells of a failure; empty if the answer is none.
-func (r reply) problem() (p struct{ Code, Title, Detail string }) {
-	mediaType, _, err := mime.ParseMediaType(r.header.Get("Content-Type"))
-	if err != nil || !strings.HasSuffix(mediaType, "json") || json.Unmarshal(r.body, &p) != nil {
-		p.Code, p.Title, p.Detail = "", "", ""
-	}
-	return p
+	return reply{key: key, status: resp.StatusCode, header: resp.Header, body: content}, nil
 }
 
 // propagate tells the participant the trace that it is part of. Without one, all calls of a saga have a trace ID that follows

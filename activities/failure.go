@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -29,6 +28,7 @@ const (
 	codeInProgress   = "in_progress"
 	codeKeyReused    = "key_reused"
 	codeIrreversible = "irreversible"
+	codeUndone       = "undone"
 )
 
 // maxRetryAfter bounds how far a participant can put off the next try.
@@ -36,34 +36,44 @@ const maxRetryAfter = 10 * time.Minute
 
 // doFailure is the failure of a PUT that was answered, by the contract's table.
 func doFailure(ctx context.Context, key compensation.Key, r reply) error {
-	code := r.problem().Code
-	switch {
-	case tryAgain(r.status), r.status == http.StatusConflict && code == codeInProgress:
+	if tryAgain(r.status) {
 		return later(key, r)
-	case r.status == http.StatusConflict && code == codeKeyReused:
+	}
+	p, err := r.refusal()
+	switch {
+	case err != nil:
+		return disbelieved(key, r, err)
+	case r.status == http.StatusConflict && p.Code == codeInProgress:
+		return later(key, r)
+	case r.status == http.StatusConflict && p.Code == codeKeyReused:
 		return temporal.NewApplicationErrorWithOptions(r.describe(), ErrTypeKeyReused, temporal.ApplicationErrorOptions{NonRetryable: true})
+	case r.status == http.StatusGone && p.Code == codeUndone:
+		return compensation.RefuseUndone(ctx, p.Code, r.describe(), readReason(p.UndoReason))
 	default:
-		if code == "" {
-			code = "status_" + strconv.Itoa(r.status)
-		}
-		return compensation.Refuse(ctx, code, r.describe(), nil)
+		return compensation.Refuse(ctx, p.Code, r.describe(), nil)
 	}
 }
 
 // undoFailure is the failure of a DELETE that was answered.
 func undoFailure(key compensation.Key, r reply) error {
-	code := r.problem().Code
-	switch {
-	case tryAgain(r.status), r.status == http.StatusConflict && code == codeInProgress:
+	if tryAgain(r.status) {
 		return later(key, r)
-	case r.status == http.StatusConflict && code == codeIrreversible:
+	}
+	p, err := r.refusal()
+	switch {
+	case err != nil:
+		return disbelieved(key, r, err)
+	case r.status == http.StatusConflict && p.Code == codeInProgress:
+		return later(key, r)
+	case r.status == http.StatusConflict && p.Code == codeIrreversible:
 		return compensation.Irreversible(r.describe(), nil)
 	default:
 		return temporal.NewApplicationErrorWithOptions(r.describe(), ErrTypeUndoRefused, temporal.ApplicationErrorOptions{NonRetryable: true})
 	}
 }
 
-// tryAgain tells whether the status leaves open what happened. Redirects are not followed, so they are no answer.
+// tryAgain reports whether the status leaves open what happened. Redirects are not followed, so they are no answer, and
+// neither is a success of another kind than the contract's.
 func tryAgain(status int) bool {
 	switch status {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
@@ -90,6 +100,14 @@ func unusable(key compensation.Key, r reply, err error) error {
 		ErrTypeUnanswered, temporal.ApplicationErrorOptions{})
 }
 
+// disbelieved is the failure of an answer that refuses but does not keep the contract, so that it may be of something
+// between the participant and us. What it says stays out of it.
+func disbelieved(key compensation.Key, r reply, err error) error {
+	return temporal.NewApplicationErrorWithOptions(
+		fmt.Sprintf("%s: %s, which does not keep the step contract: %v", key.Step, r.statusText(), err),
+		ErrTypeUnanswered, temporal.ApplicationErrorOptions{NextRetryDelay: retryAfter(r.header, time.Now())})
+}
+
 // rootOf is the innermost error: what went wrong, without the request around it.
 func rootOf(err error) error {
 	for {
@@ -99,18 +117,6 @@ func rootOf(err error) error {
 		}
 		err = inner
 	}
-}
-
-// describe is the answer in words for people.
-func (r reply) describe() string {
-	p := r.problem()
-	switch {
-	case p.Detail != "":
-		return p.Detail
-	case p.Title != "":
-		return p.Title
-	}
-	return strings.TrimSpace(fmt.Sprintf("status %d %s", r.status, http.StatusText(r.status)))
 }
 
 // retryAfter reads the header, in seconds or as a date (RFC 9110, 10.2.3); 0 if there is none or it makes no sense.

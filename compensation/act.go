@@ -207,7 +207,7 @@ func (s *saga) refuseFor(item *parked, name string, a Act) error {
 		if item.part == PartUndo || e.kind != Retriable {
 			return fmt.Errorf("%s is not a retriable step, so what it was asked for is fixed", item.label())
 		}
-		if _, err := e.readIn(a.Input); err != nil {
+		if err := e.checkIn(a.Input); err != nil {
 			return invalidAct{fmt.Errorf("input: %w", err)}
 		}
 	case UpdateSkip:
@@ -249,7 +249,7 @@ func (e *execution) checkResult(text json.RawMessage) error {
 	if len(text) == 0 {
 		return nil
 	}
-	if err := e.readOut(text, nil); err != nil {
+	if err := e.checkOut(text); err != nil {
 		return invalidAct{fmt.Errorf("result: %w", err)}
 	}
 	return nil

@@ -29,6 +29,7 @@ type definition struct {
 	do, undo, probe any
 	durable         bool
 	repeats         bool
+	settle          time.Duration
 	onUnknown       OnUnknown
 	attemptTimeout  time.Duration
 	limit           time.Duration
@@ -38,7 +39,9 @@ type definition struct {
 	group int
 	// undoSummary says in histories what the undo does.
 	undoSummary string
-	// readIn reads an input. readOut reads a result into what out points to; with nil it only checks it.
+	// checkIn and checkOut report why an operator's input or result cannot be taken.
+	checkIn, checkOut func(json.RawMessage) error
+	// readIn reads an input. readOut reads a result into what out points to.
 	readIn  func(json.RawMessage) (any, error)
 	readOut func(text json.RawMessage, out any) error
 }

@@ -56,6 +56,9 @@
 // thousands of items is better a saga for each, or child workflows: a step with an item takes three events of the 51,200
 // that Temporal allows, and its undo three more.
 //
+// A try of the saga whose record was lost may have turned back already. Then the next one finds that its steps were undone. It
+// still names the cause of the first if the participants remember it: see [UndoReason], [RefuseUndone] and [CarryReasons].
+//
 // # Parked sagas
 //
 // These park a saga: an undo that is refused or not done within its UndoLimit; a step after the pivot that is refused; a

@@ -104,6 +104,7 @@ func (s *saga) doDurable(ctx workflow.Context, e *execution, before error, unlim
 
 // noteDo notes the outcome of Do. A refusal is doubtful if there may have been tries before.
 func (s *saga) noteDo(ctx workflow.Context, e *execution, err error, before bool) error {
+	e.doEnded = workflow.Now(ctx)
 	e.do, e.doubtful = outcomeOf(err)
 	e.doubtful = e.doubtful || (e.do == DoRefused && before)
 	s.show(ctx)

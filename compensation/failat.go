@@ -41,7 +41,8 @@ type UndoInfo struct {
 	Activity string `json:"activity"`
 	// Express tells whether it is tried as a local activity first.
 	Express bool `json:"express"`
-	// Within is how long its tries take, express ones included, until it is done or parks the saga.
+	// Within is how long its tries take, express ones and the wait before them included (see [Step.Settle]), until it is done
+	// or parks the saga.
 	Within time.Duration `json:"-"`
 }
 
@@ -113,14 +114,11 @@ func (p *Plan) undos(fence bool, of func(definition) bool) []UndoInfo {
 	undos := []UndoInfo{}
 	for _, d := range slices.Backward(p.steps) {
 		if (d.kind == Pivot && fence) || (d.kind == Compensatable && of(d)) {
-			u := UndoInfo{
+			express := !d.durable && (p.since(2) || fence || len(undos) > 0)
+			undos = append(undos, UndoInfo{
 				Step: d.name, Fence: d.kind == Pivot, Activity: functionName(d.undo),
-				Express: !d.durable && (p.since(2) || fence || len(undos) > 0), Within: d.undoLimit,
-			}
-			if u.Express {
-				u.Within += ExpressLimit
-			}
-			undos = append(undos, u)
+				Express: express, Within: d.undoWithin(express),
+			})
 		}
 	}
 	return undos

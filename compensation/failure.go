@@ -39,18 +39,35 @@ type Refusal struct {
 	// Attempt is the try that was refused, counted from 1. Behind a refusal of a later one, an earlier try may still
 	// have its effect, so the step is undone all the same.
 	Attempt int32 `json:"attempt"`
+	// Because is why a step that is refused because it was undone had been undone; nil if that is not known.
+	Because *Reason `json:"because,omitempty"`
 }
 
 // Refuse makes the error with which an activity says that this try definitely had no effect and that another would not
 // help. It must be the outermost error: the server reads only that one. code is for programs (see [RefusalCode]),
 // message for people. ctx is the activity's.
 func Refuse(ctx context.Context, code, message string, cause error) error {
+	return refuse(message, cause, Refusal{Code: code, Attempt: activity.GetInfo(ctx).Attempt})
+}
+
+// RefuseUndone is [Refuse] for a step that cannot be done because it was undone before, for that reason, as its participant
+// remembers it. A saga that knows nothing of that turns back, and its failure names the reason instead of the refusal.
+func RefuseUndone(ctx context.Context, code, message string, because Reason) error {
+	r := Refusal{Code: code, Attempt: activity.GetInfo(ctx).Attempt}
+	if because.Text != "" {
+		because = because.bounded()
+		r.Because = &because
+	}
+	return refuse(message, nil, r)
+}
+
+func refuse(message string, cause error, r Refusal) error {
 	return temporal.NewApplicationErrorWithOptions(message, ErrTypeRefused, temporal.ApplicationErrorOptions{
 		NonRetryable: true,
 		Cause:        cause,
 		// An answer, not a fault: it should raise no alert on failing activities.
 		Category: temporal.ApplicationErrorCategoryBenign,
-		Details:  []any{Refusal{Code: code, Attempt: activity.GetInfo(ctx).Attempt}},
+		Details:  []any{r},
 	})
 }
 
@@ -90,6 +107,9 @@ type StepError struct {
 }
 
 func (e *StepError) Error() string {
+	if because := lostReason(e.cause); because != nil && e.Outcome == DoRefused {
+		return because.Text
+	}
 	if e.Outcome == DoRefused {
 		return fmt.Sprintf("%s refused: %s", e.Key.label(), plain(e.cause))
 	}
@@ -98,6 +118,24 @@ func (e *StepError) Error() string {
 
 // Unwrap is the activity's failure.
 func (e *StepError) Unwrap() error { return e.cause }
+
+// turnedBackBy is the step because of which a saga turns back that fails with err; empty if none is.
+func turnedBackBy(err error) string {
+	failed := stepErrorOf(err)
+	switch {
+	case failed == nil:
+		return ""
+	case failed.Outcome == DoRefused:
+		return failed.because().Step
+	}
+	return failed.Key.Step
+}
+
+func stepErrorOf(err error) *StepError {
+	var failed *StepError
+	errors.As(err, &failed)
+	return failed
+}
 
 // typeOf is the type of the outermost application error in err, "" if there is none.
 func typeOf(err error) string {
@@ -146,6 +184,9 @@ func failureOf(cause error) error {
 	var app *temporal.ApplicationError
 	if errors.As(cause, &app) {
 		if refusal, ok := refusalOf(app); ok {
+			if refusal.Because != nil && refusal.Because.Code != "" {
+				refusal.Code = refusal.Because.Code
+			}
 			options.Details = []any{refusal}
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Key names the effect of one step of one saga. It is a function of the saga's ID and the step, so it is the same
@@ -19,6 +21,17 @@ type Key struct {
 	// Item tells repeats of one step apart; empty for a step that runs once.
 	Item string
 }
+
+// MaxKeyLength is how long a key's text form may be, in bytes. Every service that keeps the step contract takes keys of
+// this length.
+const MaxKeyLength = 512
+
+// MaxSagaIDLength is how long the ID of a saga may be, in bytes, so that each key that it can have fits into
+// [MaxKeyLength]: with the longest name of a step and the longest item. Temporal itself takes workflow IDs of up to 1,000.
+const MaxSagaIDLength = MaxKeyLength - len(":") - maxName - len(".") - maxName
+
+// maxName is how long the name of a step and an item may be, in bytes.
+const maxName = 64
 
 var (
 	stepName = regexp.MustCompile(`^[A-Z][A-Za-z0-9]{0,63}$`)
@@ -50,6 +63,19 @@ func ParseKey(s string) (Key, error) {
 		return Key{}, fmt.Errorf("%q: %w", s, errBadKey)
 	}
 	return Key{Saga: s[:colon], Step: step, Item: item}, nil
+}
+
+// checkSagaID reports why a saga cannot have this ID: services would refuse its keys, for do and for undo alike.
+func checkSagaID(id string) error {
+	switch {
+	case id == "":
+		return errors.New("the saga has no ID")
+	case len(id) > MaxSagaIDLength:
+		return fmt.Errorf("the saga's ID has %d bytes; keys that services take leave room for %d: start it with a shorter workflow ID", len(id), MaxSagaIDLength)
+	case !utf8.ValidString(id) || strings.ContainsFunc(id, unicode.IsControl):
+		return fmt.Errorf("the saga's ID %q has characters that no key can have: start it with a workflow ID of printable UTF-8", id)
+	}
+	return nil
 }
 
 // MarshalText implements [encoding.TextMarshaler].

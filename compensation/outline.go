@@ -30,6 +30,8 @@ type StepInfo struct {
 	MaximumAttempts int32 `json:"maximum_attempts,omitempty"`
 	// UndoLimit is when a durable undo that does not succeed parks the saga; 0 where there is no undo.
 	UndoLimit time.Duration `json:"-"`
+	// Settle is how long the undo waits after the last try of Do; 0 where it does not.
+	Settle time.Duration `json:"-"`
 }
 
 // MarshalJSON implements [json.Marshaler].
@@ -41,7 +43,8 @@ func (i StepInfo) MarshalJSON() ([]byte, error) {
 		AttemptTimeout string `json:"attempt_timeout"`
 		Limit          string `json:"limit,omitempty"`
 		UndoLimit      string `json:"undo_limit,omitempty"`
-	}{plain: plain(i), AttemptTimeout: i.AttemptTimeout.String(), Limit: orNone(i.Limit), UndoLimit: orNone(i.UndoLimit)}
+		Settle         string `json:"settle,omitempty"`
+	}{plain: plain(i), AttemptTimeout: i.AttemptTimeout.String(), Limit: orNone(i.Limit), UndoLimit: orNone(i.UndoLimit), Settle: orNone(i.Settle)}
 	if i.Kind == Compensatable {
 		out.OnUnknown = i.OnUnknown.String()
 	}
@@ -74,7 +77,7 @@ func (p *Plan) Steps() []StepInfo {
 		steps[i] = StepInfo{
 			Name: d.name, Kind: d.kind, Group: d.group + 1, Express: !d.durable, OnUnknown: d.onUnknown,
 			Participant: receiverName(d.do), Do: functionName(d.do),
-			AttemptTimeout: d.attemptTimeout, Limit: d.limit, MaximumAttempts: d.retry.MaximumAttempts, UndoLimit: d.undoLimit,
+			AttemptTimeout: d.attemptTimeout, Limit: d.limit, MaximumAttempts: d.retry.MaximumAttempts, UndoLimit: d.undoLimit, Settle: d.settle,
 		}
 		if d.undo != nil {
 			steps[i].Undo = functionName(d.undo)

@@ -44,7 +44,7 @@ func Parallel(steps ...AnyStep) AnyStep {
 // NewPlan checks the steps, in the order in which a saga without failure starts them. It refuses, with every fault
 // named: an empty plan; a name that is missing, malformed or used twice; two functions of one name; a step without Do; a compensatable step or a
 // pivot without Undo; a retriable step with Undo or Limit; two pivots; a compensatable step after the pivot; a retriable
-// step before it, or without one; other steps beside the pivot; a negative limit; an OnUnknown that does not fit.
+// step before it, or without one; other steps beside the pivot; a negative limit; an OnUnknown or a Settle that does not fit.
 func NewPlan(name string, steps ...AnyStep) (*Plan, error) {
 	p := &Plan{name: name, revision: Revision}
 	var errs []error
@@ -210,6 +210,7 @@ func (d definition) check() error {
 	fault(d.attemptTimeout < 0, "AttemptTimeout is negative")
 	fault(d.limit < 0, "Limit is negative")
 	fault(d.undoLimit < 0, "UndoLimit is negative")
+	fault(d.settleFault() != "", d.settleFault())
 	fault(d.onUnknown == ProbeUnknown && d.probe == nil, "has OnUnknown probe but no Probe")
 	fault(d.onUnknown != ProbeUnknown && d.probe != nil, "has a Probe that its OnUnknown does not ask")
 	fault(d.onUnknown < UndoUnknown || d.onUnknown > ParkUnknown, "has unknown "+d.onUnknown.String())

@@ -55,6 +55,9 @@ func TestPlanRefusesWhatCouldNotHold(t *testing.T) {
 		"step Fine: has a Probe that its OnUnknown": {changed(fine, func(st *step) { st.Probe = someProbe })},
 		"step Pay: is not compensatable, so it has": {changed(pivot, func(st *step) { st.OnUnknown = compensation.ParkUnknown })},
 		"step Mail: is not compensatable, so it ha": {pivot, changed(mail, func(st *step) { st.OnUnknown = compensation.ParkUnknown })},
+		"step Fine: Settle is negative":             {changed(fine, func(st *step) { st.Settle = -1 })},
+		"step Fine: has a Settle but is not Durabl": {changed(fine, func(st *step) { st.Settle = 1 })},
+		"step Mail: is retriable, so there is no u": {pivot, changed(mail, func(st *step) { st.Settle, st.Durable = 1, true })},
 		"step Pay: is a pivot beside other steps":   {compensation.Parallel(fine, pivot), mail},
 		"step Pay: is a pivot beside other":         {compensation.Parallel(pivot, mail)},
 	} {
@@ -73,7 +76,9 @@ func TestPlanAcceptsWhatHolds(t *testing.T) {
 
 	probing := step{Name: "Ask", Do: someDo, Undo: someUndo, OnUnknown: compensation.ProbeUnknown, Probe: someProbe}
 	parking := step{Name: "Wait", Do: someDo, Undo: someUndo, OnUnknown: compensation.ParkUnknown, UndoLimit: time.Hour}
-	pivot := step{Name: "Pay", Kind: compensation.Pivot, Do: someDo, Undo: someUndo, Durable: true, UndoLimit: time.Hour}
+	pivot := step{
+		Name: "Pay", Kind: compensation.Pivot, Do: someDo, Undo: someUndo, Durable: true, Settle: time.Minute, UndoLimit: time.Hour,
+	}
 	mail := step{Name: "Mail", Kind: compensation.Retriable, Do: someDo}
 	_, err := compensation.NewPlan("Trip", compensation.Parallel(probing, parking), compensation.Parallel(pivot), mail)
 	require.NoError(t, err)

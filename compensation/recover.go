@@ -58,6 +58,7 @@ func Recover(ctx workflow.Context, plan *Plan, ended Ended) (Recovery, error) {
 	}
 	s.id, s.state, s.turned = ended.SagaID, Compensating, true
 	s.cause = "recovers " + ended.SagaID + ": " + ended.How
+	s.reason = Reason{Text: "the saga was ended from outside"}
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	var gone []Key
 	if plan.since(2) {

@@ -2,9 +2,9 @@ package compensation
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -73,6 +73,8 @@ type saga struct {
 	// cause is why the saga turned back, for people, and turnedBackBy the step because of which it did; empty if none is.
 	cause        string
 	turnedBackBy string
+	// reason is what participants are told of why it turned back.
+	reason Reason
 	// published is the cause that lists show, and unpublished tells that they do not show the state yet.
 	published   string
 	unpublished bool
@@ -124,6 +126,8 @@ type execution struct {
 	given json.RawMessage
 	// doubtful marks a refusal behind which an earlier try may still have its effect.
 	doubtful bool
+	// doEnded is when the last try of Do ended; zero if this saga made none.
+	doEnded time.Time
 	// settled is set once err is final. Until then the step is in flight, also while it rests between tries or its undo
 	// decides about it.
 	settled bool
@@ -310,10 +314,7 @@ func (s *saga) turnBack(ctx workflow.Context, cause error) (again bool, _ error)
 		cause = s.reversal.err
 		s.cause = s.reversal.sentence()
 	}
-	var failed *StepError
-	if errors.As(cause, &failed) {
-		s.turnedBackBy = failed.Key.Step
-	}
+	s.turnedBackBy, s.reason = turnedBackBy(cause), reasonOf(cause, s.reversal)
 	s.stop()
 	s.publishLater(ctx)
 	s.await(ctx)

@@ -11,6 +11,8 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
+
+	"github.com/amends-dev/amends/internal/strictjson"
 )
 
 // Kind says what a step means to the saga's way back.
@@ -102,12 +104,20 @@ type Step[In, Out any] struct {
 	// Probe finds out whether Do happened, and with what result, without changing anything. Any error means that it
 	// is not known to have happened. Required by ProbeUnknown, and for it only.
 	Probe func(context.Context, Key) (Out, error)
-	// Durable makes the step an ordinary activity from its first try, so that it is in the history before it runs.
-	// For a service that cannot make a late Do fail.
+	// Durable makes the step an ordinary activity from its first try, so that it is in the history before it runs: the
+	// saga always knows that it was started. It does not make a request harmless that arrives after the undo. A service
+	// that cannot make a late Do fail needs Settle as well.
 	Durable bool
 	// Repeats says that the step runs for items (see [Step.For]), which makes it durable. A compensatable step with items
 	// needs it: after a reset of its workflow, a saga knows by it that there may be effects whose keys it does not.
 	Repeats bool
+	// Settle is for a service that cannot make a late Do fail: the longest that a request of Do can still be on its way, and
+	// have its effect, after the try that sent it has ended. The undo waits for as long after the last try, also where Do
+	// succeeded, since an earlier try may have been the one that is late. So add up every time limit between the worker
+	// and the effect: of proxies, queues and the service itself, and how long a worker may stand still before it sends what it
+	// was about to. A pivot's undo waits likewise before it decides. It needs Durable. Default 0: the service keeps the
+	// contract, and nothing waits.
+	Settle time.Duration
 	// OnUnknown is for compensatable steps. A pivot's undo decides about a pivot of unknown outcome, and a retriable
 	// step is tried until it is done.
 	OnUnknown OnUnknown
@@ -212,9 +222,10 @@ func (f *Future[Out]) Get(ctx workflow.Context) (Out, error) {
 func (st Step[In, Out]) definitions() []definition {
 	d := definition{
 		name: st.Name, kind: st.Kind,
-		durable: st.Durable || st.Repeats, repeats: st.Repeats, onUnknown: st.OnUnknown,
+		durable: st.Durable || st.Repeats, repeats: st.Repeats, settle: st.Settle, onUnknown: st.OnUnknown,
 		attemptTimeout: st.AttemptTimeout, limit: st.Limit, undoLimit: st.UndoLimit, retry: st.Retry,
-		readIn: func(text json.RawMessage) (any, error) { return read[In](text) },
+		readIn:  func(text json.RawMessage) (any, error) { return read[In](text) },
+		checkIn: check[In], checkOut: check[Out],
 		readOut: func(text json.RawMessage, out any) error {
 			v, err := read[Out](text)
 			if target, ok := out.(*Out); ok && err == nil {
@@ -234,6 +245,16 @@ func (st Step[In, Out]) definitions() []definition {
 		d.probe = st.Probe
 	}
 	return []definition{d}
+}
+
+// check is [read] for what an operator gives now: names that stand twice or mean one field are refused. What was accepted
+// before there was this check is read without it, so that its history replays.
+func check[T any](text json.RawMessage) error {
+	v, err := read[T](text)
+	if err != nil {
+		return err
+	}
+	return strictjson.CheckNames(text, v)
 }
 
 // read reads what an operator gave as a step's input or result: one JSON value without unknown fields, which passes

@@ -18,7 +18,7 @@ func (s *saga) undoExpress(ctx workflow.Context, e *execution) error {
 	if s.plan.since(2) {
 		s.ready(ctx)
 	}
-	return s.noteUndo(ctx, e, e.express(ctx, e.definition.undo, e.undoSummary, e.key).Get(ctx, nil))
+	return s.noteUndo(ctx, e, e.express(s.withReason(ctx), e.definition.undo, e.undoSummary, e.key).Get(ctx, nil))
 }
 
 // undoDurable runs Undo as an ordinary activity, and notes the outcome. before is that of the tries before. With
@@ -26,12 +26,12 @@ func (s *saga) undoExpress(ctx workflow.Context, e *execution) error {
 func (s *saga) undoDurable(ctx workflow.Context, e *execution, before error, unlimited bool) error {
 	e.expressing, e.begun = false, true
 	s.flush(ctx)
-	if s.pause(ctx, e, before) != nil {
+	if s.awaitSettle(ctx, e) != nil || s.pause(ctx, e, before) != nil {
 		return before
 	}
 	e.undo = UndoRunning
 	s.show(ctx)
-	return s.noteUndo(ctx, e, workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, e.undoOptions(e.key, unlimited)),
+	return s.noteUndo(ctx, e, workflow.ExecuteActivity(workflow.WithActivityOptions(s.withReason(ctx), e.undoOptions(e.key, unlimited)),
 		functionName(e.definition.undo), e.key).Get(ctx, nil))
 }
 

@@ -3,16 +3,13 @@
 package examples
 
 import (
-	"bytes"
 	"embed"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 
 	"github.com/amends-dev/amends/client"
 	"github.com/amends-dev/amends/compensation"
 	"github.com/amends-dev/amends/internal/order"
+	"github.com/amends-dev/amends/internal/strictjson"
 )
 
 // Files are orders/<name>.json and returns/<name>.json: bodies of POST /v1/orders and, once they
@@ -150,13 +147,8 @@ func read(path string, into any) error {
 	if err != nil {
 		return fmt.Errorf("example: %w", err)
 	}
-	d := json.NewDecoder(bytes.NewReader(content))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
+	if err := strictjson.Unmarshal(content, into); err != nil {
 		return fmt.Errorf("example %s: %w", path, err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("example %s: more than one JSON value", path)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -143,6 +144,9 @@ func (s *service) call(method, key, body string) *httptest.ResponseRecorder {
 	r.Header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 	w := httptest.NewRecorder()
 	s.mux.ServeHTTP(w, r)
+	if named := w.Header().Values("Saga-Key"); len(named) != 1 || named[0] != url.PathEscape(key) {
+		panic(fmt.Sprintf("%s %q: the answer names the key %q", method, key, named))
+	}
 	return w
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
@@ -62,6 +63,8 @@ type Ledger struct {
 	db      *sql.DB
 	dialect Dialect
 	writer  chan struct{} // SQLite only: holds one token while a transaction is open
+	// reasons tells whether the table has the column of SchemaReason; nil until that was looked up.
+	reasons atomic.Pointer[bool]
 }
 
 // NewLedger returns the ledger in db's table step_ledger (see [Schema]), which is looked up as the
@@ -92,14 +95,19 @@ type entry struct {
 	fingerprint sql.NullString
 	body        sql.NullString
 	result      sql.NullString
+	reason      sql.NullString
 }
 
 // do runs effect in the transaction that writes the key's row, unless the key has one: then it
-// answers with that row's result, or with errUndone or errKeyReused.
+// answers with that row's result, or that it was undone or used with another body.
 func (l *Ledger) do(ctx context.Context, step, key string, body request, effect func(*sql.Tx) ([]byte, error)) ([]byte, error) {
+	keeps, err := l.keepsReasons(ctx) // beside the transaction, which may have the only connection
+	if err != nil {
+		return nil, err
+	}
 	var result []byte
-	err := l.transact(ctx, func(tx *sql.Tx) error {
-		before, err := l.claim(ctx, tx, step, key, done)
+	err = l.transact(ctx, func(tx *sql.Tx) error {
+		before, err := l.claim(ctx, tx, claim{step, key, done, "", keeps})
 		switch {
 		case err != nil:
 			return err
@@ -109,7 +117,7 @@ func (l *Ledger) do(ctx context.Context, step, key string, body request, effect 
 			}
 			return record(ctx, tx, step, key, body, result)
 		case before.state == undone:
-			return errUndone
+			return undoneBecause(before.reason.String)
 		case before.fingerprint.String != body.fingerprint:
 			return errKeyReused
 		}
@@ -120,19 +128,30 @@ func (l *Ledger) do(ctx context.Context, step, key string, body request, effect 
 }
 
 // undo makes sure that key is not done, now and ever: it runs effect if the key was done, and fences
-// the key if it never was.
-func (l *Ledger) undo(ctx context.Context, step, key string, effect func(tx *sql.Tx, body, result []byte) error) error {
+// the key if it never was. The reason of the undo that did so is kept.
+func (l *Ledger) undo(ctx context.Context, step, key, reason string, effect func(tx *sql.Tx, body, result []byte) error) error {
+	if reason != "" {
+		switch keeps, err := l.keepsReasons(ctx); {
+		case err != nil:
+			return err
+		case !keeps:
+			reason = ""
+		}
+	}
 	return l.transact(ctx, func(tx *sql.Tx) error {
-		before, err := l.claim(ctx, tx, step, key, undone)
+		before, err := l.claim(ctx, tx, claim{step: step, key: key, state: undone, reason: reason})
 		if err != nil || before == nil || before.state == undone {
 			return err
 		}
 		if err := effect(tx, []byte(before.body.String), []byte(before.result.String)); err != nil {
 			return err
 		}
+		set, args := "", []any{now(), step, key}
+		if reason != "" {
+			set, args = ", undo_reason = $4", append(args, reason)
+		}
 		return one(tx.ExecContext(ctx,
-			`UPDATE step_ledger SET state = 'undone', updated_at = $1 WHERE step = $2 AND key = $3 AND state = 'done'`,
-			now(), step, key))
+			`UPDATE step_ledger SET state = 'undone', updated_at = $1`+set+` WHERE step = $2 AND key = $3 AND state = 'done'`, args...))
 	})
 }
 
@@ -143,7 +162,7 @@ func (l *Ledger) probe(ctx context.Context, step, key string) (entry, error) {
 		return entry{}, unavailable{err}
 	}
 	defer conn.Close()
-	return scan(conn.QueryRowContext(ctx, selectEntry, step, key))
+	return scan(conn.QueryRowContext(ctx, selectEntry("NULL"), step, key))
 }
 
 const (
@@ -151,31 +170,50 @@ const (
 	// anything was read, as BEGIN IMMEDIATE does. On PostgreSQL it waits for an open transaction
 	// that inserted the same key, and lock_timeout, set by the same statement to save a round trip,
 	// bounds that wait: the WHERE clause is evaluated before the row is inserted.
-	claimSQLite = `INSERT INTO step_ledger (step, key, state, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $4) ON CONFLICT DO NOTHING`
-	claimPostgreSQL = `INSERT INTO step_ledger (step, key, state, created_at, updated_at)
-		SELECT $1, $2, $3, $4, $4 WHERE set_config('lock_timeout', $5, true) IS NOT NULL ON CONFLICT DO NOTHING`
-
-	selectEntry = `SELECT state, fingerprint, body, result FROM step_ledger WHERE step = $1 AND key = $2`
+	claimSQLite = `INSERT INTO step_ledger (step, key, state, created_at, updated_at%s)
+		VALUES ($1, $2, $3, $4, $4%s) ON CONFLICT DO NOTHING`
+	claimPostgreSQL = `INSERT INTO step_ledger (step, key, state, created_at, updated_at%s)
+		SELECT $1, $2, $3, $4, $4%s WHERE set_config('lock_timeout', $5, true) IS NOT NULL ON CONFLICT DO NOTHING`
 )
 
-// claim writes a row for key in state s and returns nil, or returns the row that is there.
+func selectEntry(reason string) string {
+	return `SELECT state, fingerprint, body, result, ` + reason + ` FROM step_ledger WHERE step = $1 AND key = $2`
+}
+
+// claim is a row that is to be written.
+type claim struct {
+	step, key string
+	state     state
+	// reason is written if it is not empty, and read if readReason is set.
+	reason     string
+	readReason bool
+}
+
+// claim writes a row for the key and returns nil, or returns the row that is there.
 // Either way no other transaction can write the row until tx ends.
-func (l *Ledger) claim(ctx context.Context, tx *sql.Tx, step, key string, s state) (*entry, error) {
-	insert, lock, args := claimSQLite, "", []any{step, key, string(s), now()}
+func (l *Ledger) claim(ctx context.Context, tx *sql.Tx, c claim) (*entry, error) {
+	insert, lock, args := claimSQLite, "", []any{c.step, c.key, string(c.state), now()}
 	if l.dialect == PostgreSQL {
 		insert, lock = claimPostgreSQL, " FOR UPDATE"
 		// At least 1 ms: to PostgreSQL, 0 means to wait for ever.
 		args = append(args, strconv.FormatInt(max(1, l.wait().Milliseconds()), 10))
 	}
-	res, err := tx.ExecContext(ctx, insert, args...)
+	column, value, reason := "", "", "NULL"
+	if c.reason != "" {
+		args = append(args, c.reason)
+		column, value = ", undo_reason", ", $"+strconv.Itoa(len(args))
+	}
+	if c.readReason {
+		reason = "undo_reason"
+	}
+	res, err := tx.ExecContext(ctx, fmt.Sprintf(insert, column, value), args...)
 	if err != nil {
 		return nil, l.held("claim the key", err)
 	}
 	if n, err := res.RowsAffected(); err != nil || n == 1 {
 		return nil, err
 	}
-	row, err := scan(tx.QueryRowContext(ctx, selectEntry+lock, step, key))
+	row, err := scan(tx.QueryRowContext(ctx, selectEntry(reason)+lock, c.step, c.key))
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, errInProgress // the row was pruned between the two statements
@@ -274,7 +312,7 @@ func (l *Ledger) logger() *slog.Logger {
 
 func scan(row *sql.Row) (entry, error) {
 	var e entry
-	err := row.Scan(&e.state, &e.fingerprint, &e.body, &e.result)
+	err := row.Scan(&e.state, &e.fingerprint, &e.body, &e.result, &e.reason)
 	if err == nil && e.state == done && !e.result.Valid {
 		err = errors.New("the key's row has no result: Do ended its transaction")
 	}

@@ -13,6 +13,8 @@ type problem struct {
 	Detail  string `json:"detail,omitempty"`
 	Code    string `json:"code"`
 	TraceID string `json:"trace_id,omitempty"`
+	// UndoReason is the header [HeaderReason] of the undo, as it came.
+	UndoReason string `json:"undo_reason,omitempty"`
 }
 
 func newProblem(status int, code, format string, args ...any) *problem {

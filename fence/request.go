@@ -12,11 +12,14 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/amends-dev/amends/internal/strictjson"
 )
 
 const (
 	maxBody = 1 << 20
-	maxKey  = 512
+	// maxKey is what the step contract asks of every service. Sagas have no longer keys.
+	maxKey = 512
 )
 
 // request is the body of a PUT: compact JSON with the keys of its objects sorted.
@@ -43,8 +46,11 @@ func readRequest(w http.ResponseWriter, r *http.Request, in any) (request, error
 	if err != nil {
 		return request{}, err
 	}
-	// The raw body is decoded, not the canonical one, so that a syntax error is where the caller sees it.
-	d := json.NewDecoder(bytes.NewReader(raw))
+	if err := strictjson.CheckNames(raw, in); err != nil {
+		return request{}, malformed("%s", err)
+	}
+	// What is kept is decoded, not what was sent: Do gets what Undo will get, and what the fingerprint is of.
+	d := json.NewDecoder(bytes.NewReader(canonical))
 	d.DisallowUnknownFields()
 	if err := d.Decode(in); err != nil {
 		return request{}, malformed("%s", describe(err))

@@ -1,13 +1,18 @@
 package fence_test
 
 import (
+	"bufio"
 	"context"
 	"database/sql"
 	"encoding/json"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -32,6 +37,9 @@ func TestRequests(t *testing.T) {
 		{"wrong type of all", `[]`, 400, "malformed", "the body: unexpected array"},
 		{"too large a number", `{"count":9223372036854775808}`, 400, "malformed", "count: unexpected number 9223372036854775808"},
 		{"two values", `{"count":1}{"count":2}`, 400, "malformed", "something follows the JSON value"},
+		{"name twice", `{"count":1,"count":2}`, 400, "malformed", `the name "count" stands twice in one object`},
+		{"name twice, the same value", `{"count":1,"count":1}`, 400, "malformed", `the name "count" stands twice in one object`},
+		{"names of one field", `{"count":1,"Count":5}`, 400, "malformed", `the names "count" and "Count" mean one field`},
 		{"not UTF-8", "{\"row\":\"\xff\"}", 400, "malformed", "the body is not UTF-8"},
 		{"too large", `{"row":"` + strings.Repeat("a", 1<<20) + `"}`, 413, "too_large", "the body is larger than 1048576 bytes"},
 	} {
@@ -40,6 +48,44 @@ func TestRequests(t *testing.T) {
 			p := requireProblem(t, s.put(tt.name, tt.body), tt.status, tt.code)
 			require.Equal(t, tt.detail, p.Detail)
 			require.Equal(t, http.StatusNotFound, s.get(tt.name).Code)
+		})
+	}
+}
+
+// TestIncompleteBody: a body that breaks off says nothing about the step. Its sender is told to try again, if anybody still
+// listens, and not that the step is refused.
+func TestIncompleteBody(t *testing.T) {
+	t.Parallel()
+
+	s := newService(t, sqlite(t, ""), nil)
+	server := httptest.NewServer(s.mux)
+	t.Cleanup(server.Close)
+	for name, request := range map[string]string{
+		"shorter than announced": "Content-Length: 500\r\n\r\n" + oneSeat,
+		"nothing came":           "Content-Length: 500\r\n\r\n",
+		"last chunk is missing":  "Transfer-Encoding: chunked\r\n\r\nb\r\n" + oneSeat + "\r\n",
+		"chunk breaks off":       "Transfer-Encoding: chunked\r\n\r\n100\r\n" + oneSeat,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			var dialer net.Dialer
+			conn, err := dialer.DialContext(t.Context(), "tcp", server.Listener.Addr().String())
+			require.NoError(t, err)
+			defer conn.Close()
+			_, err = io.WriteString(conn, "PUT /tickets/k HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"+request)
+			require.NoError(t, err)
+			half, ok := conn.(interface{ CloseWrite() error })
+			require.True(t, ok)
+			require.NoError(t, half.CloseWrite())
+			answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			require.NoError(t, err)
+			defer answer.Body.Close()
+			require.Equal(t, http.StatusRequestTimeout, answer.StatusCode)
+			var p problem
+			require.NoError(t, json.NewDecoder(answer.Body).Decode(&p))
+			require.Equal(t, "incomplete", p.Code)
+			require.Equal(t, http.StatusNotFound, s.get("k").Code)
 		})
 	}
 }
@@ -98,6 +144,50 @@ func TestSameBody(t *testing.T) {
 	require.Equal(t, 1, s.taken(t, "k"))
 }
 
+// TestUndoGetsWhatDoGot: whatever a body says in more than one way, both act on one reading of it, which is also what
+// tells it from another body.
+func TestUndoGetsWhatDoGot(t *testing.T) {
+	t.Parallel()
+
+	type loose struct {
+		Extra map[string]json.RawMessage `json:"extra"`
+		Count int64                      `json:"count"`
+	}
+	each(t, func(t *testing.T, d database) {
+		s := newService(t, d, nil)
+		var did, undid []loose
+		fence.Handle(s.mux, s.ledger, "/loose/{key}", fence.Step[loose, struct{}]{
+			Name: "Loose",
+			Do: func(_ context.Context, _ *sql.Tx, _ string, in loose) (struct{}, error) {
+				did = append(did, in)
+				return struct{}{}, nil
+			},
+			Undo: func(_ context.Context, _ *sql.Tx, _ string, in loose, _ struct{}) error {
+				undid = append(undid, in)
+				return nil
+			},
+		})
+		call := func(method, key, body string) int {
+			r := httptest.NewRequest(method, "/loose/"+key, strings.NewReader(body))
+			r.Header.Set("Content-Type", "application/json")
+			w := httptest.NewRecorder()
+			s.mux.ServeHTTP(w, r)
+			return w.Code
+		}
+		for i, body := range []string{
+			`{"count":1}`, `{"COUNT":2}`, ` { "extra" : { "b" : [ 1.0 , 2 ] , "B" : "\u0041" } , "count" : 3 } `,
+			`{"extra":{"x":{"z":1e2,"y":"<"}}}`,
+		} {
+			key := fmt.Sprint("k", i)
+			require.Equal(t, http.StatusOK, call(http.MethodPut, key, body), body)
+			require.Equal(t, http.StatusNoContent, call(http.MethodDelete, key, ""), body)
+		}
+		require.Equal(t, did, undid)
+		require.Equal(t, int64(2), did[1].Count)
+		require.Len(t, did[2].Extra, 2, "the names of a map are not fields")
+	})
+}
+
 func TestProbe(t *testing.T) {
 	t.Parallel()
 
@@ -110,6 +200,45 @@ func TestProbe(t *testing.T) {
 		require.JSONEq(t, `{"key":"k","step":"TakeSeats","state":"undone","result":`+result+"}", s.get("k").Body.String())
 		s.delete("never done")
 		require.JSONEq(t, `{"key":"never done","step":"TakeSeats","state":"undone"}`, s.get("never done").Body.String())
+	})
+}
+
+// TestTimes: the ledger says when a key was first seen and when it last changed, by which rows are pruned.
+func TestTimes(t *testing.T) {
+	t.Parallel()
+
+	each(t, func(t *testing.T, d database) {
+		s := newService(t, d, nil)
+		times := func(key string) (created, updated int64) {
+			row := s.db.QueryRowContext(t.Context(), "SELECT created_at, updated_at FROM step_ledger WHERE key = $1", key)
+			require.NoError(t, row.Scan(&created, &updated))
+			return created, updated
+		}
+		age := func(key string) {
+			_, err := s.db.ExecContext(t.Context(), "UPDATE step_ledger SET created_at = 1000, updated_at = 1000 WHERE key = $1", key)
+			require.NoError(t, err)
+		}
+		began := time.Now().UnixMilli()
+		require.Equal(t, http.StatusOK, s.put("k", oneSeat).Code)
+		require.Equal(t, http.StatusNoContent, s.delete("never done").Code)
+		for _, key := range []string{"k", "never done"} {
+			created, updated := times(key)
+			require.Equal(t, created, updated)
+			require.GreaterOrEqual(t, created, began)
+			require.LessOrEqual(t, created, time.Now().UnixMilli())
+			age(key)
+		}
+
+		require.Equal(t, http.StatusOK, s.put("k", oneSeat).Code)
+		require.Equal(t, http.StatusNoContent, s.delete("never done").Code)
+		for _, key := range []string{"k", "never done"} {
+			created, updated := times(key)
+			require.Equal(t, []int64{1000, 1000}, []int64{created, updated}, "a repeat changes nothing")
+		}
+		require.Equal(t, http.StatusNoContent, s.delete("k").Code)
+		created, updated := times("k")
+		require.Equal(t, int64(1000), created)
+		require.GreaterOrEqual(t, updated, began)
 	})
 }
 

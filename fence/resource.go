@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"strings"
 )
@@ -36,7 +37,7 @@ func (s resource[In, Out]) put(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	answer(w, http.StatusOK, "application/json", result)
+	answer(w, r, http.StatusOK, "application/json", result)
 }
 
 func (s resource[In, Out]) do(r *http.Request, tx *sql.Tx, key string, in In) (result []byte, err error) {
@@ -51,7 +52,7 @@ func (s resource[In, Out]) do(r *http.Request, tx *sql.Tx, key string, in In) (r
 func (s resource[In, Out]) delete(w http.ResponseWriter, r *http.Request) {
 	key, err := keyOf(r)
 	if err == nil {
-		err = s.ledger.undo(r.Context(), s.step.Name, key, func(tx *sql.Tx, body, result []byte) error {
+		err = s.ledger.undo(r.Context(), s.step.Name, key, reasonOf(r), func(tx *sql.Tx, body, result []byte) error {
 			return s.undo(r, tx, key, body, result)
 		})
 	}
@@ -59,6 +60,7 @@ func (s resource[In, Out]) delete(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
+	nameKey(w, r)
 	w.WriteHeader(http.StatusNoContent)
 }
 
@@ -107,7 +109,7 @@ func (s resource[In, Out]) get(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	answer(w, http.StatusOK, "application/json", body)
+	answer(w, r, http.StatusOK, "application/json", body)
 }
 
 // fail answers r with what became of it and logs what the answer does not say.
@@ -138,10 +140,16 @@ func (s resource[In, Out]) fail(w http.ResponseWriter, r *http.Request, err erro
 	if p == errInProgress || p.Status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}
-	answer(w, p.Status, "application/problem+json", body)
+	answer(w, r, p.Status, "application/problem+json", body)
 }
 
-func answer(w http.ResponseWriter, status int, contentType string, body []byte) {
+// nameKey says which key the answer is about, so that it can be told from one of something in between.
+func nameKey(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set(HeaderKey, url.PathEscape(r.PathValue("key")))
+}
+
+func answer(w http.ResponseWriter, r *http.Request, status int, contentType string, body []byte) {
+	nameKey(w, r)
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)

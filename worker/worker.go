@@ -17,6 +17,7 @@ import (
 	sdkworker "go.temporal.io/sdk/worker"
 
 	"github.com/amends-dev/amends/activities"
+	"github.com/amends-dev/amends/compensation"
 	"github.com/amends-dev/amends/internal/connect"
 	"github.com/amends-dev/amends/internal/deployment"
 	"github.com/amends-dev/amends/workflows"
@@ -141,7 +142,7 @@ func New(c client.Client, o Options) (*Worker, error) {
 	w.over, w.handBack = context.WithCancel(context.Background()) //nolint:forbidigo // the worker's own life, which begins here
 	options := Tuning(o.Tasks, o.EagerStart)
 	options.WorkerStopTimeout = o.StopTimeout + handBackTime
-	options.Interceptors = append([]interceptor.WorkerInterceptor{&handBack{over: w.over}, &spread{}}, options.Interceptors...)
+	options.Interceptors = append([]interceptor.WorkerInterceptor{&handBack{over: w.over}, &spread{}, compensation.CarryReasons(nil)}, options.Interceptors...)
 	options.DeploymentOptions = sdkworker.DeploymentOptions{
 		UseVersioning: o.Deployment.Name != "",
 		Version:       sdkworker.WorkerDeploymentVersion{DeploymentName: o.Deployment.Name, BuildID: o.Deployment.BuildID},

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +14,7 @@ import (
 	"github.com/amends-dev/amends/client"
 	"github.com/amends-dev/amends/internal/certificate"
 	"github.com/amends-dev/amends/internal/config"
+	"github.com/amends-dev/amends/internal/strictjson"
 )
 
 const (
@@ -140,13 +139,8 @@ func readJSON(p *process, path string, into any) error {
 	if err != nil {
 		return &usageError{err}
 	}
-	d := json.NewDecoder(bytes.NewReader(content))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
+	if err := strictjson.Unmarshal(content, into); err != nil {
 		return badUsage("%s: %w", path, err)
-	}
-	if d.More() {
-		return badUsage("%s: more than one JSON value", path)
 	}
 	return nil
 }

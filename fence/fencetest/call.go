@@ -21,6 +21,7 @@ import (
 
 // answer is what the service said to a call.
 type answer struct {
+	key    string
 	status int
 	header http.Header
 	body   []byte
@@ -84,11 +85,11 @@ func encode(t *testing.T, body any) []byte {
 	return raw
 }
 
-// definite calls until the outcome is known, as a saga does.
-func (c *checker) definite(ctx context.Context, method, key string, body []byte) (answer, error) {
+// definite calls until the outcome is known, as a saga does, with these headers beside its own.
+func (c *checker) definite(ctx context.Context, method, key string, body []byte, headers ...string) (answer, error) {
 	deadline := time.Now().Add(patience)
 	for attempt := 1; ; attempt++ {
-		a, err := c.call(ctx, method, c.url(key), key, attempt, body)
+		a, err := c.call(ctx, method, c.url(key), key, attempt, body, headers...)
 		if err != nil || !a.unknown() {
 			return a, err
 		}
@@ -105,7 +106,7 @@ func (c *checker) definite(ctx context.Context, method, key string, body []byte)
 }
 
 // call calls once, with the headers that sagas send.
-func (c *checker) call(ctx context.Context, method, url, key string, attempt int, body []byte) (answer, error) {
+func (c *checker) call(ctx context.Context, method, url, key string, attempt int, body []byte, headers ...string) (answer, error) {
 	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
 		return answer{}, err
@@ -120,13 +121,16 @@ func (c *checker) call(ctx context.Context, method, url, key string, attempt int
 	var ids [24]byte
 	_, _ = rand.Read(ids[:]) // it never fails
 	req.Header.Set("Traceparent", "00-"+hex.EncodeToString(ids[:16])+"-"+hex.EncodeToString(ids[16:])+"-01")
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
 	res, err := c.client.Do(req)
 	if err != nil {
 		return answer{}, err
 	}
 	defer res.Body.Close()
 	read, err := io.ReadAll(res.Body)
-	return answer{res.StatusCode, res.Header, read}, err
+	return answer{key, res.StatusCode, res.Header, read}, err
 }
 
 // unknown reports whether the contract says to try again with the same key.
@@ -147,16 +151,24 @@ func (a answer) retryAfter() time.Duration {
 	return 100 * time.Millisecond
 }
 
-// code returns the code of a problem, or "".
-func (a answer) code() string {
-	var problem struct {
-		Code string `json:"code"`
-	}
-	if json.Unmarshal(a.body, &problem) != nil {
-		return ""
-	}
-	return problem.Code
+// problem is a failure in the form of the contract.
+type problem struct {
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	Code   string `json:"code"`
+	// UndoReason may be with the code undone.
+	UndoReason string `json:"undo_reason"`
 }
+
+// problem returns the problem in the body, empty if there is none.
+func (a answer) problem() (p problem) {
+	if json.Unmarshal(a.body, &p) != nil {
+		return problem{}
+	}
+	return p
+}
+
+func (a answer) code() string { return a.problem().Code }
 
 func (a answer) String() string { return strconv.Itoa(a.status) + " " + string(a.body) }
 
@@ -166,7 +178,15 @@ func requireDone(t *testing.T, a answer) string {
 	require.Contains(t, []int{http.StatusOK, http.StatusCreated}, a.status, "want done, got %s", a)
 	require.Equal(t, "application/json", a.media(), "the content type of the answer")
 	require.True(t, json.Valid(a.body), "the result is not JSON: %s", a)
+	requireKey(t, a)
 	return string(a.body)
+}
+
+// requireUndone checks that a says undone.
+func requireUndone(t *testing.T, a answer, about string) {
+	t.Helper()
+	require.Equal(t, http.StatusNoContent, a.status, "%s: %s", about, a)
+	requireKey(t, a)
 }
 
 // requireProblem checks that a is a problem with status and, unless it is "", with code.
@@ -174,10 +194,24 @@ func requireProblem(t *testing.T, a answer, status int, code string) {
 	t.Helper()
 	require.Equal(t, status, a.status, "%s", a)
 	require.Equal(t, "application/problem+json", a.media(), "the content type of an error")
-	require.NotEmpty(t, a.code(), "the problem has no code: %s", a)
+	p := a.problem()
+	require.Regexp(t, "^[a-z][a-z0-9_]{0,63}$", p.Code, "the code of the problem: %s", a)
+	require.Equal(t, status, p.Status, "the status in the problem: %s", a)
+	require.NotEmpty(t, p.Detail, "the problem has no detail: %s", a)
 	if code != "" {
-		require.Equal(t, code, a.code())
+		require.Equal(t, code, p.Code)
 	}
+	requireKey(t, a)
+}
+
+// requireKey checks that a names its key, without which a saga does not believe a refusal.
+func requireKey(t *testing.T, a answer) {
+	t.Helper()
+	named := a.header.Values("Saga-Key")
+	require.Len(t, named, 1, "the header Saga-Key of %s", a)
+	key, err := url.PathUnescape(named[0])
+	require.NoError(t, err, "the header Saga-Key of %s", a)
+	require.Equal(t, a.key, key, "the header Saga-Key of %s", a)
 }
 
 // media returns the content type without parameters, or "".

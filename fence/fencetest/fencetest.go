@@ -55,6 +55,8 @@ func Run(t *testing.T, s Step) {
 			{"probed", (*checker).probe},
 			{"malformed body", (*checker).malformed},
 			{"key with escaped characters", (*checker).escapedKey},
+			{"undone with a reason", (*checker).reason},
+			{"longest key", (*checker).longestKey},
 			{"crash between do and answer", (*checker).lostAnswer},
 		} {
 			t.Run(rule.name, func(t *testing.T) {

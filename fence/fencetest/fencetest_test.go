@@ -28,6 +28,7 @@ type theater struct {
 
 type row struct {
 	undone bool
+	reason string
 	body   map[string]any
 	result int
 }
@@ -37,6 +38,7 @@ func (s *theater) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	s.calls++
 	key := r.PathValue("key")
+	s.name(w, r)
 	if s.fault == "key not unescaped" {
 		key = strings.TrimPrefix(r.URL.EscapedPath(), "/seats/")
 	}
@@ -45,14 +47,30 @@ func (s *theater) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusServiceUnavailable, "unavailable") // which is allowed at any time
 		return
 	}
+	if s.fault == "long keys refused" && len(key) > 500 {
+		problem(w, http.StatusBadRequest, "malformed")
+		return
+	}
 	switch r.Method {
 	case http.MethodPut:
 		s.put(w, r, key)
 	case http.MethodDelete:
-		s.delete(w, key)
+		s.delete(w, key, r.Header.Get("Undo-Reason"))
 	case http.MethodGet:
 		s.get(w, key)
 	}
+}
+
+// name names the key, as a service in another language may do it: as it came.
+func (s *theater) name(w http.ResponseWriter, r *http.Request) {
+	named := strings.TrimPrefix(r.URL.EscapedPath(), "/seats/")
+	switch {
+	case s.fault == "key named in undos only" && r.Method != http.MethodDelete, s.fault == "key not named":
+		return
+	case s.fault == "another key named":
+		named = "order-1:TakeSeats"
+	}
+	w.Header().Set("Saga-Key", named)
 }
 
 func (s *theater) put(w http.ResponseWriter, r *http.Request, key string) {
@@ -64,7 +82,12 @@ func (s *theater) put(w http.ResponseWriter, r *http.Request, key string) {
 	known := s.rows[key]
 	switch {
 	case known != nil && known.undone && s.fault != "late do accepted":
-		problem(w, http.StatusGone, "undone")
+		reason := known.reason
+		if s.fault == "reason changed" {
+			reason = strings.ToUpper(reason)
+		}
+		answer(w, http.StatusGone, "application/problem+json",
+			map[string]any{"status": http.StatusGone, "code": "undone", "detail": "it was undone", "undo_reason": reason})
 		return
 	case known != nil && !known.undone && !reflect.DeepEqual(known.body, body) && s.fault != "key reused":
 		problem(w, http.StatusConflict, "key_reused")
@@ -79,14 +102,18 @@ func (s *theater) put(w http.ResponseWriter, r *http.Request, key string) {
 	answer(w, http.StatusCreated, "application/json", known.result)
 }
 
-func (s *theater) delete(w http.ResponseWriter, key string) {
+func (s *theater) delete(w http.ResponseWriter, key, reason string) {
 	known := s.rows[key]
 	switch {
+	case s.fault == "undo answered 200":
+		s.rows[key] = &row{undone: true}
+		answer(w, http.StatusOK, "application/json", "undone")
+		return
 	case known == nil && s.fault == "unseen key not found":
 		problem(w, http.StatusNotFound, "not_found")
 		return
 	case known == nil && s.fault != "unseen key not fenced":
-		s.rows[key] = &row{undone: true}
+		s.rows[key] = &row{undone: true, reason: reason}
 	case known != nil && known.undone && s.fault == "undone once only":
 		problem(w, http.StatusNotFound, "not_found")
 		return
@@ -117,7 +144,7 @@ func (s *theater) get(w http.ResponseWriter, key string) {
 }
 
 func problem(w http.ResponseWriter, status int, code string) {
-	answer(w, status, "application/problem+json", map[string]any{"status": status, "code": code})
+	answer(w, status, "application/problem+json", map[string]any{"status": status, "code": code, "detail": "what " + code + " means"})
 }
 
 func answer(w http.ResponseWriter, status int, contentType string, body any) {
@@ -184,6 +211,12 @@ func TestRunFindsFaults(t *testing.T) {
 		"malformed bodies accepted": {"malformed_body"},
 		"key not unescaped":         {"key_with_escaped_characters"},
 		"text":                      {"done_once,_same_answer_on_repeat"},
+		"reason changed":            {"undone_with_a_reason"},
+		"long keys refused":         {"longest_key"},
+		"key not named":             {"done_once,_same_answer_on_repeat", "undone_before_done,_late_do_is_refused"},
+		"key named in undos only":   {"undone_before_done,_late_do_is_refused", "probed"},
+		"another key named":         {"done_once,_same_answer_on_repeat", "undone"},
+		"undo answered 200":         {"undone", "undone_before_done,_late_do_is_refused"},
 	} {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()

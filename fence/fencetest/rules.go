@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -45,10 +46,10 @@ func (c *checker) sameBody(t *testing.T) {
 
 func (c *checker) undoFirst(t *testing.T) {
 	key, body := c.key(t), c.body()
-	require.Equal(t, http.StatusNoContent, c.delete(t, key).status, "undoing a key never seen")
+	requireUndone(t, c.delete(t, key), "undoing a key never seen")
 	requireProblem(t, c.put(t, key, body), http.StatusGone, "")
 	require.Equal(t, "undone", c.state(t, key))
-	require.Equal(t, http.StatusNoContent, c.delete(t, key).status, "undoing it again")
+	requireUndone(t, c.delete(t, key), "undoing it again")
 }
 
 func (c *checker) undo(t *testing.T) {
@@ -60,7 +61,7 @@ func (c *checker) undo(t *testing.T) {
 		require.JSONEq(t, first, requireDone(t, c.put(t, key, body)), "it stays done")
 		return
 	}
-	require.Equal(t, http.StatusNoContent, c.delete(t, key).status)
+	requireUndone(t, c.delete(t, key), "undoing what was done")
 	require.Equal(t, "undone", c.state(t, key))
 }
 
@@ -93,7 +94,7 @@ func (c *checker) requireUndo(t *testing.T, key string) {
 		requireProblem(t, a, http.StatusConflict, "irreversible")
 		return
 	}
-	require.Equal(t, http.StatusNoContent, a.status, "%s", a)
+	requireUndone(t, a, "undoing what was done")
 }
 
 func (c *checker) tenAtOnce(t *testing.T) {
@@ -136,7 +137,7 @@ func (c *checker) doWhileUndo(t *testing.T) {
 			require.Equal(t, "done", c.state(t, key))
 			continue
 		}
-		require.Equal(t, http.StatusNoContent, undid.status, "%s", undid)
+		requireUndone(t, undid, "undoing what is being done")
 		require.Equal(t, "undone", c.state(t, key))
 		if did.status == http.StatusGone || c.step.Irreversible {
 			requireProblem(t, did, http.StatusGone, "")
@@ -154,6 +155,7 @@ func (c *checker) probe(t *testing.T) {
 
 	a := c.get(t, key)
 	require.Equal(t, http.StatusOK, a.status, "%s", a)
+	requireKey(t, a)
 	var probe struct {
 		Key, State string
 		Result     json.RawMessage
@@ -199,6 +201,31 @@ func (c *checker) escapedKey(t *testing.T) {
 	var probe struct{ Key string }
 	require.NoError(t, json.Unmarshal(a.body, &probe))
 	require.Equal(t, key, probe.Key)
+}
+
+// reason undoes with a reason. A service that keeps it tells it as it came.
+func (c *checker) reason(t *testing.T) {
+	key, body := c.key(t), c.body()
+	const given = `"Pay refused: na%C3%AFve";step=Pay;code=card_declined`
+	a, err := c.definite(t.Context(), http.MethodDelete, key, nil, "Undo-Reason", given)
+	require.NoError(t, err)
+	requireUndone(t, a, "undoing with a reason")
+	a = c.put(t, key, body)
+	requireProblem(t, a, http.StatusGone, "undone")
+	if told := a.problem().UndoReason; told != "" {
+		require.Equal(t, given, told, "the reason that was given")
+	}
+}
+
+// longestKey uses a key as long as they get.
+func (c *checker) longestKey(t *testing.T) {
+	key := c.key(t)
+	key = strings.Repeat("k", 512-len(key)) + key
+	c.cleanUp(t, key)
+	body := c.body()
+	first := requireDone(t, c.put(t, key, body))
+	require.JSONEq(t, first, requireDone(t, c.put(t, key, body)))
+	c.requireUndo(t, key)
 }
 
 // lostAnswer puts a proxy in between that passes the call on, keeps the answer to itself and breaks

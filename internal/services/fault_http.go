@@ -3,16 +3,19 @@ package services
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/amends-dev/amends/fence"
+	"github.com/amends-dev/amends/internal/strictjson"
 )
 
 // middleware makes calls of step routes meet the faults.
@@ -35,6 +38,7 @@ func (f *faults) middleware(next http.Handler) http.Handler {
 // strike serves one call as the fault has it.
 func (f Fault) strike(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	wait(r.Context(), f.LatencyMS)
+	w.Header().Set(fence.HeaderKey, url.PathEscape(callOf(r).key))
 	if f.Refuse {
 		writeProblem(w, http.StatusUnprocessableEntity, "refused", "a fault is set for %s", f.Step)
 		return
@@ -139,13 +143,12 @@ func (f *faults) known(next http.HandlerFunc) http.HandlerFunc {
 
 func readFault(w http.ResponseWriter, r *http.Request) (Fault, error) {
 	fault := Fault{On: Do}
-	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16))
-	body.DisallowUnknownFields()
-	if err := body.Decode(&fault); err != nil {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<16))
+	if err != nil {
 		return Fault{}, err
 	}
-	if _, err := body.Token(); !errors.Is(err, io.EOF) {
-		return Fault{}, errors.New("want one JSON object")
+	if err := strictjson.Unmarshal(body, &fault); err != nil {
+		return Fault{}, err
 	}
 	if step := r.PathValue("step"); fault.Step != "" && fault.Step != step {
 		return Fault{}, errors.New("the step is given by the path")

@@ -2,6 +2,7 @@ package services_test
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -50,6 +51,7 @@ func TestEveryStepIsServed(t *testing.T) {
 			require.Equal(t, step, state.Step)
 			require.Equal(t, "order-1:"+step, state.Key)
 			require.Equal(t, "undone", state.State)
+			requireReason(t, resource+"-because")
 
 			service, _, _ := strings.Cut(path, "/")
 			fault := base + "/" + service + "/faults/" + step
@@ -58,4 +60,28 @@ func TestEveryStepIsServed(t *testing.T) {
 			require.Equal(t, http.StatusServiceUnavailable, servicetest.Call(t, http.MethodDelete, resource, nil).Status)
 		})
 	}
+}
+
+// requireReason requires that the service remembers why a key was undone. The step is asked with a body that it does not
+// look at, since the key is undone.
+func requireReason(t *testing.T, resource string) {
+	t.Helper()
+	const reason = `"the card was declined"`
+	call := func(method string) (int, string) {
+		req, err := http.NewRequestWithContext(t.Context(), method, resource, strings.NewReader("{}"))
+		require.NoError(t, err)
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Undo-Reason", reason)
+		res, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		defer res.Body.Close()
+		body, err := io.ReadAll(res.Body)
+		require.NoError(t, err)
+		return res.StatusCode, string(body)
+	}
+	status, body := call(http.MethodDelete)
+	require.Equal(t, http.StatusNoContent, status, body)
+	status, body = call(http.MethodPut)
+	require.Equal(t, http.StatusGone, status, body)
+	require.Contains(t, body, `"undo_reason":"\"the card was declined\""`)
 }

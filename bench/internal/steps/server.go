@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"sync"
+
+	"github.com/amends-dev/amends/fence"
 )
 
 // The states of a key, as GET tells them.
@@ -37,6 +40,7 @@ func NewHandler() http.Handler {
 		step := segment(Name(n + 1))
 		on := func(method string, handle func(http.ResponseWriter, *http.Request, name)) {
 			mux.HandleFunc(method+" /"+step+"/{key}", func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set(fence.HeaderKey, url.PathEscape(r.PathValue("key")))
 				handle(w, r, name{step, r.PathValue("key")})
 			})
 		}

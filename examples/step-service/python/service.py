@@ -2,7 +2,6 @@
 import contextlib, hashlib, json, sqlite3, sys, urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 FILE = sys.argv[2] if len(sys.argv) > 2 else "seats.db"
-
 class Problem(Exception): ...  # status, code, detail
 def do(db, key, row, text):
     try:
@@ -45,8 +44,9 @@ class Handler(BaseHTTPRequestHandler):
                 db.execute("COMMIT")  # the seats and the ledger's row, or neither
         except (Problem, sqlite3.Error) as e:
             status, code, detail = e.args if isinstance(e, Problem) else (503, "unavailable", "try again")
-            kind, answer = "application/problem+json", json.dumps({"status": status, "code": code, "detail": detail})
+            kind, answer = "application/problem+json", json.dumps(dict(status=status, code=code, detail=detail))
         self.send_response(status)
+        self.send_header("Saga-Key", self.path.rpartition("/")[2])  # we answer, not a proxy
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(answer)))  # json.dumps writes ASCII only
         self.end_headers()
