@@ -24,6 +24,9 @@ type projection struct {
 	// activities are the steps' and undos' executions by the event that scheduled them.
 	activities map[int64]activityRef
 	timers     map[string]Wait
+	// acts are what operators decided, and decisions what that made of steps.
+	acts      []acceptedAct
+	decisions []*decision
 	// now is the workflow's own clock: when its code went on last, and with it came to the next steps. groups are the
 	// plan's, by step, and began is when a group's steps started that are express.
 	now    time.Time
@@ -36,6 +39,23 @@ type activityRef struct {
 	undo       bool
 	// before counts the tries of earlier executions of the same activity.
 	before int
+}
+
+// acceptedAct is an act with the event that accepted it.
+type acceptedAct struct {
+	ActRecord
+
+	accepted int64
+}
+
+// decision is what an act makes of a step or its undo.
+type decision struct {
+	// accepted is the event that accepted the act.
+	accepted int64
+	about    activityRef
+	before   StepStatus
+	// late is how the try ended that was on its way when the act came; nil if it did not end since.
+	late *ending
 }
 
 func project(plan *Plan, desc *workflowservice.DescribeWorkflowExecutionResponse, events []*historypb.HistoryEvent) Status {
@@ -129,7 +149,12 @@ func (p *projection) apply(event *historypb.HistoryEvent) {
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
 		request := event.GetWorkflowExecutionUpdateAcceptedEventAttributes().GetAcceptedRequest()
 		p.status.Updates = append(p.status.Updates, request.GetMeta().GetUpdateId())
-		p.acted(request.GetInput(), at)
+		p.acted(event.GetEventId(), request.GetInput(), at)
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED:
+		a := event.GetWorkflowExecutionUpdateCompletedEventAttributes()
+		if a.GetOutcome().GetFailure() != nil {
+			p.revoke(a.GetAcceptedEventId())
+		}
 	case enumspb.EVENT_TYPE_TIMER_STARTED:
 		a := event.GetTimerStartedEventAttributes()
 		p.timers[a.GetTimerId()] = Wait{
@@ -237,7 +262,7 @@ func (p *projection) tick(at time.Time) {
 }
 
 // acted takes what an operator decided.
-func (p *projection) acted(update *updatepb.Input, at time.Time) {
+func (p *projection) acted(accepted int64, update *updatepb.Input, at time.Time) {
 	if _, known := actDescriptions[update.GetName()]; !known {
 		return
 	}
@@ -245,23 +270,49 @@ func (p *projection) acted(update *updatepb.Input, at time.Time) {
 	if converter.GetDefaultDataConverter().FromPayloads(update.GetArgs(), &r.Act) != nil {
 		return // a validator would not have let it pass
 	}
-	p.status.Acts = append(p.status.Acts, r)
-	undoing := slices.ContainsFunc(p.status.Steps, func(st StepStatus) bool { return st.Undo != UndoNone })
+	p.acts = append(p.acts, acceptedAct{ActRecord: r, accepted: accepted})
+	named := func(st StepStatus) bool { return r.Step == "" || (st.Name == r.Step && st.Item == r.Item) }
+	undoing := slices.ContainsFunc(p.status.Steps, func(st StepStatus) bool { return named(st) && st.undoOpen() })
 	for i := range p.status.Steps {
 		st := &p.status.Steps[i]
-		named := r.Step == "" || (st.Name == r.Step && st.Item == r.Item)
-		undo := st.Undo == UndoRunning || st.Undo == UndoFailed
+		before, undo := *st, st.undoOpen()
 		do := !undoing && (st.Do == DoRunning || st.Do == DoRefused || st.Do == DoUnknown)
 		switch {
-		case !named:
+		case !named(*st):
+			continue
 		case r.Name == UpdateSkip && undo:
 			st.Undo = UndoSkipped
-		case r.Name == UpdateMarkDone && undo:
+		case r.Name == UpdateMarkDone && undo, r.Name == UpdateMarkPrevented && undo && st.Kind == Pivot:
 			st.Undo = UndoMarkedDone
+		case r.Name == UpdateMarkHappened && undo && st.Kind == Pivot:
+			st.Do, st.Undo, st.Result = DoMarkedDone, UndoNone, payloadsOf(r.Result)
 		case r.Name == UpdateSkip && do:
 			st.Do = DoSkipped
 		case r.Name == UpdateMarkDone && do:
 			st.Do, st.Result = DoMarkedDone, payloadsOf(r.Result)
+		default:
+			continue
+		}
+		p.decisions = append(p.decisions, &decision{
+			accepted: accepted, about: activityRef{step: st.Name, item: st.Item, undo: undo}, before: before,
+		})
+	}
+}
+
+// undoOpen tells whether the step's undo is neither over nor waits for its turn.
+func (st *StepStatus) undoOpen() bool { return st.Undo == UndoRunning || st.Undo == UndoFailed }
+
+// revoke takes back an act that was accepted, but came too late: what it was about was settled meanwhile by the try that
+// was on its way.
+func (p *projection) revoke(accepted int64) {
+	p.acts = slices.DeleteFunc(p.acts, func(a acceptedAct) bool { return a.accepted == accepted })
+	for _, d := range p.decisions {
+		if d.accepted != accepted {
+			continue
+		}
+		*p.step(d.about.step, d.about.item) = d.before
+		if d.late != nil {
+			p.concluded(d.about, *d.late)
 		}
 	}
 }
@@ -278,11 +329,12 @@ func payloadsOf(value json.RawMessage) *commonpb.Payloads {
 	return result
 }
 
-// ending is how an activity ended.
+// ending is how and when an activity ended.
 type ending struct {
 	outcome DoState
 	result  *commonpb.Payloads
 	failure *failurepb.Failure
+	at      time.Time
 }
 
 func done(result *commonpb.Payloads) ending { return ending{outcome: DoDone, result: result} }
@@ -316,10 +368,22 @@ func (p *projection) settled(id int64, end ending, at time.Time) {
 	if !ok {
 		return
 	}
-	st := p.step(ref.step, ref.item)
-	if st.decided(ref.undo) {
-		return // an operator was faster: what was still tried for it counts no more
+	end.at = at
+	if !p.step(ref.step, ref.item).decided(ref.undo) {
+		p.concluded(ref, end)
+		return
 	}
+	// An operator was faster: what was still tried counts only if the act turns out to have come too late.
+	for _, d := range p.decisions {
+		if d.about.step == ref.step && d.about.item == ref.item && d.about.undo == ref.undo {
+			d.late = &end
+		}
+	}
+}
+
+// concluded takes how the step or its undo ended.
+func (p *projection) concluded(ref activityRef, end ending) {
+	st := p.step(ref.step, ref.item)
 	if end.outcome == DoDone {
 		st.Error = ""
 	} else if end.failure != nil {
@@ -327,11 +391,11 @@ func (p *projection) settled(id int64, end ending, at time.Time) {
 	}
 	switch {
 	case !ref.undo:
-		st.Do, st.Result, st.EndedAt = end.outcome, end.result, at
+		st.Do, st.Result, st.EndedAt = end.outcome, end.result, end.at
 	case end.outcome == DoDone && (st.Kind == Pivot || st.Do == DoWaiting):
-		st.Undo, st.UndoneAt = UndoPrevented, at
+		st.Undo, st.UndoneAt = UndoPrevented, end.at
 	case end.outcome == DoDone:
-		st.Undo, st.UndoneAt = UndoDone, at
+		st.Undo, st.UndoneAt = UndoDone, end.at
 	default:
 		st.Undo = UndoFailed
 	}
@@ -340,7 +404,8 @@ func (p *projection) settled(id int64, end ending, at time.Time) {
 // decided tells whether an operator said what is to become of the step, or of its undo.
 func (st *StepStatus) decided(undo bool) bool {
 	if undo {
-		return st.Undo == UndoSkipped || st.Undo == UndoMarkedDone
+		happened := st.Kind == Pivot && st.Do == DoMarkedDone
+		return st.Undo == UndoSkipped || st.Undo == UndoMarkedDone || happened
 	}
 	return st.Do == DoSkipped || st.Do == DoMarkedDone
 }
@@ -368,6 +433,9 @@ func (p *projection) open(ref activityRef) bool {
 
 // conclude settles what only the whole history can tell.
 func (p *projection) conclude() {
+	for _, a := range p.acts {
+		p.status.Acts = append(p.status.Acts, a.ActRecord)
+	}
 	st := p.status
 	turnedBack := st.Cause != ""
 	later := false // a later step was started
