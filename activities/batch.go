@@ -138,7 +138,7 @@ func unsent(err error) string {
 	case connect.UnsentPaused:
 		return "its workflow is paused in Temporal"
 	case connect.UnsentFailing:
-		return "its workflow task fails again and again; the worker's log says why"
+		return "its workflow task fails; the worker's log says why"
 	}
 	return ""
 }

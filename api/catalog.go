@@ -206,7 +206,7 @@ var problems = map[Code]kind{
 	},
 	codeNoWorker: {
 		status: http.StatusServiceUnavailable, title: "No worker answers.", retryAfter: 5,
-		means:  "No worker took the message within five seconds. It may still be taken when one comes, or be lost. Or a worker fails at the saga again and again, as after a deployment that does not fit its history; then Temporal lets no message through to it.",
+		means:  "No worker took the message within five seconds. It may still be taken when one comes, or be lost. Or the saga's workflow task fails, as after a deployment that does not fit its history; then Temporal lets no message through to it.",
 		remedy: "Look at the saga, and ask again, which is harmless. If it lasts, see whether a worker runs: `GET /readyz` tells. `detail` says if one fails: its log says why ([runbook](runbooks/replay-difference.md)).",
 	},
 	codeUnavailable: {

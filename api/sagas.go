@@ -59,7 +59,7 @@ func (s *server) routeSagas(api huma.API) {
 	register(s, api, act("mark-pivot-happened", "/steps/{step}/mark-happened", "Say that the pivot happened, so that the saga goes forward",
 		"For a pivot whose undo is parked, when its service or its books say that the pivot took effect. Nothing is undone: the saga goes on to its end, "+
 			"with the result that you give."), codes, s.markHappened)
-	register(s, api, act("mark-pivot-prevented", "/steps/{step}/mark-prevented", "Say that the pivot has not happened and never will, so that the saga undoes everything",
+	register(s, api, act("mark-pivot-prevented", "/steps/{step}/mark-prevented", "Say that the pivot never happens, so that the saga undoes everything",
 		"For a pivot whose undo is parked, when its service or its books say that the pivot has no effect, and somebody made sure that it cannot have one later. "+
 			"Everything before it is undone."), codes, s.markPrevented)
 	register(s, api, act("extend-deadline", "/extend-deadline", "Give a saga more time",

@@ -138,7 +138,7 @@ func unsent(err error) *failure {
 	case connect.UnsentPaused:
 		return &failure{code: codePaused, detail: "Somebody has paused the saga's workflow in Temporal. `temporal workflow unpause` lets it go on."}
 	case connect.UnsentFailing:
-		return &failure{code: codeNoWorker, detail: "The saga's workflow task fails again and again, so that no worker can answer. The worker's log says why."}
+		return &failure{code: codeNoWorker, detail: "The saga's workflow task fails, so that no worker can answer. The worker's log says why."}
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ const (
 	UnsentTotal Unsent = "too many"
 	// UnsentPaused: somebody has paused the workflow.
 	UnsentPaused Unsent = "paused"
-	// UnsentFailing: the workflow's tasks fail again and again, so that no worker could answer.
+	// UnsentFailing: the workflow's task fails, so that no worker could answer.
 	UnsentFailing Unsent = "failing"
 )
 
