@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/internal/connect"
 )
 
 // FindSagas asks for the sagas that match.
@@ -127,6 +128,21 @@ func stopping(ctx context.Context) bool {
 	}
 }
 
+// unsent is why Temporal does not pass the act on to the saga, for people; "" if it is another reason.
+func unsent(err error) string {
+	switch connect.WhyUnsent(err) {
+	case connect.UnsentInFlight:
+		return fmt.Sprintf("as many messages to it as Temporal takes at a time were unanswered for %s", actTimeout)
+	case connect.UnsentTotal:
+		return "it has had as many messages as Temporal accepts for one workflow (history.maxTotalUpdates), and takes no more"
+	case connect.UnsentPaused:
+		return "its workflow is paused in Temporal"
+	case connect.UnsentFailing:
+		return "its workflow task fails; the worker's log says why"
+	}
+	return ""
+}
+
 // actTimeout is how long a saga has to take an act, and then to answer. The activity's heartbeat comes after both.
 const actTimeout = 5 * time.Second
 
@@ -149,17 +165,29 @@ func actOn(ctx context.Context, c client.Client, id string, in ActOnSagas) (reas
 		err = handle.Get(answerCtx, nil)
 	}
 	var (
-		notFound *serviceerror.NotFound
-		timeout  *client.WorkflowUpdateServiceTimeoutOrCanceledError
-		rejected *temporal.ApplicationError
+		notFound  *serviceerror.NotFound
+		timeout   *client.WorkflowUpdateServiceTimeoutOrCanceledError
+		rejected  *temporal.ApplicationError
+		invalid   *serviceerror.InvalidArgument
+		condition *serviceerror.FailedPrecondition
 	)
+	reason = unsent(err)
 	switch {
 	case err == nil:
 		return "", nil
+	case reason != "":
+		return reason, nil
 	case errors.As(err, &notFound):
 		return "it has ended", nil
 	case errors.As(err, &rejected):
+		if t := rejected.Type(); t == compensation.ErrTypeTurnsBack || t == compensation.ErrTypeUnchanged {
+			return "", nil // it stands as the act wants it
+		}
 		return rejected.Message(), nil
+	case errors.As(err, &invalid):
+		return "Temporal refuses it: " + invalid.Message, nil // another try of the batch's would be refused, too
+	case errors.As(err, &condition):
+		return "Temporal refuses it: " + condition.Message, nil
 	case errors.As(err, &timeout), errors.Is(err, context.DeadlineExceeded):
 		if taken {
 			return "", nil

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
@@ -90,6 +91,49 @@ func TestActOnSagas(t *testing.T) {
 	require.Equal(t, client.UpdateWorkflowOptions{
 		UpdateID: "skip-batch-7", WorkflowID: "good", UpdateName: "skip", Args: []any{skipIt}, WaitForStage: client.WorkflowUpdateStageAccepted,
 	}, f.sent[0])
+}
+
+// A saga that Temporal lets nothing through to is reported, and the batch goes on.
+func TestActOnSagasThatTakeNothing(t *testing.T) {
+	t.Parallel()
+	f := &fakeTemporal{accept: func(o client.UpdateWorkflowOptions) error {
+		return map[string]error{
+			"full": serviceerror.NewFailedPrecondition("The limit on the total number of distinct updates in this workflow has been reached (2000). …"),
+			"busy": &serviceerror.ResourceExhausted{
+				Cause: enumspb.RESOURCE_EXHAUSTED_CAUSE_CONCURRENT_LIMIT, Message: "limit on number of concurrent in-flight updates has been reached (10)",
+			},
+			"paused":  serviceerror.NewFailedPrecondition("Workflow is paused. Cannot update the workflow."),
+			"failing": serviceerror.NewWorkflowNotReady("Unable to perform workflow execution update due to Workflow Task in failed state."),
+			"large":   serviceerror.NewInvalidArgument("blob size exceeds limit"),
+		}[o.WorkflowID]
+	}}
+
+	acted, err := act(newActEnv(f), ActOnSagas{
+		IDs: []string{"full", "busy", "paused", "failing", "large", "good"}, Name: compensation.UpdateSkip, Act: skipIt, UpdateID: "skip-batch-7",
+	})
+
+	require.NoError(t, err)
+	require.Equal(t, Acted{Done: 1, Failures: []ActFailure{
+		{Saga: "full", Reason: "it has had as many messages as Temporal accepts for one workflow (history.maxTotalUpdates), and takes no more"},
+		{Saga: "busy", Reason: "as many messages to it as Temporal takes at a time were unanswered for 5s"},
+		{Saga: "paused", Reason: "its workflow is paused in Temporal"},
+		{Saga: "failing", Reason: "its workflow task fails; the worker's log says why"},
+		{Saga: "large", Reason: "Temporal refuses it: blob size exceeds limit"},
+	}}, acted)
+}
+
+// What a saga rejects because it would change nothing is done.
+func TestActOnSagasThatStandSo(t *testing.T) {
+	t.Parallel()
+	f := &fakeTemporal{answer: map[string]error{
+		"turns back": temporal.NewNonRetryableApplicationError("the saga turns back already", compensation.ErrTypeTurnsBack, nil, compensation.Parked),
+		"extended":   temporal.NewNonRetryableApplicationError("the saga has this deadline already", compensation.ErrTypeUnchanged, nil, compensation.Running),
+	}}
+
+	acted, err := act(newActEnv(f), ActOnSagas{IDs: []string{"turns back", "extended"}, Name: compensation.UpdateCancel, Act: skipIt})
+
+	require.NoError(t, err)
+	require.Equal(t, Acted{Done: 2}, acted)
 }
 
 func TestCancelSagas(t *testing.T) {

@@ -63,6 +63,16 @@ func TestAudit(t *testing.T) {
 				` step=ReserveStock reason=lost outcome=precondition_required request_id=r-1 remote=198.51.100.7`,
 		},
 		{
+			"/v1/sagas/order-" + order + "/steps/CapturePayment/mark-happened", `{"reason":"the bank says so","reference":"T-1"}`, "order-" + order, 200,
+			`act=mark-happened caller=key:operator@acme by=operator@acme role=operator tenant=acme saga=order-` + order +
+				` step=CapturePayment reason="the bank says so" outcome=done request_id=r-1 remote=198.51.100.7`,
+		},
+		{
+			"/v1/sagas/order-" + order + "/steps/CapturePayment/mark-prevented", `{"reason":"blocked","reference":"T-1"}`, "order-" + order, 200,
+			`act=mark-prevented caller=key:operator@acme by=operator@acme role=operator tenant=acme saga=order-` + order +
+				` step=CapturePayment reason=blocked outcome=done request_id=r-1 remote=198.51.100.7`,
+		},
+		{
 			"/v1/sagas/order-" + order + "/extend-deadline", `{"reason":"mending","deadline":"2027-01-31T12:00:00Z"}`, "order-" + order, 200,
 			`act=extend-deadline caller=key:operator@acme by=operator@acme role=operator tenant=acme saga=order-` + order +
 				` step="" reason=mending outcome=done `,

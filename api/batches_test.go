@@ -142,6 +142,10 @@ func TestBatchIsRefused(t *testing.T) {
 		},
 		{"unknown step", `{"act":"skip","filter":{"state":"parked"},"step":"BakeCake","by":"grace","reason":"why"}`, "/step: is no step of any saga"},
 		{"no reference", `{"act":"mark-done","filter":{"state":"parked"},"by":"grace","reason":"why"}`, "/reference: is missing"},
+		{
+			"of a pivot", `{"act":"mark-happened","filter":{"state":"parked"},"by":"grace","reason":"why","reference":"T-1"}`,
+			`/act: expected value to be one of "cancel, retry, skip, mark-done, extend-deadline"`,
+		},
 		{"no deadline", `{"act":"extend-deadline","filter":{"state":"parked"},"by":"grace","reason":"why"}`, "/deadline: must be in the future"},
 		{
 			"deadline", `{"act":"extend-deadline","filter":{"state":"parked"},"deadline":"2020-01-01T00:00:00Z","by":"grace","reason":"why"}`,

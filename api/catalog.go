@@ -26,6 +26,8 @@ const (
 	codeAlreadyEnded         Code = "already_ended"
 	codeNotAwaited           Code = "not_awaited"
 	codeActRefused           Code = "act_refused"
+	codeTooManyUpdates       Code = "too_many_updates"
+	codePaused               Code = "saga_paused"
 	codePreconditionFailed   Code = "precondition_failed"
 	codeBodyTooLarge         Code = "body_too_large"
 	codeUnsupportedMedia     Code = "unsupported_media_type"
@@ -36,6 +38,7 @@ const (
 	codeTooManyStreams       Code = "too_many_streams"
 	codeTooManyWaits         Code = "too_many_waits"
 	codeTooManyRequests      Code = "too_many_requests"
+	codeBusy                 Code = "saga_busy"
 	codeInternal             Code = "internal"
 	codeNamespaceIncomplete  Code = "namespace_incomplete"
 	codeUnchecked            Code = "credentials_unchecked"
@@ -127,6 +130,16 @@ var problems = map[Code]kind{
 		means:  "An operator's act does not fit where the saga stands: the step is not parked, or this is not what can be done about it. Nothing has changed.",
 		remedy: "`detail` says what can be done; [what fits where](parked-sagas.md#what-you-can-do).",
 	},
+	codeTooManyUpdates: {
+		status: http.StatusConflict, title: "The saga takes no more messages.",
+		means:  "Temporal accepts 2,000 messages to one workflow (`history.maxTotalUpdates`), and this saga has had that many. It goes on, but takes no cancel, no decision and no act any more.",
+		remedy: "[A saga that takes no more messages](parked-sagas.md#a-saga-that-takes-no-more-messages) says what still works. All of it needs access to Temporal.",
+	},
+	codePaused: {
+		status: http.StatusConflict, title: "The saga's workflow is paused.",
+		means:  "Somebody has paused the saga's workflow in Temporal, which lets no message through to it. Nothing has changed.",
+		remedy: "Ask who paused it, and why. `temporal workflow unpause` lets it go on.",
+	},
 	codePreconditionFailed: {
 		status: http.StatusPreconditionFailed, title: "The saga has changed.",
 		means:  "The saga is not the one whose ETag the `If-Match` has: something has happened since. It may have been your own act, if that is repeated with another `Idempotency-Key` because its answer was lost.",
@@ -177,6 +190,11 @@ var problems = map[Code]kind{
 		means:  "The caller has made as many requests as it may for now.",
 		remedy: "`Retry-After` says in how many seconds there is room again, and `RateLimit` of every answer how much is left. See [Limits](rest-api.md#limits).",
 	},
+	codeBusy: {
+		status: http.StatusTooManyRequests, title: "The saga has too much to answer.", retryAfter: 1,
+		means:  "Temporal takes ten messages to one workflow at a time (`history.maxInFlightUpdates`). That many were unanswered, and there was no room within five seconds. Nothing of this one has reached the saga.",
+		remedy: "Repeat it unchanged after `Retry-After`. If it lasts, see whether a worker runs: `GET /readyz` tells.",
+	},
 	codeInternal: {
 		status: http.StatusInternalServerError, title: "Something went wrong here.",
 		means:  "Something went wrong in the API, which is a fault of its own.",
@@ -194,8 +212,8 @@ var problems = map[Code]kind{
 	},
 	codeNoWorker: {
 		status: http.StatusServiceUnavailable, title: "No worker answers.", retryAfter: 5,
-		means:  "No worker took the message within five seconds. It may still be taken when one comes, or be lost.",
-		remedy: "Look at the saga, and ask again, which is harmless. If it lasts, see whether a worker runs: `GET /readyz` tells.",
+		means:  "No worker took the message within five seconds. It may still be taken when one comes, or be lost. Or the saga's workflow task fails, as after a deployment that does not fit its history; then Temporal lets no message through to it.",
+		remedy: "Look at the saga, and ask again, which is harmless. If it lasts, see whether a worker runs: `GET /readyz` tells. `detail` says if one fails: its log says why ([runbook](runbooks/replay-difference.md)).",
 	},
 	codeUnavailable: {
 		status: http.StatusServiceUnavailable, title: "Temporal is not available.", retryAfter: 5,

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -41,6 +42,7 @@ var (
 	over    = world{order: "PlaceOrder/completed", ret: "ReturnOrder/completed"}
 	doubted = world{order: "PlaceOrder/approved", live: true}
 	parked  = world{order: "PlaceOrder/step-after-the-pivot-marked-done", live: true}
+	unknown = world{order: "revision-3/PlaceOrder/pivot-marked-happened", live: true}
 	awaited = world{ret: "ReturnOrder/completed", live: true}
 )
 
@@ -49,37 +51,39 @@ var exchanges = map[string]struct {
 	world
 	path, prefer string
 }{
-	"place-order.201":     {world{}, "/v1/orders", "wait=10"},
-	"place-order.202":     {world{}, "/v1/orders", ""},
-	"list-orders.200":     {over, "/v1/orders", ""},
-	"get-order.200":       {over, "/v1/orders/42", ""},
-	"cancel-order.202":    {doubted, "/v1/orders/42/cancel", ""},
-	"decide-order.202":    {doubted, "/v1/orders/42/approval", ""},
-	"return-order.201":    {over, "/v1/returns", "wait=10"},
-	"return-order.202":    {over, "/v1/returns", ""},
-	"list-returns.200":    {over, "/v1/returns", ""},
-	"get-return.200":      {over, "/v1/returns/7", ""},
-	"cancel-return.202":   {awaited, "/v1/returns/7/cancel", ""},
-	"report-arrival.202":  {awaited, "/v1/returns/7/arrival", ""},
-	"list-sagas.200":      {parked, "/v1/sagas", ""},
-	"get-saga.200":        {parked, "/v1/sagas/order-42", ""},
-	"cancel-saga.202":     {doubted, "/v1/sagas/order-42/cancel", ""},
-	"decide-saga.202":     {doubted, "/v1/sagas/order-42/approval", ""},
-	"retry-step.200":      {parked, "/v1/sagas/order-42/steps/NotifyCustomer/retry", ""},
-	"skip-step.200":       {parked, "/v1/sagas/order-42/steps/NotifyCustomer/skip", ""},
-	"mark-step-done.200":  {parked, "/v1/sagas/order-42/steps/NotifyCustomer/mark-done", ""},
-	"extend-deadline.200": {parked, "/v1/sagas/order-42/extend-deadline", ""},
-	"start-batch.202":     {parked, "/v1/batches", ""},
-	"get-batch.200":       {parked, "/v1/batches/b1", ""},
-	"cancel-batch.202":    {parked, "/v1/batches/b1/cancel", ""},
-	"get-overview.200":    {world{}, "/v1/overview", ""},
-	"get-caller.200":      {world{}, "/v1/caller", ""},
-	"list-saga-types.200": {world{}, "/v1/saga-types", ""},
-	"get-saga-type.200":   {world{}, "/v1/saga-types/PlaceOrder", ""},
-	"get-plan.200":        {world{}, "/v1/saga-types/PlaceOrder/plan?fail_at=BookShipment", ""},
-	"healthz.200":         {world{}, "/healthz", ""},
-	"readyz.200":          {world{}, "/readyz", ""},
-	"version.200":         {world{}, "/version", ""},
+	"place-order.201":          {world{}, "/v1/orders", "wait=10"},
+	"place-order.202":          {world{}, "/v1/orders", ""},
+	"list-orders.200":          {over, "/v1/orders", ""},
+	"get-order.200":            {over, "/v1/orders/42", ""},
+	"cancel-order.202":         {doubted, "/v1/orders/42/cancel", ""},
+	"decide-order.202":         {doubted, "/v1/orders/42/approval", ""},
+	"return-order.201":         {over, "/v1/returns", "wait=10"},
+	"return-order.202":         {over, "/v1/returns", ""},
+	"list-returns.200":         {over, "/v1/returns", ""},
+	"get-return.200":           {over, "/v1/returns/7", ""},
+	"cancel-return.202":        {awaited, "/v1/returns/7/cancel", ""},
+	"report-arrival.202":       {awaited, "/v1/returns/7/arrival", ""},
+	"list-sagas.200":           {parked, "/v1/sagas", ""},
+	"get-saga.200":             {parked, "/v1/sagas/order-42", ""},
+	"cancel-saga.202":          {doubted, "/v1/sagas/order-42/cancel", ""},
+	"decide-saga.202":          {doubted, "/v1/sagas/order-42/approval", ""},
+	"retry-step.200":           {parked, "/v1/sagas/order-42/steps/NotifyCustomer/retry", ""},
+	"skip-step.200":            {parked, "/v1/sagas/order-42/steps/NotifyCustomer/skip", ""},
+	"mark-step-done.200":       {parked, "/v1/sagas/order-42/steps/NotifyCustomer/mark-done", ""},
+	"mark-pivot-happened.200":  {unknown, "/v1/sagas/order-42/steps/CapturePayment/mark-happened", ""},
+	"mark-pivot-prevented.200": {unknown, "/v1/sagas/order-42/steps/CapturePayment/mark-prevented", ""},
+	"extend-deadline.200":      {parked, "/v1/sagas/order-42/extend-deadline", ""},
+	"start-batch.202":          {parked, "/v1/batches", ""},
+	"get-batch.200":            {parked, "/v1/batches/b1", ""},
+	"cancel-batch.202":         {parked, "/v1/batches/b1/cancel", ""},
+	"get-overview.200":         {world{}, "/v1/overview", ""},
+	"get-caller.200":           {world{}, "/v1/caller", ""},
+	"list-saga-types.200":      {world{}, "/v1/saga-types", ""},
+	"get-saga-type.200":        {world{}, "/v1/saga-types/PlaceOrder", ""},
+	"get-plan.200":             {world{}, "/v1/saga-types/PlaceOrder/plan?fail_at=BookShipment", ""},
+	"healthz.200":              {world{}, "/healthz", ""},
+	"readyz.200":               {world{}, "/readyz", ""},
+	"version.200":              {world{}, "/version", ""},
 }
 
 // dryRun is the one answer without an example: a request has one, and that is not for a dry run.
@@ -152,8 +156,10 @@ func (w world) setup(t *testing.T) *bundle {
 		switch o.UpdateName {
 		case compensation.UpdateCancel:
 			return compensation.Compensating, nil
-		case compensation.UpdateRetry, compensation.UpdateSkip, compensation.UpdateMarkDone:
-			b.unpark(o.WorkflowID)
+		case compensation.UpdateRetry, compensation.UpdateSkip, compensation.UpdateMarkDone, compensation.UpdateMarkHappened:
+			b.unpark(o.WorkflowID, compensation.Running, "")
+		case compensation.UpdateMarkPrevented:
+			b.unpark(o.WorkflowID, compensation.Compensating, "CapturePayment refused: the bank does not answer")
 		}
 		return compensation.Running, nil
 	}
@@ -161,7 +167,7 @@ func (w world) setup(t *testing.T) *bundle {
 	var listed []*workflowpb.WorkflowExecutionInfo
 	for id, history := range map[string]string{"order-42": w.order, "return-7": w.ret} {
 		if history != "" {
-			_, err := b.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: id}, strings.Split(history, "/")[0], nil)
+			_, err := b.temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: id}, path.Base(path.Dir(history)), nil)
 			require.NoError(t, err)
 			b.tell(t, id, history, w.live)
 			listed = append(listed, b.temporal.sagas[id].info)
@@ -185,7 +191,10 @@ func (w world) setup(t *testing.T) *bundle {
 // tell gives a saga a recorded history: the whole of it, or up to the first message that the saga then got.
 func (b *bundle) tell(t *testing.T, id, history string, live bool) {
 	t.Helper()
-	text, err := os.ReadFile("../workflows/testdata/revision-2/" + history + ".json")
+	if strings.Count(history, "/") == 1 {
+		history = "revision-2/" + history
+	}
+	text, err := os.ReadFile("../workflows/testdata/" + history + ".json")
 	require.NoError(t, err)
 	recorded, err := client.HistoryFromJSON(bytes.NewReader(text), client.HistoryJSONOptions{})
 	require.NoError(t, err)
@@ -213,13 +222,16 @@ func (b *bundle) tell(t *testing.T, id, history string, live bool) {
 	}
 }
 
-// unpark lets the saga go on.
-func (b *bundle) unpark(id string) {
+// unpark lets the saga go on, forward or, because of the cause, back.
+func (b *bundle) unpark(id string, state compensation.State, cause string) {
 	b.temporal.mu.Lock()
 	defer b.temporal.mu.Unlock()
 	info := b.temporal.sagas[id].info
 	delete(info.GetMemo().GetFields(), compensation.MemoParked)
-	info.SearchAttributes = attributes(compensation.Running)
+	info.SearchAttributes = attributes(state)
+	if cause != "" {
+		maps.Copy(info.GetMemo().GetFields(), payloads(map[string]any{compensation.MemoCause: cause}))
+	}
 }
 
 // endStarted lets what the example has started come to its end.

@@ -136,6 +136,15 @@ func TestFactsOfRecordedSagas(t *testing.T) {
 			`{"what":"shipment","is":"canceled","carrier":"parcel","tracking":"PARCEL-…","reference":"shipment-…"}`,
 			`{"what":"invoice","is":"none"}`,
 		},
+		"revision-3/PlaceOrder/pivot-marked-happened": completed,
+		"revision-3/PlaceOrder/pivot-marked-prevented": {
+			`{"what":"payment","is":"released","amount":{"amount":6300,"currency":"EUR"},"reference":"auth-…"}`,
+			`{"what":"stock","is":"released",` + tea + `,"reference":"res-…"}`,
+			`{"what":"voucher","is":"none"}`,
+			`{"what":"points","is":"none"}`,
+			`{"what":"shipment","is":"canceled","carrier":"parcel","tracking":"PARCEL-…","reference":"shipment-…"}`,
+			`{"what":"invoice","is":"none"}`,
+		},
 		"revision-2/ReturnOrder/completed": {
 			`{"what":"return","is":"booked",` + tea + `,"carrier":"parcel","tracking":"PARCEL-…","reference":"return-…"}`,
 			`{"what":"goods","is":"restocked",` + tea + `,"reference":"rest-…"}`,

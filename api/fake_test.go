@@ -41,6 +41,8 @@ type fakeTemporal struct {
 	updates []client.UpdateWorkflowOptions
 	// taken are the outcomes of updates that were accepted, by ID.
 	taken map[string]fakeUpdate
+	// unsent is why no update reaches a worker, if set.
+	unsent error
 	// answer is what a worker says to an update, errBusy if nothing for now; nil for no worker.
 	answer func(client.UpdateWorkflowOptions) (any, error)
 	// pollers are when workers were last seen, by the kind of tasks they poll for.
@@ -203,8 +205,11 @@ func (f *fakeTemporal) DescribeWorkflowExecution(_ context.Context, id, _ string
 func (f *fakeTemporal) UpdateWorkflow(ctx context.Context, o client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error) {
 	f.mu.Lock()
 	f.updates = append(f.updates, o)
-	answer := f.answer
+	answer, unsent := f.answer, f.unsent
 	f.mu.Unlock()
+	if unsent != nil {
+		return nil, unsent
+	}
 	if answer == nil {
 		<-ctx.Done()
 		return nil, client.NewWorkflowUpdateServiceTimeoutOrCanceledError(ctx.Err())

@@ -60,8 +60,8 @@ func (s *server) routeOrders(api huma.API) {
 
 // The problems of turning a saga back, and of giving it what it waits for.
 var (
-	cancelCodes = []Code{codeNotFound, codeTooLate, codeAlreadyEnded, codeNoWorker, codeUnavailable}
-	tellCodes   = []Code{codeNotFound, codeNotAwaited, codeNoWorker, codeUnavailable}
+	cancelCodes = append([]Code{codeNotFound, codeTooLate, codeAlreadyEnded}, messageCodes...)
+	tellCodes   = append([]Code{codeNotFound, codeNotAwaited}, messageCodes...)
 )
 
 // cancelDoubt is what a cancel may be answered before it is decided.

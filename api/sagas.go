@@ -48,15 +48,20 @@ func (s *server) routeSagas(api huma.API) {
 				"Send the saga's ETag as If-Match, so that you decide about the saga that you saw."),
 		}
 	}
-	codes := []Code{
-		codeNotFound, codeActRefused, codeAlreadyEnded, codePreconditionFailed, codePreconditionRequired, codeNoWorker, codeUnavailable,
-	}
+	codes := append([]Code{codeNotFound, codeActRefused, codeAlreadyEnded, codePreconditionFailed, codePreconditionRequired}, messageCodes...)
 	register(s, api, act("retry-step", "/steps/{step}/retry", "Try a parked step again, or its undo",
 		"With an `input`, the step is asked for that instead; only after the pivot, since before it the saga would turn back."), codes, s.retryStep)
 	register(s, api, act("skip-step", "/steps/{step}/skip", "Go on without a parked step, or without its undo",
 		"The effect of a step whose undo is skipped stands, and the saga ends as compensated_with_exceptions. A step that is skipped has an empty result."),
 		codes, s.skipStep)
-	register(s, api, act("mark-step-done", "/steps/{step}/mark-done", "Go on because a parked step, or its undo, was done by hand", ""), codes, s.markStepDone)
+	register(s, api, act("mark-step-done", "/steps/{step}/mark-done", "Go on because a parked step, or its undo, was done by hand",
+		"Refused for a pivot's undo: there the saga has to know whether the pivot itself happened."), codes, s.markStepDone)
+	register(s, api, act("mark-pivot-happened", "/steps/{step}/mark-happened", "Say that the pivot happened, so that the saga goes forward",
+		"For a pivot whose undo is parked, when its service or its books say that the pivot took effect. Nothing is undone: the saga goes on to its end, "+
+			"with the result that you give."), codes, s.markHappened)
+	register(s, api, act("mark-pivot-prevented", "/steps/{step}/mark-prevented", "Say that the pivot never happens, so that the saga undoes everything",
+		"For a pivot whose undo is parked, when its service or its books say that the pivot has no effect, and somebody made sure that it cannot have one later. "+
+			"Everything before it is undone."), codes, s.markPrevented)
 	register(s, api, act("extend-deadline", "/extend-deadline", "Give a saga more time",
 		"For a saga that has a deadline and did not turn back; one that its deadline has parked goes on."), codes, s.extendDeadline)
 }
@@ -172,6 +177,19 @@ type markDoneRequest struct {
 	Result    json.RawMessage `json:"result,omitempty" doc:"The step's result, if later steps use it. Default: the empty one."`
 }
 
+type markHappenedRequest struct {
+	By        string          `json:"by,omitempty" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Who decides. Default: the caller, who is named in any case." example:"grace"`
+	Reason    string          `json:"reason" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"How you know that it happened." example:"the bank's statement has the charge"`
+	Reference string          `json:"reference" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Where it is written down." example:"T-17"`
+	Result    json.RawMessage `json:"result,omitempty" doc:"What the pivot returned, which later steps may use. Default: the empty result."`
+}
+
+type markPreventedRequest struct {
+	By        string `json:"by,omitempty" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Who decides. Default: the caller, who is named in any case." example:"grace"`
+	Reason    string `json:"reason" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"How you know that it has not happened, and why it cannot happen later." example:"the bank has no charge and has blocked the reference"`
+	Reference string `json:"reference" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"free of control characters" doc:"Where it is written down." example:"T-17"`
+}
+
 func (s *server) retryStep(ctx context.Context, in *stepActInput[retryRequest]) (*actOutput, error) {
 	name := compensation.UpdateRetry
 	if len(in.Body.Input) > 0 {
@@ -191,6 +209,18 @@ func (s *server) skipStep(ctx context.Context, in *stepActInput[skipRequest]) (*
 func (s *server) markStepDone(ctx context.Context, in *stepActInput[markDoneRequest]) (*actOutput, error) {
 	return s.act(ctx, in.ID, in.IfMatch, compensation.UpdateMarkDone, compensation.Act{
 		Step: in.Step, Item: in.Item, By: in.Body.By, Reason: in.Body.Reason, Reference: in.Body.Reference, Result: in.Body.Result,
+	})
+}
+
+func (s *server) markHappened(ctx context.Context, in *stepActInput[markHappenedRequest]) (*actOutput, error) {
+	return s.act(ctx, in.ID, in.IfMatch, compensation.UpdateMarkHappened, compensation.Act{
+		Step: in.Step, Item: in.Item, By: in.Body.By, Reason: in.Body.Reason, Reference: in.Body.Reference, Result: in.Body.Result,
+	})
+}
+
+func (s *server) markPrevented(ctx context.Context, in *stepActInput[markPreventedRequest]) (*actOutput, error) {
+	return s.act(ctx, in.ID, in.IfMatch, compensation.UpdateMarkPrevented, compensation.Act{
+		Step: in.Step, Item: in.Item, By: in.Body.By, Reason: in.Body.Reason, Reference: in.Body.Reference,
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
@@ -141,6 +142,16 @@ func TestActs(t *testing.T) {
 			compensation.UpdateMarkDone,
 			compensation.Act{Step: "NotifyCustomer", By: "grace", Reason: "told", Reference: "T-1", Result: json.RawMessage(`{"message_id":"none"}`)},
 		},
+		"the pivot happened": {
+			"/steps/CapturePayment/mark-happened", `{"by":"grace","reason":"the bank says so","reference":"T-1","result":{"capture_id":"cap-1"}}`,
+			compensation.UpdateMarkHappened,
+			compensation.Act{Step: "CapturePayment", By: "grace", Reason: "the bank says so", Reference: "T-1", Result: json.RawMessage(`{"capture_id":"cap-1"}`)},
+		},
+		"the pivot was prevented": {
+			"/steps/CapturePayment/mark-prevented", `{"by":"grace","reason":"blocked","reference":"T-1"}`,
+			compensation.UpdateMarkPrevented,
+			compensation.Act{Step: "CapturePayment", By: "grace", Reason: "blocked", Reference: "T-1"},
+		},
 		"extend the deadline": {
 			"/extend-deadline", `{"by":"grace","reason":"mending","deadline":"2027-01-31T12:00:00Z"}`,
 			compensation.UpdateExtendDeadline,
@@ -223,6 +234,100 @@ func TestActIsRefused(t *testing.T) {
 			requireProblem(t, a, tt.status, tt.code, tt.faults...)
 			if tt.answer != nil {
 				require.Contains(t, a.json(t, "detail"), "skip: why not")
+			}
+		})
+	}
+}
+
+// What an operator says of a pivot has a reason and a reference, and what did not happen has no result.
+func TestMarksOfAPivot(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+	tag := b.get(t, "/v1/sagas/order-"+orderID).header.Get("ETag")
+	mark := func(act, body string) answer {
+		return b.ask(t, http.MethodPost, "/v1/sagas/order-"+orderID+"/steps/CapturePayment/"+act, body, "If-Match", tag)
+	}
+	for _, act := range []string{"mark-happened", "mark-prevented"} {
+		requireProblem(t, mark(act, `{"reason":"seen"}`), 422, "invalid", "/reference: is missing")
+		requireProblem(t, mark(act, `{"reference":"T-1"}`), 422, "invalid", "/reason: is missing")
+		requireProblem(t, b.post(t, "/v1/sagas/order-"+orderID+"/steps/CapturePayment/"+act, `{"reason":"seen","reference":"T-1"}`), 428, "precondition_required")
+	}
+	requireProblem(t, mark("mark-prevented", `{"reason":"seen","reference":"T-1","result":{}}`), 400, "malformed", "/result: is not a field of this resource")
+	require.Empty(t, b.temporal.updates)
+}
+
+// A message that would change nothing is answered with the saga as it stands, however often it comes.
+func TestMessagesThatChangeNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+	b.temporal.answer = func(o client.UpdateWorkflowOptions) (any, error) {
+		kind := compensation.ErrTypeUnchanged
+		if o.UpdateName == compensation.UpdateCancel {
+			kind = compensation.ErrTypeTurnsBack
+		}
+		return nil, temporal.NewNonRetryableApplicationError("as it was", kind, nil, compensation.Parked)
+	}
+	for range 2 {
+		for _, path := range []string{"/v1/orders/" + orderID + "/cancel", "/v1/sagas/order-" + orderID + "/cancel"} {
+			a := b.post(t, path, `{"by":"ada"}`)
+			require.Equal(t, 202, a.status, a.body)
+			require.Equal(t, "parked", a.json(t, "state"), "as its worker says, whatever lists show so far")
+			require.Empty(t, a.header.Get("Idempotent-Replayed"))
+		}
+	}
+	const saga = "/v1/sagas/order-" + orderID
+	a := b.ask(t, http.MethodPost, saga+"/extend-deadline", `{"reason":"mending","deadline":"2027-01-31T12:00:00Z"}`, "If-Match", b.get(t, saga).header.Get("ETag"))
+	require.Equal(t, 200, a.status, a.body)
+	require.Equal(t, "order-"+orderID, a.json(t, "id"))
+}
+
+// What keeps Temporal from passing a message on is a problem that says so.
+func TestMessagesThatTemporalKeeps(t *testing.T) {
+	t.Parallel()
+
+	for _, tt := range []struct {
+		name   string
+		said   error
+		status int
+		code   string
+		after  string
+		says   string
+	}{
+		{"too many in flight", &serviceerror.ResourceExhausted{
+			Cause: enumspb.RESOURCE_EXHAUSTED_CAUSE_CONCURRENT_LIMIT, Message: "limit on number of concurrent in-flight updates has been reached (10)",
+		}, 429, "saga_busy", "1", "Repeat the request unchanged"},
+		{
+			"too many", serviceerror.NewFailedPrecondition("The limit on the total number of distinct updates in this workflow has been reached (2000). …"),
+			409, "too_many_updates", "", "history.maxTotalUpdates",
+		},
+		{"paused", serviceerror.NewFailedPrecondition("Workflow is paused. Cannot update the workflow."), 409, "saga_paused", "", "temporal workflow unpause"},
+		{"failing", serviceerror.NewWorkflowNotReady("… due to Workflow Task in failed state."), 503, "no_worker", "5", "workflow task fails"},
+		{
+			"too many at all", &serviceerror.ResourceExhausted{Cause: enumspb.RESOURCE_EXHAUSTED_CAUSE_RPS_LIMIT, Message: "namespace rate limit exceeded"},
+			503, "temporal_unavailable", "5", "",
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.started(t, "/v1/orders", exampleOrder)
+			b.temporal.unsent = tt.said
+			const saga = "/v1/sagas/order-" + orderID
+			tag := b.get(t, saga).header.Get("ETag")
+
+			for _, a := range []answer{
+				b.post(t, "/v1/orders/"+orderID+"/cancel", ""),
+				b.post(t, saga+"/approval", `{"approved":true}`),
+				b.ask(t, http.MethodPost, saga+"/steps/ReserveStock/retry", `{}`, "If-Match", tag),
+			} {
+				requireProblem(t, a, tt.status, tt.code)
+				require.Equal(t, tt.after, a.header.Get("Retry-After"))
+				require.Contains(t, a.json(t, "detail"), tt.says)
+				if tt.says != "" {
+					require.Equal(t, saga, a.json(t, "saga_url"))
+				}
 			}
 		})
 	}

@@ -46,6 +46,8 @@ func TestSomebodyElsesSaga(t *testing.T) {
 		{http.MethodPost, "/v1/sagas/return-" + returned + "/steps/BookReturn/retry", "{}", "operator admin"},
 		{http.MethodPost, "/v1/sagas/return-" + returned + "/steps/BookReturn/skip", `{"reason":"lost"}`, "operator admin"},
 		{http.MethodPost, "/v1/sagas/return-" + returned + "/steps/BookReturn/mark-done", `{"reason":"lost","reference":"T-1"}`, "operator admin"},
+		{http.MethodPost, "/v1/sagas/return-" + returned + "/steps/RefundPayment/mark-happened", `{"reason":"seen","reference":"T-1"}`, "operator admin"},
+		{http.MethodPost, "/v1/sagas/return-" + returned + "/steps/RefundPayment/mark-prevented", `{"reason":"blocked","reference":"T-1"}`, "operator admin"},
 		{http.MethodPost, "/v1/sagas/return-" + returned + "/extend-deadline", `{"reason":"lost","deadline":"2027-01-31T12:00:00Z"}`, "operator admin"},
 		{http.MethodPost, "/v1/orders/" + order + "/cancel", "{}", "starter operator admin"},
 		{http.MethodPost, "/v1/orders/" + order + "/approval", `{"approved":true}`, "operator admin"},

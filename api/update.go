@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/internal/connect"
 	"github.com/amends-dev/amends/workflows"
 )
 
@@ -25,6 +26,9 @@ type update struct {
 	// refused is the problem of a saga in that state, which cannot take the message.
 	refused func(compensation.State) *failure
 }
+
+// messageCodes are the problems of any message to a saga.
+var messageCodes = []Code{codeTooManyUpdates, codePaused, codeBusy, codeNoWorker, codeUnavailable}
 
 // updateTimeout is how long a worker has to answer. It polls all the time, so a second is long; a worker that is busy
 // with the saga's steps looks up once before [workflows.TaskTimeout] is over.
@@ -97,12 +101,46 @@ func (s *server) update(ctx context.Context, c collection, id string, u update, 
 	}
 	accepted := err == nil
 	if accepted {
-		err = handle.Get(sendCtx, result)
+		err = asItStands(handle.Get(sendCtx, result), result)
 	}
 	if err == nil {
 		return outcome{answered: true, before: before}, nil
 	}
 	return outcome{before: before}, s.updateFailure(ctx, c, id, u, status, accepted, err)
+}
+
+// asItStands makes the rejection of a message that would change nothing the answer that it would have got, with the saga's
+// state, and passes on every other error.
+func asItStands(err error, result any) error {
+	var rejected *temporal.ApplicationError
+	if !errors.As(err, &rejected) {
+		return err
+	}
+	if t := rejected.Type(); t != compensation.ErrTypeTurnsBack && t != compensation.ErrTypeUnchanged {
+		return err
+	}
+	if result == nil {
+		return nil
+	}
+	return rejected.Details(result)
+}
+
+// unsent is the problem of a message that Temporal did not pass on to the saga; nil if that is not what err says.
+func unsent(err error) *failure {
+	switch connect.WhyUnsent(err) {
+	case connect.UnsentInFlight:
+		return &failure{code: codeBusy, detail: fmt.Sprintf(
+			"Temporal takes ten messages to a saga at a time, and for %s as many were unanswered. Repeat the request unchanged.", updateTimeout)}
+	case connect.UnsentTotal:
+		return &failure{code: codeTooManyUpdates, detail: "The saga has had as many messages as Temporal accepts for one workflow, so it can be neither " +
+			"canceled nor acted on over this API. Somebody with access to Temporal can raise history.maxTotalUpdates, cancel the workflow there " +
+			"(before its pivot that turns the saga back), or terminate it, and the recovery undoes it or waits for an operator."}
+	case connect.UnsentPaused:
+		return &failure{code: codePaused, detail: "Somebody has paused the saga's workflow in Temporal. `temporal workflow unpause` lets it go on."}
+	case connect.UnsentFailing:
+		return &failure{code: codeNoWorker, detail: "The saga's workflow task fails, so that no worker can answer. The worker's log says why."}
+	}
+	return nil
 }
 
 // updateFailure is what became of a message that was not answered as it should be; nil if it was accepted all the same.
@@ -114,6 +152,10 @@ func (s *server) updateFailure(
 		timeout  *client.WorkflowUpdateServiceTimeoutOrCanceledError
 		rejected *temporal.ApplicationError
 	)
+	if f := unsent(err); f != nil {
+		f.state = status.State
+		return f
+	}
 	switch {
 	case errors.As(err, &notFound), errors.As(err, &rejected) && rejected.Type() == errTypeEnded:
 		// It ended between the two calls.

@@ -166,7 +166,7 @@ type parked struct {
 
 // act is something that an operator did to a saga.
 type act struct {
-	Act       string     `json:"act" enum:"retry,retry-with-input,skip,mark-done,compensate,extend-deadline" doc:"What was done."`
+	Act       string     `json:"act" enum:"retry,retry-with-input,skip,mark-done,mark-happened,mark-prevented,compensate,extend-deadline" doc:"What was done."`
 	Step      string     `json:"step,omitempty" doc:"The step that it was about; absent where only one was parked." example:"ReserveStock"`
 	Item      string     `json:"item,omitempty" doc:"Which of the step's repeats."`
 	By        string     `json:"by" doc:"Who did it." example:"grace"`

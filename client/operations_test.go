@@ -70,8 +70,12 @@ func calls() map[string]call {
 		retry    client.RetryRequest
 		skip     client.SkipRequest
 		done     client.MarkDoneRequest
-		extend   client.ExtendDeadlineRequest
-		batch    struct {
+
+		happened  client.MarkHappenedRequest
+		prevented client.MarkPreventedRequest
+
+		extend client.ExtendDeadlineRequest
+		batch  struct {
 			client.BatchRequest
 
 			DryRun bool `json:"dry_run"`
@@ -118,6 +122,14 @@ func calls() map[string]call {
 		"mark-step-done": {&done, func(ctx context.Context, c *client.Client) (any, error) {
 			done.Step, done.Item = "ReserveStock", "1"
 			return c.MarkStepDone(ctx, seen, done)
+		}},
+		"mark-pivot-happened": {&happened, func(ctx context.Context, c *client.Client) (any, error) {
+			happened.Step, happened.Item = "CapturePayment", "1"
+			return c.MarkPivotHappened(ctx, seen, happened)
+		}},
+		"mark-pivot-prevented": {&prevented, func(ctx context.Context, c *client.Client) (any, error) {
+			prevented.Step, prevented.Item = "CapturePayment", "1"
+			return c.MarkPivotPrevented(ctx, seen, prevented)
 		}},
 		"extend-deadline": {&extend, func(ctx context.Context, c *client.Client) (any, error) { return c.ExtendDeadline(ctx, seen, extend) }},
 		"follow-saga": {nil, func(ctx context.Context, c *client.Client) (any, error) {

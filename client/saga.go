@@ -88,6 +88,8 @@ const (
 	ActRetryWithInput ActName = "retry-with-input"
 	ActSkip           ActName = "skip"
 	ActMarkDone       ActName = "mark-done"
+	ActMarkHappened   ActName = "mark-happened"
+	ActMarkPrevented  ActName = "mark-prevented"
 	ActCompensate     ActName = "compensate"
 	ActExtendDeadline ActName = "extend-deadline"
 )

@@ -88,6 +88,9 @@ func (s *saga) handleActs(ctx workflow.Context) error {
 					if err := s.refuseAct(ctx, name, a); err != nil {
 						return actFailure(name, err)
 					}
+					if name == UpdateExtendDeadline && a.Deadline.Equal(s.deadline.at) {
+						return s.unchanged("the saga has this deadline already", ErrTypeUnchanged)
+					}
 					return nil
 				},
 			})

@@ -53,6 +53,7 @@ var (
 	undoParked = func(e *sagatest.Env) { e.Refuse("Pay"); e.RefuseUndo("Book") }
 	sendParked = func(e *sagatest.Env) { e.Refuse("Send") }
 	holdParked = func(e *sagatest.Env) { e.Fail("Hold", sagatest.Forever) }
+	payUnknown = func(e *sagatest.Env) { e.LoseReply("Pay", sagatest.Forever); e.RefuseUndo("Pay") }
 	nobody     = compensation.Act{Reason: "because"}
 	grace      = compensation.Act{By: "grace", Reason: "because", Reference: "T-1"}
 )
@@ -94,6 +95,13 @@ func TestActsThatDoNotFit(t *testing.T) {
 		"deadline on the way back":   {undoParked, compensation.UpdateExtendDeadline, with(func(a *compensation.Act) { a.Deadline = time.Now().Add(time.Hour) }), "turned back already", compensation.ErrTypeActRefused},
 		"skip before the pivot":      {holdParked, compensation.UpdateSkip, grace, "compensate, or mark it done", compensation.ErrTypeActRefused},
 		"input before the pivot":     {holdParked, compensation.UpdateRetryWithInput, grace, "Hold is not a retriable step", compensation.ErrTypeActRefused},
+		"done, of a pivot":           {payUnknown, compensation.UpdateMarkDone, grace, "nobody knows whether Pay happened", compensation.ErrTypeActRefused},
+		"skip a pivot":               {payUnknown, compensation.UpdateSkip, grace, "ask its service, then say mark-happened or mark-prevented", compensation.ErrTypeActRefused},
+		"no reference of a pivot":    {payUnknown, compensation.UpdateMarkHappened, compensation.Act{By: "grace", Reason: "seen"}, "reference is missing", compensation.ErrTypeActInvalid},
+		"result of no pivot":         {payUnknown, compensation.UpdateMarkPrevented, with(func(a *compensation.Act) { a.Result = json.RawMessage(`"x"`) }), "what did not happen has none", compensation.ErrTypeActInvalid},
+		"no result of the pivot":     {payUnknown, compensation.UpdateMarkHappened, with(func(a *compensation.Act) { a.Result = json.RawMessage(`7`) }), "result: ", compensation.ErrTypeActInvalid},
+		"happened, of a step":        {sendParked, compensation.UpdateMarkHappened, grace, "Send is not what a pivot's undo could not find out: mark it done", compensation.ErrTypeActRefused},
+		"prevented, of an undo":      {undoParked, compensation.UpdateMarkPrevented, grace, "the undo of Book is not what a pivot's undo", compensation.ErrTypeActRefused},
 		"deadline that has passed":   {holdParked, compensation.UpdateExtendDeadline, with(func(a *compensation.Act) { a.Deadline = time.Unix(0, 0) }), "not in the future", compensation.ErrTypeActInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -135,6 +143,8 @@ func TestActs(t *testing.T) {
 		},
 		"skip a step":                   {sendParked, compensation.UpdateSkip, grace, compensation.Completed, []string{"Book", "Hold", "Pay"}},
 		"mark a step done":              {sendParked, compensation.UpdateMarkDone, grace, compensation.Completed, []string{"Book", "Hold", "Pay"}},
+		"the pivot happened":            {payUnknown, compensation.UpdateMarkHappened, grace, compensation.Completed, []string{"Book", "Hold", "Pay", "Send"}},
+		"the pivot was prevented":       {payUnknown, compensation.UpdateMarkPrevented, grace, compensation.Compensated, []string{"Pay"}}, // nobody told the fake
 		"compensate":                    {holdParked, compensation.UpdateCompensate, grace, compensation.Compensated, nil},
 		"mark a step before pivot done": {holdParked, compensation.UpdateMarkDone, grace, compensation.Completed, []string{"Book", "Pay", "Send"}},
 	} {
@@ -180,6 +190,32 @@ func TestActsChangeInputAndResult(t *testing.T) {
 			require.Equal(t, "bob", to)
 		})
 	}
+}
+
+// A deadline that the saga has already is no decision, and leaves no event.
+func TestExtensionThatChangesNothing(t *testing.T) {
+	t.Parallel()
+
+	env := sagatest.New(t, parkable)
+	sendParked(env)
+	extend := func(at time.Time) *sagatest.Reply {
+		return env.Act(compensation.UpdateExtendDeadline, with(func(a *compensation.Act) { a.Deadline = at }))
+	}
+	var first, same, other *sagatest.Reply
+	env.WhenParked(func([]compensation.ParkedStep) {
+		if first != nil {
+			return
+		}
+		at := env.Environment().Now().Add(2 * time.Hour)
+		first, same, other = extend(at), extend(at.In(time.FixedZone("", 3600))), extend(at.Add(time.Hour))
+		env.Act(compensation.UpdateSkip, grace)
+	})
+	require.NoError(t, env.Run(runParkable))
+	require.NoError(t, first.Rejected)
+	require.NoError(t, other.Rejected)
+	var state compensation.State
+	require.NoError(t, requireType(t, same.Rejected, compensation.ErrTypeUnchanged).Details(&state))
+	require.Equal(t, compensation.Parked, state)
 }
 
 // What may still succeed is tried while it is parked.

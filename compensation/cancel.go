@@ -51,7 +51,7 @@ func (s *saga) handleCancel(ctx workflow.Context) error {
 				case s.pastTurning(), s.committed, s.forward, s.state == Completed:
 					return s.tooLate()
 				case s.reversal != nil, s.state != Running:
-					return s.turnsBackAlready()
+					return s.unchanged("the saga turns back already", ErrTypeTurnsBack)
 				}
 				return nil
 			},
@@ -67,10 +67,10 @@ func (s *saga) tooLate() error {
 		temporal.ApplicationErrorOptions{NonRetryable: true, Category: temporal.ApplicationErrorCategoryBenign})
 }
 
-// turnsBackAlready is the rejection of a cancel that changes nothing. It leaves no event: a saga that is parked on its way
-// back can be asked any number of times, and Temporal accepts 2,000 updates of one workflow.
-func (s *saga) turnsBackAlready() error {
-	return temporal.NewApplicationErrorWithOptions("the saga turns back already", ErrTypeTurnsBack,
+// unchanged is the rejection of an update that changes nothing. It leaves no event: a saga that is parked on its way back
+// can be canceled any number of times, and Temporal accepts 2,000 updates of one workflow.
+func (s *saga) unchanged(text, kind string) error {
+	return temporal.NewApplicationErrorWithOptions(text, kind,
 		temporal.ApplicationErrorOptions{NonRetryable: true, Category: temporal.ApplicationErrorCategoryBenign, Details: []any{s.shown()}})
 }
 

@@ -64,8 +64,8 @@
 // These park a saga: an undo that is refused or not done within its UndoLimit; a step after the pivot that is refused; a
 // step with [ParkUnknown] whose outcome stays unknown; a deadline that passes after the pivot. What may still succeed is
 // tried all the while, and goes on by itself if it does. An operator has [UpdateRetry], [UpdateRetryWithInput],
-// [UpdateSkip], [UpdateMarkDone], [UpdateMarkHappened], [UpdateMarkPrevented], [UpdateCompensate] and
-// [UpdateExtendDeadline]; each takes an [Act], which stays in the history.
+// [UpdateSkip], [UpdateMarkDone], [UpdateCompensate] and [UpdateExtendDeadline], and for a pivot whose undo is parked
+// [UpdateMarkHappened] and [UpdateMarkPrevented]; each takes an [Act], which stays in the history.
 //
 // Temporal runs no code of a saga that is terminated. [Recover] undoes such a saga by key, from another workflow.
 //

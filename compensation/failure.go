@@ -22,6 +22,9 @@ const (
 	// ErrTypeTurnsBack is the type of the rejection of a cancel that changes nothing, because the saga turns back already or
 	// has. Its detail is the [State].
 	ErrTypeTurnsBack = "TurnsBackAlready"
+	// ErrTypeUnchanged is the type of the rejection of an operator's act that changes nothing, because the saga stands as the
+	// act asks. Its detail is the [State].
+	ErrTypeUnchanged = "Unchanged"
 	// ErrTypeNotASaga is the type of the failure of a workflow that starts a saga where there can be none.
 	ErrTypeNotASaga = "NotASaga"
 	// ErrTypeDeadline is the type of a saga's failure when it was not done by its deadline.

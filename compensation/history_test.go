@@ -1,7 +1,6 @@
 package compensation
 
 import (
-	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
@@ -123,6 +122,22 @@ func (h *tape) accepted(t *testing.T, update string, act Act) int64 {
 				AcceptedRequest: &updatepb.Request{Input: &updatepb.Input{
 					Name: update, Args: &commonpb.Payloads{Payloads: []*commonpb.Payload{payload(t, act)}},
 				}},
+			},
+		},
+	})
+}
+
+// answered is how the update ended that the event with that ID accepted; a nil failure is success.
+func (h *tape) answered(accepted int64, f *failurepb.Failure) {
+	outcome := &updatepb.Outcome{Value: &updatepb.Outcome_Success{}}
+	if f != nil {
+		outcome.Value = &updatepb.Outcome_Failure{Failure: f}
+	}
+	h.add(&historypb.HistoryEvent{
+		EventType: enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED,
+		Attributes: &historypb.HistoryEvent_WorkflowExecutionUpdateCompletedEventAttributes{
+			WorkflowExecutionUpdateCompletedEventAttributes: &historypb.WorkflowExecutionUpdateCompletedEventAttributes{
+				AcceptedEventId: accepted, Outcome: outcome,
 			},
 		},
 	})
@@ -322,51 +337,6 @@ func TestStatusOfAParkedSaga(t *testing.T) {
 	require.Equal(t, UndoSkipped, s.Steps[1].Undo)
 	require.Equal(t, DoRefused, s.Steps[2].Do, "skipping an undo says nothing of what was refused")
 	require.Equal(t, DoNotRun, s.Steps[3].Do)
-}
-
-// An operator's result takes the place of what the step would have returned; a step that is tried again returns anew.
-func TestStatusOfAStepDoneByHand(t *testing.T) {
-	t.Parallel()
-
-	h := &tape{start: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-	h.marker(t, "book flight", 1, failure(ErrTypeRefused, "no seats"))
-	h.accepted(t, UpdateMarkDone, Act{Step: "BookFlight", By: "grace", Reason: "by phone", Result: json.RawMessage(`"12A"`)})
-	h.marker(t, "book hotel", 1, failure(ErrTypeRefused, "no rooms"))
-	h.accepted(t, UpdateMarkDone, Act{Step: "BookHotel", By: "grace", Reason: "by phone"})
-	h.marker(t, "book car", 1, failure(ErrTypeRefused, "no cars"))
-	h.accepted(t, UpdateRetry, Act{Step: "BookCar", By: "grace"})
-	car := h.scheduled("BookCar/do")
-	h.started(car, 1)
-	h.completed(car)
-
-	s := project(statusPlan, describe(t, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, Running, ""), h.events)
-	var seat string
-	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(s.Steps[0].Result, &seat))
-	require.Equal(t, "12A", seat)
-	require.Equal(t, DoMarkedDone, s.Steps[0].Do)
-	require.Nil(t, s.Steps[1].Result)
-	require.Equal(t, h.result(car+2), s.Steps[2].Result)
-}
-
-// What an operator decides stands, whatever then becomes of the tries that were on their way.
-func TestStatusOfWhatAnOperatorDecided(t *testing.T) {
-	t.Parallel()
-
-	h := &tape{start: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-	flight := h.scheduled("BookFlight/do")
-	h.accepted(t, UpdateMarkDone, Act{By: "grace", Reason: "by phone", Reference: "T-1", Step: "BookFlight"})
-	h.canceled(flight)
-	hotel := h.scheduled("BookHotel/do")
-	h.accepted(t, UpdateSkip, Act{By: "grace", Reason: "camping", Step: "BookHotel"})
-	h.failed(hotel, "", "connection reset")
-	undo := h.scheduled("BookFlight/undo")
-	h.accepted(t, UpdateMarkDone, Act{By: "grace", Reason: "by phone", Reference: "T-2", Step: "BookFlight"})
-	h.canceled(undo)
-
-	s := project(statusPlan, describe(t, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, Compensating, "canceled"), h.events)
-	require.Equal(t, DoMarkedDone, s.Steps[0].Do)
-	require.Equal(t, UndoMarkedDone, s.Steps[0].Undo)
-	require.Equal(t, DoSkipped, s.Steps[1].Do)
 }
 
 func TestStateOf(t *testing.T) {

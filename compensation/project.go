@@ -1,7 +1,6 @@
 package compensation
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -10,7 +9,6 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	failurepb "go.temporal.io/api/failure/v1"
 	historypb "go.temporal.io/api/history/v1"
-	updatepb "go.temporal.io/api/update/v1"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/converter"
@@ -24,8 +22,9 @@ type projection struct {
 	// activities are the steps' and undos' executions by the event that scheduled them.
 	activities map[int64]activityRef
 	timers     map[string]Wait
-	// tooLate are the accepted updates, by the event of their acceptance, that failed: such an act was not carried out.
-	tooLate map[int64]bool
+	// acts are what operators decided, and decisions what that made of steps.
+	acts      []acceptedAct
+	decisions []*decision
 	// now is the workflow's own clock: when its code went on last, and with it came to the next steps. groups are the
 	// plan's, by step, and began is when a group's steps started that are express.
 	now    time.Time
@@ -46,7 +45,6 @@ func project(plan *Plan, desc *workflowservice.DescribeWorkflowExecutionResponse
 		summaries:  map[string]activityRef{},
 		activities: map[int64]activityRef{},
 		timers:     map[string]Wait{},
-		tooLate:    map[int64]bool{},
 		groups:     map[string]int{},
 		began:      map[int]time.Time{},
 		status: Status{
@@ -70,11 +68,6 @@ func project(plan *Plan, desc *workflowservice.DescribeWorkflowExecutionResponse
 		p.groups[d.name] = d.group
 		if d.undo != nil {
 			p.summaries[d.undoSummary] = activityRef{step: d.name, undo: true}
-		}
-	}
-	for _, event := range events {
-		if a := event.GetWorkflowExecutionUpdateCompletedEventAttributes(); a.GetOutcome().GetFailure() != nil {
-			p.tooLate[a.GetAcceptedEventId()] = true
 		}
 	}
 	for _, event := range events {
@@ -137,8 +130,11 @@ func (p *projection) apply(event *historypb.HistoryEvent) {
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
 		request := event.GetWorkflowExecutionUpdateAcceptedEventAttributes().GetAcceptedRequest()
 		p.status.Updates = append(p.status.Updates, request.GetMeta().GetUpdateId())
-		if !p.tooLate[event.GetEventId()] {
-			p.acted(request.GetInput(), at)
+		p.acted(event.GetEventId(), request.GetInput(), at)
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED:
+		a := event.GetWorkflowExecutionUpdateCompletedEventAttributes()
+		if a.GetOutcome().GetFailure() != nil {
+			p.revoke(a.GetAcceptedEventId())
 		}
 	case enumspb.EVENT_TYPE_TIMER_STARTED:
 		a := event.GetTimerStartedEventAttributes()
@@ -244,55 +240,12 @@ func (p *projection) tick(at time.Time) {
 	}
 }
 
-// acted takes what an operator decided.
-func (p *projection) acted(update *updatepb.Input, at time.Time) {
-	if _, known := actDescriptions[update.GetName()]; !known {
-		return
-	}
-	r := ActRecord{Name: update.GetName(), At: at}
-	if converter.GetDefaultDataConverter().FromPayloads(update.GetArgs(), &r.Act) != nil {
-		return // a validator would not have let it pass
-	}
-	p.status.Acts = append(p.status.Acts, r)
-	undoing := slices.ContainsFunc(p.status.Steps, func(st StepStatus) bool { return st.Undo != UndoNone })
-	for i := range p.status.Steps {
-		st := &p.status.Steps[i]
-		named := r.Step == "" || (st.Name == r.Step && st.Item == r.Item)
-		undo := st.Undo == UndoRunning || st.Undo == UndoFailed
-		do := !undoing && (st.Do == DoRunning || st.Do == DoRefused || st.Do == DoUnknown)
-		switch {
-		case !named:
-		case r.Name == UpdateSkip && undo:
-			st.Undo = UndoSkipped
-		case r.Name == UpdateMarkDone && undo, r.Name == UpdateMarkPrevented && undo:
-			st.Undo = UndoMarkedDone
-		case r.Name == UpdateMarkHappened && undo:
-			st.Do, st.Undo, st.Result = DoMarkedDone, UndoNone, payloadsOf(r.Result)
-		case r.Name == UpdateSkip && do:
-			st.Do = DoSkipped
-		case r.Name == UpdateMarkDone && do:
-			st.Do, st.Result = DoMarkedDone, payloadsOf(r.Result)
-		}
-	}
-}
-
-// payloadsOf is JSON as a step's result; nil for none.
-func payloadsOf(value json.RawMessage) *commonpb.Payloads {
-	if len(value) == 0 {
-		return nil
-	}
-	result, err := converter.GetDefaultDataConverter().ToPayloads(value)
-	if err != nil {
-		return nil // it was read from a history, so it is JSON
-	}
-	return result
-}
-
-// ending is how an activity ended.
+// ending is how and when an activity ended.
 type ending struct {
 	outcome DoState
 	result  *commonpb.Payloads
 	failure *failurepb.Failure
+	at      time.Time
 }
 
 func done(result *commonpb.Payloads) ending { return ending{outcome: DoDone, result: result} }
@@ -326,10 +279,22 @@ func (p *projection) settled(id int64, end ending, at time.Time) {
 	if !ok {
 		return
 	}
-	st := p.step(ref.step, ref.item)
-	if st.decided(ref.undo) {
-		return // an operator was faster: what was still tried for it counts no more
+	end.at = at
+	if !p.step(ref.step, ref.item).decided(ref.undo) {
+		p.concluded(ref, end)
+		return
 	}
+	// An operator was faster: what was still tried counts only if the act turns out to have come too late.
+	for _, d := range p.decisions {
+		if d.about.step == ref.step && d.about.item == ref.item && d.about.undo == ref.undo {
+			d.late = &end
+		}
+	}
+}
+
+// concluded takes how the step or its undo ended.
+func (p *projection) concluded(ref activityRef, end ending) {
+	st := p.step(ref.step, ref.item)
 	if end.outcome == DoDone {
 		st.Error = ""
 	} else if end.failure != nil {
@@ -337,22 +302,14 @@ func (p *projection) settled(id int64, end ending, at time.Time) {
 	}
 	switch {
 	case !ref.undo:
-		st.Do, st.Result, st.EndedAt = end.outcome, end.result, at
+		st.Do, st.Result, st.EndedAt = end.outcome, end.result, end.at
 	case end.outcome == DoDone && (st.Kind == Pivot || st.Do == DoWaiting):
-		st.Undo, st.UndoneAt = UndoPrevented, at
+		st.Undo, st.UndoneAt = UndoPrevented, end.at
 	case end.outcome == DoDone:
-		st.Undo, st.UndoneAt = UndoDone, at
+		st.Undo, st.UndoneAt = UndoDone, end.at
 	default:
 		st.Undo = UndoFailed
 	}
-}
-
-// decided tells whether an operator said what is to become of the step, or of its undo.
-func (st *StepStatus) decided(undo bool) bool {
-	if undo {
-		return st.Undo == UndoSkipped || st.Undo == UndoMarkedDone
-	}
-	return st.Do == DoSkipped || st.Do == DoMarkedDone
 }
 
 // pending adds what the history does not tell yet: the tries of activities that run or wait for their next try.
@@ -378,6 +335,9 @@ func (p *projection) open(ref activityRef) bool {
 
 // conclude settles what only the whole history can tell.
 func (p *projection) conclude() {
+	for _, a := range p.acts {
+		p.status.Acts = append(p.status.Acts, a.ActRecord)
+	}
 	st := p.status
 	turnedBack := st.Cause != ""
 	later := false // a later step was started

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 
 	"github.com/amends-dev/amends/compensation"
@@ -28,6 +29,7 @@ var parkedScenarios = []scenario{
 			s.requireRefused(path, compensation.UpdateSkip, compensation.Act{By: "grace"}, "reason is missing")
 			s.requireRefused(path, compensation.UpdateRetry, compensation.Act{By: "grace", Step: "BookShipment"}, "BookShipment is not parked")
 			require.Empty(s.t, s.get(path).Acts, "what was refused leaves no trace")
+			s.requireCancelsLeaveNoTrace(path, 30)
 			s.operate(path, compensation.UpdateRetry, compensation.Act{By: "grace"})
 		},
 		check: func(s *system, v saga) { require.Equal(s.t, []string{"retry by grace: "}, v.acts()) },
@@ -56,6 +58,36 @@ var parkedScenarios = []scenario{
 			s.operate(path, compensation.UpdateMarkDone, compensation.Act{By: "grace", Reason: "released at the desk", Reference: "T-17"})
 		},
 		check: func(s *system, v saga) { require.Equal(s.t, "marked_done", v.step("ReserveStock").Undo) },
+	},
+	{
+		name: "pivot-marked-happened", state: "completed", start: place("good.json", captureUnknown(settings{"lose_reply": true, "times": 1})...),
+		steer: func(s *system, path string) {
+			s.requireUnknownPivot(path)
+			s.operate(path, compensation.UpdateMarkHappened, compensation.Act{
+				By: "grace", Reason: "the bank's statement has the charge", Reference: "T-19",
+				Result: json.RawMessage(`{"capture_id":"cap-by-hand","amount":{"amount":6300,"currency":"EUR"}}`),
+			})
+		},
+		check: func(s *system, v saga) {
+			require.Equal(s.t, []string{"marked_done", "none"}, []string{v.step("CapturePayment").Do, v.step("CapturePayment").Undo})
+			require.Contains(s.t, string(v.Result), `"capture_id":"cap-by-hand"`)
+			require.Equal(s.t, []string{"mark-happened by grace: the bank's statement has the charge"}, v.acts())
+		},
+	},
+	{
+		name: "pivot-marked-prevented", state: "compensated", cause: "CapturePayment refused: ", undone: untilShipment,
+		start: place("good.json", captureUnknown(settings{"down": true, "times": 1})...),
+		steer: func(s *system, path string) {
+			s.requireUnknownPivot(path)
+			s.undoByHand(workflowID(path), "payment/captures", "CapturePayment") // so that it never will
+			s.operate(path, compensation.UpdateMarkPrevented, compensation.Act{
+				By: "grace", Reason: "the bank has no charge, and has blocked the reference", Reference: "T-20",
+			})
+		},
+		check: func(s *system, v saga) {
+			require.Equal(s.t, []string{"refused", "marked_done"}, []string{v.step("CapturePayment").Do, v.step("CapturePayment").Undo})
+			require.Equal(s.t, []string{"mark-prevented by grace: the bank has no charge, and has blocked the reference"}, v.acts())
+		},
 	},
 	{
 		name: "step-after-the-pivot-marked-done", state: "completed",
@@ -121,6 +153,55 @@ var parkedScenarios = []scenario{
 			require.Equal(s.t, "prevented", v.step("RedeemVoucher").Undo, "an uncertain saga makes sure of what it did not run")
 		},
 	},
+}
+
+// captureUnknown are faults after which nobody knows whether the payment was captured: of the first try's reply as given, then
+// a gateway that refuses both the next try and the undo.
+func captureUnknown(first settings) []fault {
+	return []fault{
+		{"payment", "CapturePayment", first},
+		{"payment", "CapturePayment", settings{"match": ":", "refuse": true, "times": 1}},
+		{"payment", "CapturePayment", settings{"on": "undo", "refuse": true, "times": 1}},
+	}
+}
+
+// requireUnknownPivot waits until the undo of the payment's capture is parked, and requires that nothing is taken about it that
+// leaves open whether it happened.
+func (s *system) requireUnknownPivot(path string) {
+	s.t.Helper()
+	parked := s.awaitParked(path)
+	require.Equal(s.t, []string{"CapturePayment", "undo"}, []string{parked.Step, parked.Part})
+	unsaid := compensation.Act{By: "grace", Reason: "it was done", Reference: "T-18"}
+	for _, name := range []string{compensation.UpdateMarkDone, compensation.UpdateSkip} {
+		s.requireRefused(path, name, unsaid, "nobody knows whether CapturePayment happened")
+	}
+	resource := s.apiURL + "/v1/sagas/" + workflowID(path)
+	answer := s.ask(http.MethodPost, resource+"/steps/CapturePayment/mark-done", []byte(`{"by":"grace","reason":"it was done","reference":"T-18"}`),
+		"If-Match", s.ask(http.MethodGet, resource, nil).header.Get("ETag"))
+	require.Equal(s.t, http.StatusConflict, answer.status, "%s", answer.body)
+	require.Contains(s.t, string(answer.body), "ask its service, then say mark-happened or mark-prevented")
+}
+
+// requireCancelsLeaveNoTrace requires that cancels of a saga that turns back already are taken, and that nothing of them is in its
+// history, of which each event counts.
+func (s *system) requireCancelsLeaveNoTrace(path string, n int) {
+	s.t.Helper()
+	length := func() int {
+		it, events := s.dial().GetWorkflowHistory(s.t.Context(), workflowID(path), "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT), 0
+		for ; it.HasNext(); events++ {
+			_, err := it.Next()
+			require.NoError(s.t, err)
+		}
+		return events
+	}
+	s.act(path+"/cancel", byAda) // the workflow task that it comes with may take along what waited
+	before := length()
+	for range n {
+		status, answer := s.post(s.apiURL+path+"/cancel", byAda)
+		require.Equal(s.t, http.StatusAccepted, status, "%s", answer)
+		require.Contains(s.t, string(answer), `"state":"parked"`)
+	}
+	require.Equal(s.t, before, length())
 }
 
 // withDeadline starts the saga through an API that gives it two seconds.

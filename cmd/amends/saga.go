@@ -20,6 +20,8 @@ type sagaCommand struct {
 	Retry          sagaRetry          `cmd:"" help:"Try a parked step, or its undo, again."`
 	Skip           sagaSkip           `cmd:"" help:"Go on without a parked step, or let its effect stand if its undo is parked."`
 	MarkDone       sagaMarkDone       `cmd:"" help:"Go on because a parked step, or its undo, was done by hand."`
+	MarkHappened   sagaMarkHappened   `cmd:"" help:"Go FORWARD: the pivot (such as the payment) DID happen. Only where undoing the pivot is parked."`
+	MarkPrevented  sagaMarkPrevented  `cmd:"" help:"Undo EVERYTHING: the pivot (such as the payment) did NOT happen and never will. Only where undoing the pivot is parked."`
 	ExtendDeadline sagaExtendDeadline `cmd:"" help:"Give a saga more time."`
 }
 
@@ -237,6 +239,57 @@ func (c *sagaMarkDone) Run(p *process) error {
 	return c.act(p, "Mark "+c.Step+" as done by hand", func(api *client.Client, seen *client.Saga) (*client.Saga, error) {
 		return api.MarkStepDone(p.ctx, seen, client.MarkDoneRequest{
 			Step: c.Step, Item: c.Item, By: c.Decision.By, Reason: c.Reason, Reference: c.Reference, Result: result,
+		})
+	})
+}
+
+type sagaMarkHappened struct {
+	sagaAct
+
+	Step      string `arg:"" help:"The pivot whose undo is parked, such as CapturePayment." complete:"step"`
+	Reason    string `help:"How you know that it happened; it stays in the history." required:"" placeholder:"TEXT"`
+	Reference string `help:"Where that is written down, such as a ticket or the bank's transaction." required:"" placeholder:"TEXT"`
+	Result    string `help:"File with what the pivot returned as JSON, if later steps use it; - for standard input." placeholder:"FILE" complete:"file"`
+}
+
+// Help implements kong's interface.
+func (*sagaMarkHappened) Help() string {
+	return "Say this when the pivot's own service or its books show that it took effect, as a charge on the bank's statement. " +
+		"The saga keeps it, undoes nothing and goes forward to its end: an order is shipped. " +
+		"If it did not happen, the customer gets goods that nobody paid for; then it is mark-prevented."
+}
+
+func (c *sagaMarkHappened) Run(p *process) error {
+	result, err := rawJSON(p, c.Result)
+	if err != nil {
+		return err
+	}
+	return c.act(p, c.Step+" DID happen: keep it and go forward", func(api *client.Client, seen *client.Saga) (*client.Saga, error) {
+		return api.MarkPivotHappened(p.ctx, seen, client.MarkHappenedRequest{
+			Step: c.Step, By: c.Decision.By, Reason: c.Reason, Reference: c.Reference, Result: result,
+		})
+	})
+}
+
+type sagaMarkPrevented struct {
+	sagaAct
+
+	Step      string `arg:"" help:"The pivot whose undo is parked, such as CapturePayment." complete:"step"`
+	Reason    string `help:"How you know that it did not happen, and why it cannot happen later; it stays in the history." required:"" placeholder:"TEXT"`
+	Reference string `help:"Where that is written down, such as a ticket." required:"" placeholder:"TEXT"`
+}
+
+// Help implements kong's interface.
+func (*sagaMarkPrevented) Help() string {
+	return "Say this when the pivot's own service or its books show that it took no effect, and somebody made sure that a late request cannot " +
+		"have one any more. The saga undoes everything that was done before it: an order is canceled. " +
+		"If it did happen, the customer has paid for nothing; then it is mark-happened."
+}
+
+func (c *sagaMarkPrevented) Run(p *process) error {
+	return c.act(p, c.Step+" did NOT happen and never will: undo everything", func(api *client.Client, seen *client.Saga) (*client.Saga, error) {
+		return api.MarkPivotPrevented(p.ctx, seen, client.MarkPreventedRequest{
+			Step: c.Step, By: c.Decision.By, Reason: c.Reason, Reference: c.Reference,
 		})
 	})
 }

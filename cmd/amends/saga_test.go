@@ -78,6 +78,16 @@ func TestSagaActs(t *testing.T) {
 			step + "/mark-done",
 			step + `/mark-done If-Match: "seen" {"by":"ada","reason":"done","reference":"T-17","result":{"sku":"TEA"}}`,
 		},
+		"the pivot happened": {
+			[]string{"mark-happened", "order-42", "CapturePayment", "--reason=seen", "--reference=T-17", "--result=-"},
+			"/v1/sagas/order-42/steps/CapturePayment/mark-happened",
+			`/v1/sagas/order-42/steps/CapturePayment/mark-happened If-Match: "seen" {"by":"ada","reason":"seen","reference":"T-17","result":{"sku":"TEA"}}`,
+		},
+		"the pivot was prevented": {
+			[]string{"mark-prevented", "order-42", "CapturePayment", "--reason=blocked", "--reference=T-17"},
+			"/v1/sagas/order-42/steps/CapturePayment/mark-prevented",
+			`/v1/sagas/order-42/steps/CapturePayment/mark-prevented If-Match: "seen" {"by":"ada","reason":"blocked","reference":"T-17"}`,
+		},
 		"extend deadline": {
 			[]string{"extend-deadline", "order-42", "2027-01-31T12:00:00+01:00", "--reason=late"},
 			"/v1/sagas/order-42/extend-deadline",
@@ -130,6 +140,28 @@ func TestSagaActAsks(t *testing.T) {
 	_, complaints, code := d.run(append(args, "--yes")...)
 	require.Zero(t, code, complaints)
 	require.Empty(t, complaints)
+}
+
+// Whoever says what became of a pivot is asked in words that name what follows, and says how they know.
+func TestMarksOfAPivot(t *testing.T) {
+	t.Parallel()
+	for act, question := range map[string]string{
+		"mark-happened":  "\nCapturePayment DID happen: keep it and go forward, as ada? [y/N] ",
+		"mark-prevented": "\nCapturePayment did NOT happen and never will: undo everything, as ada? [y/N] ",
+	} {
+		d := newDesk(t, map[string]answer{"GET /v1/sagas/order-42": theSaga})
+		d.interactive, d.input = true, "n\n"
+		args := []string{"saga", act, "order-42", "CapturePayment", "--by=ada", "--reason=seen"}
+
+		_, complaints, code := d.run(append(args, "--reference=T-17")...)
+		require.Equal(t, exitError, code)
+		require.Contains(t, complaints, question)
+		require.Len(t, d.sent, 1)
+
+		_, complaints, code = d.run(args...)
+		require.Equal(t, exitUsage, code)
+		require.Contains(t, complaints, "--reference")
+	}
 }
 
 func TestSagaDecisions(t *testing.T) {
@@ -275,10 +307,14 @@ func TestNextCommands(t *testing.T) {
 		"a step before the pivot": {parked(client.PartDo, pivot(client.DoWaiting)), []string{"retry", "mark-done", "watch"}},
 		"a step after the pivot":  {parked(client.PartDo, pivot(client.DoDone)), []string{"retry", "skip", "mark-done", "watch"}},
 		"an undo":                 {parked(client.PartUndo, pivot(client.DoNotRun)), []string{"retry", "skip", "mark-done", "watch"}},
-		"the saga":                {whole, []string{"watch"}},
-		"its deadline":            {&withDeadline, []string{"extend-deadline", "watch"}},
-		"runs":                    {&client.Saga{ID: "order-42", State: client.Running, Links: client.Links{Cancel: "/c"}}, []string{"cancel", "watch"}},
-		"ended":                   {&client.Saga{ID: "order-42", State: client.Completed}, nil},
+		"a pivot's undo": {
+			&client.Saga{ID: "order-42", State: client.Parked, Steps: pivot(client.DoUnknown), Parked: []client.ParkedPart{{Step: "CapturePayment", Part: client.PartUndo}}},
+			[]string{"retry", "mark-happened", "mark-prevented", "watch"},
+		},
+		"the saga":     {whole, []string{"watch"}},
+		"its deadline": {&withDeadline, []string{"extend-deadline", "watch"}},
+		"runs":         {&client.Saga{ID: "order-42", State: client.Running, Links: client.Links{Cancel: "/c"}}, []string{"cancel", "watch"}},
+		"ended":        {&client.Saga{ID: "order-42", State: client.Completed}, nil},
 	} {
 		var got []string
 		for _, command := range nextCommands("saga", tt.saga) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -187,10 +188,20 @@ func parkedCommands(saga string, part client.ParkedPart, steps []client.Step, de
 		target += " --item " + part.Item
 	}
 	list := []string{"amends saga retry " + target}
+	if part.Part == client.PartUndo && isPivot(steps, part.Step) {
+		return append(list,
+			"amends saga mark-happened "+target+" --reason … --reference …   # it DID happen: go forward",
+			"amends saga mark-prevented "+target+" --reason … --reference …  # it did NOT happen and never will: undo everything")
+	}
 	if part.Part == client.PartUndo || pastPivot(steps) {
 		list = append(list, "amends saga skip "+target+" --reason …")
 	}
 	return append(list, "amends saga mark-done "+target+" --reason … --reference …")
+}
+
+// isPivot tells whether the step of that name is the saga's pivot.
+func isPivot(steps []client.Step, name string) bool {
+	return slices.ContainsFunc(steps, func(s client.Step) bool { return s.Name == name && s.Kind == client.Pivot })
 }
 
 // pastPivot tells whether the saga cannot turn back any more.

@@ -39,8 +39,14 @@ type recorder struct {
 	failures []*failurepb.Failure
 	// refusals is how many requests are answered that the server is busy.
 	refusals int
-	memo     *commonpb.Payload
-	history  *workflowservice.GetWorkflowExecutionHistoryResponse
+	// unsent are the answers to updates; the last one comes again and again if always is set. holds, if set, answers the
+	// first one after them.
+	unsent  []error
+	always  bool
+	holds   func()
+	updates int
+	memo    *commonpb.Payload
+	history *workflowservice.GetWorkflowExecutionHistoryResponse
 }
 
 func serveRecorder(t *testing.T) *recorder {
