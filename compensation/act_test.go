@@ -91,6 +91,7 @@ func TestActsThatDoNotFit(t *testing.T) {
 		"deadline on the way back":   {undoParked, compensation.UpdateExtendDeadline, with(func(a *compensation.Act) { a.Deadline = time.Now().Add(time.Hour) }), "turned back already", compensation.ErrTypeActRefused},
 		"skip before the pivot":      {holdParked, compensation.UpdateSkip, grace, "compensate, or mark it done", compensation.ErrTypeActRefused},
 		"input before the pivot":     {holdParked, compensation.UpdateRetryWithInput, grace, "Hold is not a retriable step", compensation.ErrTypeActRefused},
+		"deadline beyond Temporal's": {holdParked, compensation.UpdateExtendDeadline, with(func(a *compensation.Act) { a.Deadline = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC) }), "is too far away: the latest that Temporal keeps is 21", compensation.ErrTypeActInvalid},
 		"deadline that has passed":   {holdParked, compensation.UpdateExtendDeadline, with(func(a *compensation.Act) { a.Deadline = time.Unix(0, 0) }), "not in the future", compensation.ErrTypeActInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {

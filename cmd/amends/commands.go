@@ -16,6 +16,7 @@ import (
 	"go.temporal.io/sdk/contrib/envconfig"
 
 	"github.com/amends-dev/amends/api"
+	"github.com/amends-dev/amends/compensation"
 	"github.com/amends-dev/amends/internal/connect"
 	"github.com/amends-dev/amends/internal/payload"
 	"github.com/amends-dev/amends/internal/services"
@@ -59,6 +60,21 @@ func (c *apiFlags) Validate() error {
 	var errs []error
 	if !(c.Rate >= 0 && c.Rate <= maxRate) || c.Burst < 0 || c.Burst > maxRate {
 		errs = append(errs, fmt.Errorf("--rate and --burst: must be from 0 to %d", maxRate))
+	}
+	for _, limit := range []struct {
+		flag  string
+		value time.Duration
+		least time.Duration
+	}{
+		{"--approval-within", c.ApprovalWithin, time.Second},
+		{"--goods-within", c.GoodsWithin, time.Second},
+		{"--order-deadline", c.OrderDeadline, 0},
+		{"--return-deadline", c.ReturnDeadline, 0},
+	} {
+		if limit.value < limit.least || limit.value > compensation.MaxWait {
+			errs = append(errs, fmt.Errorf("%s %s: must be from %s to %s, the longest that Temporal keeps",
+				limit.flag, limit.value, limit.least, compensation.MaxWait))
+		}
 	}
 	if c.DrainDelay < 0 {
 		errs = append(errs, fmt.Errorf("--drain-delay %s: must not be negative", c.DrainDelay))
