@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
+	"strings"
 )
 
 // ErrOverflow is returned when an amount does not fit into 64 bits of minor units.
@@ -40,4 +42,23 @@ func (m Money) String() string {
 	}
 	unit := uint64(Units(1, m.Currency).Amount)
 	return fmt.Sprintf("%s %s%d.%0*d", m.Currency, sign, amount/unit, digits, amount%unit)
+}
+
+// ParseMoney reads an amount as people write it, such as "12.90" of EUR, "1290" of JPY or "1.290" of KWD: digits, and after
+// a point at most as many as the currency has. The error says what it must be.
+func ParseMoney(amount, currency string) (Money, error) {
+	if !ValidCurrency(currency) {
+		return Money{}, fmt.Errorf("currency %q: must be %s", currency, currencyMust)
+	}
+	digits := MinorDigits(currency)
+	whole, decimals, pointed := strings.Cut(amount, ".")
+	isNumber := func(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+	if !isNumber(whole) || (pointed && !isNumber(decimals)) || len(decimals) > digits {
+		return Money{}, fmt.Errorf("amount %q: must be digits, with at most %d after a point, as in %s", amount, digits, Units(1, currency))
+	}
+	minor, err := strconv.ParseInt(whole+decimals+strings.Repeat("0", digits-len(decimals)), 10, 64)
+	if err != nil {
+		return Money{}, fmt.Errorf("amount %q: %w", amount, ErrOverflow)
+	}
+	return Money{Amount: minor, Currency: currency}, nil
 }

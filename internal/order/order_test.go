@@ -124,3 +124,25 @@ func pointers(t *testing.T, err error) []string {
 	}
 	return out
 }
+
+func TestParseMoney(t *testing.T) {
+	t.Parallel()
+
+	for _, tt := range []struct {
+		amount, currency string
+		want             int64
+	}{
+		{"12.90", "EUR", 1290}, {"12.9", "EUR", 1290}, {"12", "EUR", 1200}, {"0.05", "EUR", 5}, {"1290", "JPY", 1290}, {"1.290", "KWD", 1290},
+	} {
+		m, err := order.ParseMoney(tt.amount, tt.currency)
+		require.NoError(t, err)
+		require.Equal(t, order.Money{Amount: tt.want, Currency: tt.currency}, m)
+	}
+	for _, bad := range [][2]string{
+		{"", "EUR"}, {".5", "EUR"}, {"1.", "EUR"}, {"12,90", "EUR"}, {"1.001", "EUR"}, {"12.90", "JPY"}, {"-1", "EUR"}, {"1e3", "EUR"}, {" 1", "EUR"}, {"1", "XYZ"},
+		{"99999999999999999999", "EUR"},
+	} {
+		_, err := order.ParseMoney(bad[0], bad[1])
+		require.Error(t, err, bad)
+	}
+}
