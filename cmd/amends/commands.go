@@ -294,9 +294,18 @@ type servicesCommand struct {
 
 	TLS listenTLS `embed:"" prefix:"tls-" envprefix:"AMENDS_TLS_"`
 	Ops opsFlags  `embed:""`
+
+	Host   servicesHost   `cmd:"" default:"withargs" help:"Host them, which is what happens without a command."`
+	Import servicesImport `cmd:"" help:"Load a shop's own data: articles, prices, stock, carriers and what they serve, vouchers, cards."`
 }
 
-func (c *servicesCommand) Run(p *process) (err error) {
+// servicesHost is what happens by itself. The flags are those of the command above, and so is their table in the file.
+type servicesHost struct {
+	serviceNames `embed:""`
+}
+
+// Run hosts the services.
+func (h *servicesHost) Run(p *process, c *servicesCommand) (err error) {
 	secure, err := c.TLS.config(p)
 	if err != nil {
 		return fmt.Errorf("services: %w", err)
@@ -306,7 +315,7 @@ func (c *servicesCommand) Run(p *process) (err error) {
 		return err
 	}
 	defer shown.stop()
-	store := c.config(p)
+	store := c.config(p, h.Names...)
 	store.Faults, store.Meter, store.Tracer = c.Faults, shown.Meter(), shown.Tracer()
 	host, err := services.Open(p.ctx, store)
 	if err != nil {
