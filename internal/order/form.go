@@ -53,9 +53,10 @@ var (
 	// CustomerIDForm, SKUForm, VoucherForm and CarrierForm are the forms of what other systems have named: shops, e-invoices,
 	// warehouses. An ID is compared as it is: letters of another case make another one.
 	CustomerIDForm = codeForm(MaxCustomerID, "c-1001")
-	SKUForm        = codeForm(100, "TEA-EARL-GREY")
-	VoucherForm    = codeForm(100, "SPRING-0001")
-	CarrierForm    = codeForm(64, "parcel")
+	// A hundred lines with the longest SKUs fit into what a worker reads of an answer.
+	SKUForm     = codeForm(80, "TEA-EARL-GREY")
+	VoucherForm = codeForm(100, "SPRING-0001")
+	CarrierForm = codeForm(64, "parcel")
 	// TokenForm is the form of payment tokens. A space in one is the sign of a card's number.
 	TokenForm = patternForm(200, `^[!-~]+$`, "1 to 200 visible ASCII characters, without spaces", "tok_visa")
 )
