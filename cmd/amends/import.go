@@ -55,7 +55,7 @@ func readCatalog(p *process, name string) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer file.Close()
+		defer func() { _ = file.Close() }() // it is only read
 		from = file
 	}
 	content, err := io.ReadAll(io.LimitReader(from, maxCatalog+1))

@@ -139,7 +139,16 @@ func TestParseMoney(t *testing.T) {
 		require.Equal(t, order.Money{Amount: tt.want, Currency: tt.currency}, m)
 	}
 	for _, bad := range [][2]string{
-		{"", "EUR"}, {".5", "EUR"}, {"1.", "EUR"}, {"12,90", "EUR"}, {"1.001", "EUR"}, {"12.90", "JPY"}, {"-1", "EUR"}, {"1e3", "EUR"}, {" 1", "EUR"}, {"1", "XYZ"},
+		{"", "EUR"},
+		{".5", "EUR"},
+		{"1.", "EUR"},
+		{"12,90", "EUR"},
+		{"1.001", "EUR"},
+		{"12.90", "JPY"},
+		{"-1", "EUR"},
+		{"1e3", "EUR"},
+		{" 1", "EUR"},
+		{"1", "XYZ"},
 		{"99999999999999999999", "EUR"},
 	} {
 		_, err := order.ParseMoney(bad[0], bad[1])

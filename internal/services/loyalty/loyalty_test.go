@@ -223,7 +223,9 @@ func TestPointsInOtherCurrencies(t *testing.T) {
 			paid   wire.Money
 			earned int64
 		}{
-			{wire.Money{Amount: 1_290, Currency: "EUR"}, 12}, {wire.Money{Amount: 1_290, Currency: "JPY"}, 1_290}, {wire.Money{Amount: 1_290, Currency: "KWD"}, 1},
+			{wire.Money{Amount: 1_290, Currency: "EUR"}, 12},
+			{wire.Money{Amount: 1_290, Currency: "JPY"}, 1_290},
+			{wire.Money{Amount: 1_290, Currency: "KWD"}, 1},
 			{wire.Money{Amount: 999, Currency: "KWD"}, 0},
 		} {
 			got := servicetest.Do[loyalty.Change](t, p.base+"/awards", fmt.Sprintf("o%d:AwardPoints", i),
