@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -130,10 +131,22 @@ func (r batchRequest) check(now time.Time) []Fault {
 	if r.Act == compensation.UpdateMarkDone && r.Reference == "" {
 		faults = append(faults, Fault{Pointer: "/reference", Detail: "is missing"})
 	}
-	if r.Act == compensation.UpdateExtendDeadline && (r.Deadline == nil || !r.Deadline.After(now)) {
-		faults = append(faults, Fault{Pointer: "/deadline", Detail: "must be in the future"})
+	if r.Act == compensation.UpdateExtendDeadline {
+		faults = append(faults, deadlineFaults(cmp.Or(r.Deadline, &time.Time{}), now)...)
 	}
 	return faults
+}
+
+// deadlineFaults is what is wrong with a new deadline. Temporal would cut one that is too far away, without a word.
+func deadlineFaults(deadline *time.Time, now time.Time) []Fault {
+	latest := now.Add(compensation.MaxWait)
+	switch {
+	case !deadline.After(now):
+		return []Fault{{Pointer: "/deadline", Detail: "must be in the future"}}
+	case deadline.After(latest):
+		return []Fault{{Pointer: "/deadline", Detail: "must be before " + latest.UTC().Format(time.RFC3339) + ", the latest that Temporal keeps"}}
+	}
+	return nil
 }
 
 // batchOutput is the answer to a request for a batch.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -122,6 +123,24 @@ func TestDryRun(t *testing.T) {
 	require.Empty(t, b.temporal.sagas)
 }
 
+// Temporal would make a deadline of the year 9999 one of a hundred years from now, without a word.
+func TestDeadlineBeyondWhatTemporalKeeps(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		b.started(t, "/v1/orders", exampleOrder)
+		latest := time.Now().UTC().Add(100 * 365 * 24 * time.Hour)
+		fault := "/deadline: must be before " + latest.Format(time.RFC3339) + ", the latest that Temporal keeps"
+		for _, far := range []string{"9999-12-31T23:59:59Z", latest.Add(time.Second).Format(time.RFC3339)} {
+			one := `{"by":"grace","reason":"why","deadline":"` + far + `"}`
+			requireProblem(t, b.ask(t, http.MethodPost, "/v1/sagas/order-"+orderID+"/extend-deadline", one, "If-Match", "*"), 422, "invalid", fault)
+			many := `{"act":"extend-deadline","filter":{"state":"parked"},"by":"grace","reason":"why","deadline":"` + far + `"}`
+			requireProblem(t, b.post(t, "/v1/batches", many), 422, "invalid", fault)
+		}
+		require.Empty(t, b.temporal.updates)
+	})
+}
+
 func TestBatchIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, body, fault string }{
@@ -133,8 +152,8 @@ func TestBatchIsRefused(t *testing.T) {
 			"/filter/started_after: must be a time of RFC 3339 from 1970 to 2199",
 		},
 		{
-			"customer", `{"act":"cancel","filter":{"customer":"o'hara"},"by":"grace","reason":"why"}`,
-			"/filter/customer: expected string to be a customer's ID: 1 to 64 letters, digits, - _ and ., the first a letter or a digit",
+			"customer", `{"act":"cancel","filter":{"customer":" o'hara"},"by":"grace","reason":"why"}`,
+			"/filter/customer: must be a customer's ID: 1 to 120 printable characters, with no space at either end",
 		},
 		{
 			"step of a cancel", `{"act":"cancel","filter":{"state":"parked"},"step":"BookShipment","by":"grace","reason":"why"}`,

@@ -7,6 +7,7 @@ import (
 
 	"github.com/amends-dev/amends/compensation"
 	"github.com/amends-dev/amends/internal/access"
+	"github.com/amends-dev/amends/internal/order"
 	"github.com/amends-dev/amends/workflows"
 )
 
@@ -14,7 +15,7 @@ import (
 type Filter struct {
 	Type          string `query:"type" json:"type,omitempty" enum:"PlaceOrder,ReturnOrder" doc:"Only sagas of this type."`
 	State         state  `query:"state" json:"state,omitempty" doc:"Only sagas in this state."`
-	Customer      string `query:"customer" json:"customer,omitempty" pattern:"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$" patternDescription:"a customer's ID: 1 to 64 letters, digits, - _ and ., the first a letter or a digit" doc:"Only sagas about this customer." example:"c-1001"`
+	Customer      string `query:"customer" json:"customer,omitempty" maxLength:"120" doc:"Only sagas about the customer with this ID. Those of guests have none." example:"c-1001"`
 	Step          string `query:"step" json:"step,omitempty" maxLength:"200" doc:"Only sagas that are parked at this step, or turned back because of it." example:"ReserveStock"`
 	StartedAfter  string `query:"started_after" json:"started_after,omitempty" format:"date-time" doc:"Only sagas that started then or later."`
 	StartedBefore string `query:"started_before" json:"started_before,omitempty" format:"date-time" doc:"Only sagas that started before then."`
@@ -27,7 +28,7 @@ type Filter struct {
 // visibility is the filter, among what the caller sees, as a query of Temporal's visibility store. The faults are of its fields, by parameter.
 //
 // Nothing that a caller sent gets into the query but what needs no quoting: types, states and steps are of closed sets,
-// customers match their pattern, times are written anew.
+// customers' IDs are escaped, times are written anew.
 func (f Filter) visibility(c access.Caller) (string, []Fault) {
 	var faults []Fault
 	types := []string{f.Type}
@@ -39,7 +40,10 @@ func (f Filter) visibility(c access.Caller) (string, []Fault) {
 		conditions = append(conditions, c)
 	}
 	if f.Customer != "" {
-		conditions = append(conditions, attributeIn(workflows.SearchAttributeCustomer.GetName(), []string{f.Customer}))
+		if !order.CustomerIDForm.Fits(f.Customer) {
+			faults = append(faults, Fault{Parameter: "customer", Detail: "must be a customer's ID: " + order.CustomerIDForm.Must})
+		}
+		conditions = append(conditions, attributeIn(workflows.SearchAttributeCustomer.GetName(), []string{order.CustomerKey(f.Customer)}))
 	}
 	if f.Step != "" {
 		if !hasStep(types, f.Step) {

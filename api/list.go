@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 
 	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/internal/order"
 	"github.com/amends-dev/amends/workflows"
 )
 
@@ -172,7 +173,7 @@ func (s *server) sagaItem(c collection, info *workflowpb.WorkflowExecutionInfo) 
 
 // customerOf is the customer whom the saga is about; empty if it was started without telling.
 func customerOf(info *workflowpb.WorkflowExecutionInfo) string {
-	return text(info.GetSearchAttributes().GetIndexedFields()[workflows.SearchAttributeCustomer.GetName()])
+	return order.CustomerIDOf(text(info.GetSearchAttributes().GetIndexedFields()[workflows.SearchAttributeCustomer.GetName()]))
 }
 
 func badQuery(faults ...Fault) *failure {

@@ -75,39 +75,44 @@ type placeOrderInput struct {
 
 func (in *placeOrderInput) wait() time.Duration { return waitOf(in.Prefer) }
 
-// orderRequest is an order on the wire. Its limits are those of [order.Order].
+// orderRequest is an order on the wire. What its texts may be is in package order: see [formed].
 type orderRequest struct {
 	Customer customerRequest `json:"customer"`
 	Lines    []lineRequest   `json:"lines" nullable:"false" minItems:"1" maxItems:"100"`
-	Currency string          `json:"currency" pattern:"^[A-Z]{3}$" patternDescription:"an ISO 4217 code, such as EUR" example:"EUR"`
-	Voucher  string          `json:"voucher,omitempty" maxLength:"64" doc:"A voucher's code to redeem." example:"SPRING-0001"`
-	Points   int64           `json:"points,omitempty" minimum:"0" maximum:"1000000000" doc:"Loyalty points to spend."`
+	Currency string          `json:"currency" pattern:"^[A-Z]{3}$" patternDescription:"an ISO 4217 code, such as EUR" doc:"ISO 4217 code of a currency in use." example:"EUR"`
+	Voucher  string          `json:"voucher,omitempty" form:"voucher" doc:"A voucher's code to redeem."`
+	Points   int64           `json:"points,omitempty" minimum:"0" maximum:"1000000000" doc:"Loyalty points to spend. A guest has none."`
 	Payment  paymentRequest  `json:"payment"`
 	ShipTo   addressRequest  `json:"ship_to"`
-	Carrier  string          `json:"carrier,omitempty" maxLength:"64" doc:"Who ships it. Default: the shop chooses." example:"parcel"`
+	Carrier  string          `json:"carrier,omitempty" form:"carrier" doc:"Who ships it. Default: the shop chooses."`
+	Expected *order.Money    `json:"expected_total,omitempty" doc:"What the customer was told that the articles cost, before voucher and points. If they cost something else by now, the order is compensated before anything is held, and its cause says total_changed."`
 }
 
 type customerRequest struct {
-	ID    string `json:"id" minLength:"1" maxLength:"64" example:"c-1001"`
-	Name  string `json:"name" minLength:"1" maxLength:"200" example:"Ada Lovelace"`
-	Email string `json:"email" format:"email" maxLength:"254" example:"ada@example.com"`
+	ID    string `json:"id,omitempty" form:"customer_id" doc:"The customer's account, by any system's name for it. Absent, empty or 0 for a guest."`
+	Name  string `json:"name" form:"text" example:"Ada Lovelace"`
+	Email string `json:"email" format:"email" form:"email"`
 }
 
 type lineRequest struct {
-	SKU      string `json:"sku" pattern:"^[A-Z0-9][A-Z0-9-]{0,63}$" patternDescription:"capital letters, digits and -, at most 64" example:"TEA-EARL-GREY"`
+	SKU      string `json:"sku" form:"sku" doc:"The article."`
 	Quantity int64  `json:"quantity" minimum:"1" maximum:"100000" example:"2"`
 }
 
 type paymentRequest struct {
-	Token string `json:"token" minLength:"1" maxLength:"64" doc:"The payment provider's name for the card to charge." example:"tok_visa"`
+	Token string `json:"token" form:"token" doc:"The payment provider's name for the card to charge."`
 }
 
 type addressRequest struct {
-	Name       string `json:"name" minLength:"1" maxLength:"200" example:"Ada Lovelace"`
-	Street     string `json:"street" minLength:"1" maxLength:"200" example:"12 Analytical Row"`
-	PostalCode string `json:"postal_code" minLength:"1" maxLength:"200" example:"20095"`
-	City       string `json:"city" minLength:"1" maxLength:"200" example:"Hamburg"`
-	Country    string `json:"country" pattern:"^[A-Z]{2}$" patternDescription:"an ISO 3166-1 alpha-2 code, such as DE" example:"DE"`
+	Name       string `json:"name" form:"text" example:"Ada Lovelace"`
+	Company    string `json:"company,omitempty" form:"text" example:"Analytical Engines Ltd"`
+	Street     string `json:"street" form:"text" example:"12 Analytical Row"`
+	Street2    string `json:"street2,omitempty" form:"text" doc:"A second line." example:"Flat 3"`
+	PostalCode string `json:"postal_code,omitempty" form:"text" doc:"Required where the country needs one: in DE, not in IE, HK or AE." example:"20095"`
+	City       string `json:"city,omitempty" form:"text" doc:"Required but in the countries whose addresses need none, such as SG." example:"Hamburg"`
+	Region     string `json:"region,omitempty" form:"text" doc:"A state, province or county." example:"HH"`
+	Country    string `json:"country" pattern:"^[A-Z]{2}$" patternDescription:"an ISO 3166-1 alpha-2 code, such as DE" doc:"ISO 3166-1 alpha-2 code; XK for Kosovo." example:"DE"`
+	Phone      string `json:"phone,omitempty" form:"phone"`
 }
 
 func (r orderRequest) order(id order.ID) order.Order {
@@ -121,6 +126,8 @@ func (r orderRequest) order(id order.ID) order.Order {
 		Payment:  order.Payment(r.Payment),
 		ShipTo:   order.Address(r.ShipTo),
 		Carrier:  r.Carrier,
+
+		ExpectedTotal: r.Expected,
 	}
 }
 
@@ -145,8 +152,8 @@ func (s *server) placeOrder(ctx context.Context, in *placeOrderInput) (*startedO
 		input: workflows.PlaceOrderInput{
 			Order: o, ApprovalWithin: s.options.ApprovalWithin, Deadline: s.options.OrderDeadline, Revision: workflows.Revision,
 		},
-		customer: o.Customer.ID,
-		summary:  fmt.Sprintf("%s for customer %s, in %s", count(len(o.Lines), "article"), compensation.EscapeMarkdown(o.Customer.ID), o.Currency),
+		customer: o.Customer.Account(),
+		summary:  fmt.Sprintf("%s for %s, in %s", count(len(o.Lines), "article"), whom(o.Customer), o.Currency),
 	})
 	if err != nil {
 		return nil, err
@@ -155,6 +162,14 @@ func (s *server) placeOrder(ctx context.Context, in *placeOrderInput) (*startedO
 		v, err := viewOf[workflows.Receipt](ctx, s, orders, id, ended)
 		return (*orderView)(&v), err
 	})
+}
+
+// whom is the customer in Markdown.
+func whom(c order.Customer) string {
+	if c.Guest() {
+		return "a guest"
+	}
+	return "customer " + compensation.EscapeMarkdown(c.ID)
 }
 
 func count(n int, noun string) string {

@@ -2,8 +2,10 @@ package api_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -109,8 +111,8 @@ func TestPlaceOrderLimits(t *testing.T) {
 		return strings.Join(all, ",")
 	}
 	for _, tt := range []struct{ pointer, part, good, bad string }{
-		{"/customer/id", `c_1001`, token(64), token(65)},
-		{"/customer/id", `c_1001`, `c.1`, `c/1`},
+		{"/customer/id", `c_1001`, name(120), name(121)},
+		{"/customer/id", `c_1001`, `gid://shopify/Customer/1`, ` c`},
 		{"/customer/name", `"name":"Ada Lovelace","e`, `"name":"` + name(200) + `","e`, `"name":"` + name(201) + `","e`},
 		{"/customer/name", `"name":"Ada Lovelace","e`, `"name":"A","e`, `"name":"A\u0000","e`},
 		{"/customer/name", `"name":"Ada Lovelace","e`, `"name":"A","e`, `"name":"  ","e`},
@@ -119,23 +121,30 @@ func TestPlaceOrderLimits(t *testing.T) {
 		{"/lines", `{"sku":"TEA-EARL-GREY","quantity":2}`, lines(100), lines(101)},
 		{"/lines", `{"sku":"TEA-EARL-GREY","quantity":2}`, lines(1), ``},
 		{"/lines/1/sku", `{"sku":"TEA-EARL-GREY","quantity":2}`, lines(2), lines(1) + "," + lines(1)},
-		{"/lines/0/sku", `TEA-EARL-GREY`, capitals(64), capitals(65)},
-		{"/lines/0/sku", `TEA-EARL-GREY`, `A-`, `a`},
+		{"/lines/0/sku", `TEA-EARL-GREY`, capitals(80), capitals(81)},
+		{"/lines/0/sku", `TEA-EARL-GREY`, `Tee, grün 12/3`, `a\u202eb`},
 		{"/lines/0/quantity", `"quantity":2`, `"quantity":100000`, `"quantity":100001`},
 		{"/lines/0/quantity", `"quantity":2`, `"quantity":1`, `"quantity":0`},
 		{"/lines/0/quantity", `"quantity":2`, `"quantity":1`, `"quantity":-1`},
 		{"/currency", `EUR`, `USD`, `EURO`},
-		{"/voucher", `"currency"`, `"voucher":"` + capitals(64) + `","currency"`, `"voucher":"` + capitals(65) + `","currency"`},
-		{"/voucher", `"currency"`, `"voucher":"","currency"`, `"voucher":"spring","currency"`},
+		{"/currency", `EUR`, `JPY`, `ABC`},
+		{"/voucher", `"currency"`, `"voucher":"` + capitals(100) + `","currency"`, `"voucher":"` + capitals(101) + `","currency"`},
+		{"/voucher", `"currency"`, `"voucher":"","currency"`, `"voucher":"spring ","currency"`},
 		{"/points", `"currency"`, `"points":1000000000,"currency"`, `"points":1000000001,"currency"`},
 		{"/points", `"currency"`, `"points":0,"currency"`, `"points":-1,"currency"`},
-		{"/payment/token", `tok_visa`, token(64), token(65)},
+		{"/payment/token", `tok_visa`, token(200), token(201)},
 		{"/ship_to/street", `12 Analytical Row`, name(200), name(201)},
 		{"/ship_to/postal_code", `20095`, name(200), name(201)},
 		{"/ship_to/city", `Hamburg`, name(200), name(201)},
 		{"/ship_to/country", `"DE"`, `"AT"`, `"de"`},
+		{"/ship_to/country", `"DE"`, `"XK"`, `"XX"`},
+		{"/ship_to/country", `"DE"`, `"GB"`, `"UK"`},
+		{"/ship_to/postal_code", `"postal_code":"20095","city":"Hamburg","country":"DE"`, `"city":"Ballina","region":"Co. Mayo","country":"IE"`, `"city":"Hamburg","country":"DE"`},
+		{"/ship_to/city", `"postal_code":"20095","city":"Hamburg","country":"DE"`, `"postal_code":"048616","country":"SG"`, `"postal_code":"20095","country":"DE"`},
+		{"/ship_to/phone", `"country"`, `"phone":"+49 40 1","company":"A","street2":"B","region":"C","country"`, `"phone":"none","country"`},
+		{"/expected_total/currency", `"currency"`, `"expected_total":{"amount":1,"currency":"EUR"},"currency"`, `"expected_total":{"amount":1,"currency":"USD"},"currency"`},
 		{"/carrier", `"currency"`, `"carrier":"` + token(64) + `","currency"`, `"carrier":"` + token(65) + `","currency"`},
-		{"/carrier", `"currency"`, `"carrier":"","currency"`, `"carrier":"a b","currency"`},
+		{"/carrier", `"currency"`, `"carrier":"DHL Paket","currency"`, `"carrier":"a\u00a0b","currency"`},
 	} {
 		t.Run(tt.pointer, func(t *testing.T) {
 			t.Parallel()
@@ -152,6 +161,43 @@ func TestPlaceOrderLimits(t *testing.T) {
 			require.Len(t, b.temporal.sagas, 1)
 		})
 	}
+}
+
+// A guest is no customer of whom sagas could be found, and spends nobody's points.
+func TestPlaceOrderOfAGuest(t *testing.T) {
+	t.Parallel()
+	for _, id := range []string{``, `"id":"",`, `"id":"0",`} {
+		b := setup(t)
+
+		a := b.post(t, "/v1/orders", with(`"id":"c_1001",`, id))
+
+		require.Equal(t, 202, a.status, a.body)
+		started := b.temporal.sagas["order-"+orderID].options
+		require.Equal(t, "1 article for a guest, in EUR", started.StaticSummary)
+		_, ok := started.TypedSearchAttributes.GetKeyword(workflows.SearchAttributeCustomer)
+		require.False(t, ok)
+
+		a = setup(t).post(t, "/v1/orders", with(`"id":"c_1001",`, id, `"currency"`, `"points":1,"currency"`))
+		requireProblem(t, a, 422, "invalid", "/points: a guest has no points to spend: name the customer's account as /customer/id")
+	}
+}
+
+// A customer's ID is found and shown as it was sent, whatever is in it.
+func TestCustomerOfAnySystem(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	id := `gid://shopify/Customer/1 'Zoë\' "?~`
+	encoded, err := json.Marshal(id)
+	require.NoError(t, err)
+
+	b.started(t, "/v1/orders", with(`"c_1001"`, string(encoded)))
+
+	key, ok := b.temporal.sagas["order-"+orderID].options.TypedSearchAttributes.GetKeyword(workflows.SearchAttributeCustomer)
+	require.True(t, ok)
+	require.Equal(t, "gid://shopify/Customer/1 ~qZoë~b~q ~d~m~t", key)
+	a := b.get(t, "/v1/sagas?customer="+url.QueryEscape(id))
+	require.Equal(t, 200, a.status, a.body)
+	require.Equal(t, sagasOf(" AND SagaCustomer = '"+key+"'"), b.temporal.listed[0].GetQuery())
 }
 
 func TestUnknownSaga(t *testing.T) {

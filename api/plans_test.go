@@ -115,5 +115,5 @@ func TestVersion(t *testing.T) {
 	a := b.get(t, "/version")
 
 	require.Equal(t, 200, a.status)
-	require.JSONEq(t, `{"version":"dev","revision":2}`, a.body)
+	require.JSONEq(t, `{"version":"dev","revision":3}`, a.body)
 }

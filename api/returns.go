@@ -69,11 +69,11 @@ type returnOrderInput struct {
 
 func (in *returnOrderInput) wait() time.Duration { return waitOf(in.Prefer) }
 
-// returnRequest is a return on the wire. Its limits are those of [order.Return].
+// returnRequest is a return on the wire. What its texts may be is in package order: see [formed].
 type returnRequest struct {
-	OrderID string        `json:"order_id" pattern:"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$" patternDescription:"1 to 64 letters, digits, - and _, the first a letter or a digit" doc:"The order, which must be completed." example:"42"`
+	OrderID string        `json:"order_id" form:"id" doc:"The order, which must be completed."`
 	Lines   []lineRequest `json:"lines,omitempty" nullable:"false" maxItems:"100" doc:"What comes back. Default: everything that was shipped."`
-	Reason  string        `json:"reason" minLength:"1" maxLength:"200" example:"does not fit"`
+	Reason  string        `json:"reason" form:"text" example:"does not fit"`
 }
 
 func (s *server) returnOrder(ctx context.Context, in *returnOrderInput) (*startedOutput, error) {

@@ -60,7 +60,7 @@ type start struct {
 	// request is what the caller asked for: the same key with an equal request is the same saga.
 	request any
 	input   any
-	// customer is the ID of the customer whom it is about; empty if it is not known.
+	// customer is the ID of the customer whom it is about; empty if it is not known, or a guest.
 	customer string
 	// tenant is whose saga it is.
 	tenant string
@@ -85,7 +85,7 @@ func (s *server) start(ctx context.Context, c collection, st start) (taken, erro
 		workflows.SearchAttributeStarter.ValueSet(callerOf(ctx).ID()),
 	}
 	if st.customer != "" {
-		attributes = append(attributes, workflows.SearchAttributeCustomer.ValueSet(st.customer))
+		attributes = append(attributes, workflows.SearchAttributeCustomer.ValueSet(order.CustomerKey(st.customer)))
 	}
 	runID, before, err := s.once(ctx, client.StartWorkflowOptions{
 		ID:                    c.workflowID(st.id),

@@ -235,6 +235,12 @@ type extendInput struct {
 }
 
 func (s *server) extendDeadline(ctx context.Context, in *extendInput) (*actOutput, error) {
+	// One that is over is the saga's to refuse: repeated with its key, this may be about a time that was to come.
+	if now := time.Now(); in.Body.Deadline.After(now) {
+		if faults := deadlineFaults(&in.Body.Deadline, now); len(faults) > 0 {
+			return nil, &failure{code: codeInvalid, detail: "Some fields cannot be as they are.", faults: faults}
+		}
+	}
 	return s.act(ctx, in.ID, in.IfMatch, compensation.UpdateExtendDeadline, compensation.Act{
 		By: in.Body.By, Reason: in.Body.Reason, Deadline: in.Body.Deadline,
 	})

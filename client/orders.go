@@ -25,11 +25,15 @@ type OrderRequest struct {
 	ShipTo  Address `json:"ship_to"`
 	// Carrier is who ships it. Default: the shop chooses.
 	Carrier string `json:"carrier,omitempty"`
+	// ExpectedTotal is what the customer was told that the articles cost, before voucher and points. If they cost something
+	// else by now, the order is compensated before anything is held. nil: whatever they cost.
+	ExpectedTotal *Money `json:"expected_total,omitempty"`
 }
 
 // Customer is who orders.
 type Customer struct {
-	ID    string `json:"id"`
+	// ID is the customer's account; empty for a guest.
+	ID    string `json:"id,omitempty"`
 	Name  string `json:"name"`
 	Email string `json:"email"`
 }
@@ -46,13 +50,19 @@ type Payment struct {
 	Token string `json:"token"`
 }
 
-// Address is where an order goes.
+// Address is where an order goes. What its country does not have stays empty.
 type Address struct {
-	Name       string `json:"name"`
-	Street     string `json:"street"`
-	PostalCode string `json:"postal_code"`
-	City       string `json:"city"`
-	Country    string `json:"country"` // ISO 3166-1 alpha-2
+	Name    string `json:"name"`
+	Company string `json:"company,omitempty"`
+	Street  string `json:"street"`
+	// Street2 is a second line: a flat, a building, a department.
+	Street2    string `json:"street2,omitempty"`
+	PostalCode string `json:"postal_code,omitempty"`
+	City       string `json:"city,omitempty"`
+	// Region is a state, province or county.
+	Region  string `json:"region,omitempty"`
+	Country string `json:"country"` // ISO 3166-1 alpha-2
+	Phone   string `json:"phone,omitempty"`
 }
 
 // Order is an order, step by step.

@@ -214,7 +214,7 @@ type Links struct {
 	Arrival  string `json:"arrival,omitempty"`
 }
 
-// Money is an amount in minor units, such as cents.
+// Money is an amount in minor units, as ISO 4217 counts them: 1290 is EUR 12.90, JPY 1290 and KWD 1.290.
 type Money struct {
 	Amount   int64  `json:"amount"`
 	Currency string `json:"currency"` // ISO 4217

@@ -37,6 +37,10 @@ const (
 	UpdateExtendDeadline = "extend-deadline"
 )
 
+// MaxWait is the longest timer that Temporal keeps: it cuts longer ones to this, a hundred years, without a word
+// (go.temporal.io/server, common/primitives/timestamp).
+const MaxWait = 100 * 365 * 24 * time.Hour
+
 // Act is what an operator decides about a saga. It stays in the saga's history.
 type Act struct {
 	// Step is what the act is about, and Item which of its repeats. Both may be left out where only one step is parked.
@@ -180,6 +184,9 @@ func (s *saga) refuseExtension(ctx workflow.Context, a Act) error {
 		return errors.New("the saga has turned back already")
 	case !a.Deadline.After(workflow.Now(ctx)):
 		return invalidAct{fmt.Errorf("deadline %s is not in the future", a.Deadline.UTC().Format(time.RFC3339))}
+	case a.Deadline.After(workflow.Now(ctx).Add(MaxWait)):
+		return invalidAct{fmt.Errorf("deadline %s is too far away: the latest that Temporal keeps is %s",
+			a.Deadline.UTC().Format(time.RFC3339), workflow.Now(ctx).Add(MaxWait).UTC().Format(time.RFC3339))}
 	}
 	return nil
 }

@@ -102,6 +102,7 @@ func TestActsThatDoNotFit(t *testing.T) {
 		"no result of the pivot":     {payUnknown, compensation.UpdateMarkHappened, with(func(a *compensation.Act) { a.Result = json.RawMessage(`7`) }), "result: ", compensation.ErrTypeActInvalid},
 		"happened, of a step":        {sendParked, compensation.UpdateMarkHappened, grace, "Send is not what a pivot's undo could not find out: mark it done", compensation.ErrTypeActRefused},
 		"prevented, of an undo":      {undoParked, compensation.UpdateMarkPrevented, grace, "the undo of Book is not what a pivot's undo", compensation.ErrTypeActRefused},
+		"deadline beyond Temporal's": {holdParked, compensation.UpdateExtendDeadline, with(func(a *compensation.Act) { a.Deadline = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC) }), "is too far away: the latest that Temporal keeps is 21", compensation.ErrTypeActInvalid},
 		"deadline that has passed":   {holdParked, compensation.UpdateExtendDeadline, with(func(a *compensation.Act) { a.Deadline = time.Unix(0, 0) }), "not in the future", compensation.ErrTypeActInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {

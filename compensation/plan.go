@@ -133,7 +133,7 @@ func MustPlan(name string, steps ...AnyStep) *Plan {
 func (p *Plan) Name() string { return p.name }
 
 // WithDeadline returns the plan with a soft deadline, counted from the saga's start; 0 is none. A saga that is not
-// done by then turns back, or, after its pivot, parks. Nothing is ever cut off.
+// done by then turns back, or, after its pivot, parks. Nothing is ever cut off. Temporal cuts what is longer than [MaxWait].
 func (p *Plan) WithDeadline(d time.Duration) *Plan {
 	q := *p
 	q.deadline = max(d, 0)

@@ -31,8 +31,8 @@ func TestMigrate(t *testing.T) {
 
 	missing, err := migrate("--check", "inventory", "payment")
 	require.ErrorContains(t, err, "exit status 1")
-	require.Equal(t, `missing: service inventory: step_ledger, 00001_inventory.sql, 00002_stock.sql, 00003_undo_reasons.sql
-missing: service payment: step_ledger, 00001_payment.sql, 00002_cards.sql, 00003_undo_reasons.sql
+	require.Equal(t, `missing: service inventory: step_ledger, 00001_inventory.sql, 00002_stock.sql, 00003_imports.sql, 00004_undo_reasons.sql
+missing: service payment: step_ledger, 00001_payment.sql, 00002_cards.sql, 00003_imports.sql, 00004_undo_reasons.sql
 missing: namespace orders
 missing: search attribute SagaState
 missing: search attribute ParkedSince

@@ -184,8 +184,8 @@ func burstOfDecisions(t *testing.T) {
 	s.requireNothingHalfDone()
 }
 
-// reset lets the saga go on from the end of its first task.
-func (s *system) reset(path string) {
+// resetToStart lets the saga go on from the end of its first task.
+func (s *system) resetToStart(path string) {
 	s.t.Helper()
 	events := s.history(path)
 	first := slices.IndexFunc(events, func(e *historypb.HistoryEvent) bool {
@@ -209,7 +209,7 @@ func resetOrder(t *testing.T) {
 				return e.GetEventType() == enumspb.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
 			})
 		})
-		s.reset(path)
+		s.resetToStart(path)
 		want := "completed"
 		if cancel {
 			want = "compensated"
@@ -235,7 +235,7 @@ func resetReturn(t *testing.T) {
 			return e.GetEventType() == enumspb.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
 		})
 	})
-	s.reset(path)
+	s.resetToStart(path)
 	s.act(path+"/cancel", byAda)
 	p := s.awaitParked(path)
 	require.Equal(t, "saga", p.Part)

@@ -46,10 +46,8 @@ const (
 )
 
 // SearchAttributeCustomer is the search attribute, of type Keyword, that names the customer whom a saga is about. Whoever
-// starts the saga sets it.
-//
-// An ID stands in it as it is. [order.ParseCustomerID] has only let letters, digits and -_. pass, and has to: Temporal's SQL
-// stores do not find a value with a quote at its end, a double quote or a backslash, and fail on a question mark.
+// starts the saga sets it, to the ID's [order.CustomerKey]: not every character of an ID can be looked for. One about a guest
+// has none.
 var SearchAttributeCustomer = temporal.NewSearchAttributeKeyKeyword("SagaCustomer")
 
 // Search attributes, of type Keyword, that whoever starts a saga sets, and that never change.
@@ -72,6 +70,8 @@ const (
 	ErrTypeRejected = "Rejected"
 	// ErrTypeApprovalTimeout ends an order that nobody decided in time.
 	ErrTypeApprovalTimeout = "ApprovalTimeout"
+	// ErrTypeTimeLimit refuses a saga with a time limit beyond what Temporal can keep.
+	ErrTypeTimeLimit = "TimeLimit"
 	// ErrTypeOverpaid ends an order whose voucher and points are worth more than it costs.
 	ErrTypeOverpaid = "Overpaid"
 	// ErrTypeGoodsOverdue ends a return whose goods did not arrive in time.
@@ -83,8 +83,13 @@ const (
 //
 //   - 0 and 1: every step is an ordinary activity.
 //   - 2: steps are express (see package compensation), and a saga can have a deadline.
-//   - 3: the engine's second revision (see [compensation.Revision]).
+//   - 3: the engine's second revision (see [compensation.Revision]); a guest's order awards no points, and time limits that Temporal
+//     cannot keep are refused.
 const Revision = 3
+
+// CodeTotalChanged is the code ([compensation.RefusalCode]) with which an order is refused whose articles do not cost what it
+// expects.
+const CodeTotalChanged = "total_changed"
 
 // Defaults of the inputs' time limits.
 const (

@@ -27,9 +27,15 @@ func PlaceOrder(ctx workflow.Context, in PlaceOrderInput) (Receipt, error) {
 }
 
 func placeOrder(ctx workflow.Context, in PlaceOrderInput, approval *awaited[Approval]) (Receipt, error) {
+	if err := checkLimits(in.Revision, in.ApprovalWithin, in.Deadline); err != nil {
+		return Receipt{}, err
+	}
 	o := in.Order
 	quote, err := priceOrder.Run(ctx, activities.PriceOrder{Currency: o.Currency, Lines: o.Lines})
 	if err != nil {
+		return Receipt{}, err
+	}
+	if err := checkTotal(o.ExpectedTotal, quote.Total); err != nil {
 		return Receipt{}, err
 	}
 	screening, err := screenFraud.Run(ctx, activities.ScreenFraud{
@@ -62,9 +68,12 @@ func placeOrder(ctx workflow.Context, in PlaceOrderInput, approval *awaited[Appr
 	if _, err := commitStock.Run(ctx, activities.CommitStock{ReservationID: held.reservationID}); err != nil {
 		return Receipt{}, err
 	}
-	award, err := awardPoints.Run(ctx, activities.AwardPoints{CustomerID: o.Customer.ID, HoldID: held.pointsHoldID, Amount: held.toPay})
-	if err != nil {
-		return Receipt{}, err
+	var award activities.PointsChange
+	if in.Revision < 3 || !o.Customer.Guest() {
+		award, err = awardPoints.Run(ctx, activities.AwardPoints{CustomerID: o.Customer.ID, HoldID: held.pointsHoldID, Amount: held.toPay})
+		if err != nil {
+			return Receipt{}, err
+		}
 	}
 	invoice, err := issueInvoice.Run(ctx, activities.IssueInvoice{
 		OrderID: o.ID, Customer: o.Customer, Lines: billed(quote.Lines), Total: quote.Total, Paid: held.toPay,
@@ -83,6 +92,19 @@ func placeOrder(ctx workflow.Context, in PlaceOrderInput, approval *awaited[Appr
 	}
 	_, err = notifyCustomer.Run(ctx, orderConfirmation(o, receipt))
 	return receipt, err
+}
+
+// checkTotal refuses an order that costs something else than its customer was told. nil expects nothing.
+func checkTotal(expected *order.Money, total order.Money) error {
+	if expected == nil || *expected == total {
+		return nil
+	}
+	return temporal.NewApplicationErrorWithOptions(
+		fmt.Sprintf("%s: the articles cost %s, not the %s that the order expects", CodeTotalChanged, total, *expected),
+		compensation.ErrTypeRefused, temporal.ApplicationErrorOptions{
+			NonRetryable: true, Category: temporal.ApplicationErrorCategoryBenign,
+			Details: []any{compensation.Refusal{Code: CodeTotalChanged, Attempt: 1}},
+		})
 }
 
 // approve waits for a person's decision about the order.

@@ -203,3 +203,78 @@ func TestPlaceOrderDeadline(t *testing.T) {
 	requireType(t, err, compensation.ErrTypeDeadline)
 	env.RequireCalls(undoneInReview...)
 }
+
+func TestTotalThatTheCustomerExpects(t *testing.T) {
+	t.Parallel()
+
+	for name, tt := range map[string]struct {
+		expected order.Money
+		cause    string // empty: placed
+	}{
+		"same":           {expected: order.Money{Amount: 3000, Currency: "EUR"}},
+		"less":           {order.Money{Amount: 2999, Currency: "EUR"}, "total_changed: the articles cost EUR 30.00, not the EUR 29.99 that the order expects"},
+		"more":           {order.Money{Amount: 3001, Currency: "EUR"}, "total_changed: the articles cost EUR 30.00, not the EUR 30.01 that the order expects"},
+		"nothing":        {order.Money{Currency: "EUR"}, "total_changed: the articles cost EUR 30.00, not the EUR 0.00 that the order expects"},
+		"other currency": {order.Money{Amount: 3000, Currency: "JPY"}, "total_changed: the articles cost EUR 30.00, not the JPY 3000 that the order expects"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			env := newOrderEnv(t)
+			o := goodOrder()
+			o.ExpectedTotal = &tt.expected
+			err := placeOrder(env, o)
+			if tt.cause == "" {
+				require.NoError(t, err)
+				env.RequireCalls(stepsOfPlaceOrder...)
+				return
+			}
+			require.Equal(t, workflows.CodeTotalChanged, compensation.RefusalCode(err))
+			requireCompensated(t, env, err, compensation.ErrTypeRefused, tt.cause)
+			env.RequireCalls("PriceOrder", "undo CapturePayment", "undo PriceOrder")
+		})
+	}
+}
+
+// A guest has no account for points. Sagas of before go on as they began.
+func TestGuestsEarnNoPoints(t *testing.T) {
+	t.Parallel()
+
+	for _, id := range []string{"", "0"} {
+		o := goodOrder()
+		o.Customer.ID, o.Points = id, 0
+		steps := slices.DeleteFunc(slices.Clone(stepsOfPlaceOrder), func(s string) bool { return s == "HoldPoints" })
+
+		before := newOrderEnv(t)
+		require.NoError(t, before.Run(workflows.TypePlaceOrder, workflows.PlaceOrderInput{Order: o, Revision: 2}))
+		before.RequireCalls(steps...)
+
+		env := newOrderEnv(t)
+		require.NoError(t, placeOrder(env, o))
+		env.RequireCalls(slices.DeleteFunc(steps, func(s string) bool { return s == "AwardPoints" })...)
+		var receipt workflows.Receipt
+		env.Result(&receipt)
+		require.Zero(t, receipt.PointsAwarded)
+	}
+}
+
+func TestTimeLimitsThatTemporalCannotKeep(t *testing.T) {
+	t.Parallel()
+
+	for _, in := range []workflows.PlaceOrderInput{
+		{Deadline: compensation.MaxWait + 1}, {ApprovalWithin: compensation.MaxWait + 1}, {ApprovalWithin: -1},
+	} {
+		env := newOrderEnv(t)
+		in.Order, in.Revision = goodOrder(), workflows.Revision
+		requireType(t, env.Run(workflows.TypePlaceOrder, in), workflows.ErrTypeTimeLimit)
+		env.RequireState(compensation.Compensated)
+	}
+	env := newOrderEnv(t)
+	requireType(t, env.Run(workflows.TypeReturnOrder, workflows.ReturnOrderInput{
+		Return: order.Return{ID: "r1", OrderID: "42", Reason: "why"}, GoodsWithin: compensation.MaxWait + 1, Revision: workflows.Revision,
+	}), workflows.ErrTypeTimeLimit)
+	env = newOrderEnv(t)
+	require.NoError(t, env.Run(workflows.TypePlaceOrder, workflows.PlaceOrderInput{
+		Order: goodOrder(), ApprovalWithin: compensation.MaxWait, Deadline: compensation.MaxWait, Revision: workflows.Revision,
+	}))
+}

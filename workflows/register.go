@@ -1,8 +1,10 @@
 package workflows
 
 import (
+	"fmt"
 	"time"
 
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/amends-dev/amends/compensation"
@@ -28,6 +30,20 @@ func Register(r Registry) {
 	r.RegisterWorkflowWithOptions(ActOnSagas, workflow.RegisterOptions{Name: TypeActOnSagas, VersioningBehavior: follows})
 	r.RegisterWorkflowWithOptions(SweepSagas, workflow.RegisterOptions{Name: TypeSweepSagas, VersioningBehavior: follows})
 	r.RegisterWorkflowWithOptions(AuditBooks, workflow.RegisterOptions{Name: TypeAuditBooks, VersioningBehavior: follows})
+}
+
+// checkLimits refuses a saga whose time limits Temporal would cut short, or that are over before it starts.
+func checkLimits(revision int, within, deadline time.Duration) error {
+	if revision < 3 {
+		return nil
+	}
+	for _, limit := range []time.Duration{within, deadline} {
+		if limit < 0 || limit > compensation.MaxWait {
+			return temporal.NewNonRetryableApplicationError(
+				fmt.Sprintf("a time limit of %s: must be from 0 to %s, the longest that Temporal keeps", limit, compensation.MaxWait), ErrTypeTimeLimit, nil)
+		}
+	}
+	return nil
 }
 
 // planOf is the plan as a saga of that revision runs it.

@@ -31,6 +31,9 @@ func ReturnOrder(ctx workflow.Context, in ReturnOrderInput) (RefundReceipt, erro
 }
 
 func returnOrder(ctx workflow.Context, in ReturnOrderInput, arrival *awaited[Arrival]) (RefundReceipt, error) {
+	if err := checkLimits(in.Revision, in.GoodsWithin, in.Deadline); err != nil {
+		return RefundReceipt{}, err
+	}
 	r := in.Return
 	approval, err := approveReturn.Run(ctx, activities.ApproveReturn{OrderID: r.OrderID, Lines: r.Lines, Reason: r.Reason})
 	if err != nil {
@@ -57,9 +60,12 @@ func returnOrder(ctx workflow.Context, in ReturnOrderInput, arrival *awaited[Arr
 	if _, err := restockGoods.Run(ctx, activities.RestockGoods{InspectionID: inspection.ID}); err != nil {
 		return RefundReceipt{}, err
 	}
-	points, err := takeBackPoints.Run(ctx, activities.TakeBackPoints{CustomerID: approval.Customer.ID, Points: approval.PointsToTakeBack})
-	if err != nil {
-		return RefundReceipt{}, err
+	var points activities.PointsChange
+	if in.Revision < 3 || !approval.Customer.Guest() {
+		points, err = takeBackPoints.Run(ctx, activities.TakeBackPoints{CustomerID: approval.Customer.ID, Points: approval.PointsToTakeBack})
+		if err != nil {
+			return RefundReceipt{}, err
+		}
 	}
 	note, err := issueCreditNote.Run(ctx, activities.IssueCreditNote{ApprovalID: approval.ID, RefundID: refund.ID, Amount: approval.Refund})
 	if err != nil {

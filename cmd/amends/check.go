@@ -110,7 +110,7 @@ func (f *payloadFlags) check(r *report) {
 
 func (c *servicesCommand) check(r *report) {
 	r.listen("addr", c.Addr)
-	for _, name := range c.Names {
+	for _, name := range c.Host.Names {
 		if !slices.Contains(services.Names, name) {
 			r.add("", fmt.Errorf("there is no service %q; there are %s", name, strings.Join(services.Names, ", ")))
 		}

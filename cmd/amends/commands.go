@@ -16,6 +16,7 @@ import (
 	"go.temporal.io/sdk/contrib/envconfig"
 
 	"github.com/amends-dev/amends/api"
+	"github.com/amends-dev/amends/compensation"
 	"github.com/amends-dev/amends/internal/connect"
 	"github.com/amends-dev/amends/internal/inbound"
 	"github.com/amends-dev/amends/internal/payload"
@@ -64,6 +65,21 @@ func (c *apiFlags) Validate() error {
 	}
 	if c.CallerStreams < 0 || c.CallerWaits < 0 {
 		errs = append(errs, errors.New("--streams-per-caller and --waits-per-caller: must not be negative"))
+	}
+	for _, limit := range []struct {
+		flag  string
+		value time.Duration
+		least time.Duration
+	}{
+		{"--approval-within", c.ApprovalWithin, time.Second},
+		{"--goods-within", c.GoodsWithin, time.Second},
+		{"--order-deadline", c.OrderDeadline, 0},
+		{"--return-deadline", c.ReturnDeadline, 0},
+	} {
+		if limit.value < limit.least || limit.value > compensation.MaxWait {
+			errs = append(errs, fmt.Errorf("%s %s: must be from %s to %s, the longest that Temporal keeps",
+				limit.flag, limit.value, limit.least, compensation.MaxWait))
+		}
 	}
 	if c.DrainDelay < 0 {
 		errs = append(errs, fmt.Errorf("--drain-delay %s: must not be negative", c.DrainDelay))
@@ -287,9 +303,18 @@ type servicesCommand struct {
 
 	TLS listenTLS `embed:"" prefix:"tls-" envprefix:"AMENDS_TLS_"`
 	Ops opsFlags  `embed:""`
+
+	Host   servicesHost   `cmd:"" default:"withargs" help:"Host them, which is what happens without a command."`
+	Import servicesImport `cmd:"" help:"Load a shop's own data: articles, prices, stock, carriers and what they serve, vouchers, cards."`
 }
 
-func (c *servicesCommand) Run(p *process) (err error) {
+// servicesHost is what happens by itself. The flags are those of the command above, and so is their table in the file.
+type servicesHost struct {
+	serviceNames `embed:""`
+}
+
+// Run hosts the services.
+func (h *servicesHost) Run(p *process, c *servicesCommand) (err error) {
 	secure, err := c.TLS.config(p)
 	if err != nil {
 		return fmt.Errorf("services: %w", err)
@@ -299,7 +324,7 @@ func (c *servicesCommand) Run(p *process) (err error) {
 		return err
 	}
 	defer shown.stop()
-	store := c.config(p)
+	store := c.config(p, h.Names...)
 	store.Faults, store.Meter, store.Tracer = c.Faults, shown.Meter(), shown.Tracer()
 	host, err := services.Open(p.ctx, store)
 	if err != nil {

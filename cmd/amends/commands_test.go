@@ -31,6 +31,14 @@ func TestFlagsOfTheAPI(t *testing.T) {
 		_, err := parse(append([]string{"api"}, bad...)...)
 		require.ErrorContains(t, err, "must be from 0 to 1000000", bad)
 	}
+	for _, bad := range []string{
+		"--approval-within=0s", "--goods-within=-1h", "--order-deadline=-1s", "--return-deadline=876001h", "--approval-within=2562047h",
+	} {
+		_, err := parse("serve", bad)
+		require.ErrorContains(t, err, "876000h0m0s, the longest that Temporal keeps", bad)
+	}
+	_, err := parse("api", "--order-deadline=0s", "--return-deadline=876000h", "--goods-within=876000h")
+	require.NoError(t, err)
 	c, err := parse("api", "--cors-origin", "https://a.example", "--cors-origin", "https://b.example")
 	require.NoError(t, err)
 	require.Equal(t, []string{"https://a.example", "https://b.example"}, c.API.Origins)

@@ -46,11 +46,19 @@ func inspect(p *process, args []string) (*inspection, error) {
 	if trace.Selected() == nil {
 		return nil, badUsage("which command? %s", strings.Join(processNames(trace.Model), ", "))
 	}
-	i := &inspection{app: trace.Model, command: trace.Selected()}
+	i := &inspection{app: trace.Model, command: processOf(trace.Selected())}
 	i.wrong = append(loader.Read(trace), config.UnknownVariables(trace.Model)...)
 	i.settings, i.file = loader.Settings(trace), loader.File()
 	_, err = trace.Apply() // what is no flag
 	return i, err
+}
+
+// processOf is the command with the flags of the process: the one above, where the selected one is what that does by itself.
+func processOf(command *kong.Node) *kong.Node {
+	if above := command.Parent; above != nil && above.DefaultCmd == command {
+		return above
+	}
+	return command
 }
 
 // processNames are the commands that run until they are told to end, and so are worth a check.

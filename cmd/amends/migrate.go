@@ -15,6 +15,7 @@ import (
 
 type migrateCommand struct {
 	servicesStore `embed:""`
+	serviceNames  `embed:""`
 
 	Check              bool          `help:"Change nothing: say what is missing, and exit with 1 if something is."`
 	NamespaceRetention time.Duration `help:"How long Temporal keeps ended sagas, in a namespace that is made here. Returns need their order's." default:"840h" env:"AMENDS_NAMESPACE_RETENTION"`
@@ -24,17 +25,21 @@ type migrateCommand struct {
 
 // servicesStore is where the step services keep their state.
 type servicesStore struct {
-	Names []string      `arg:"" optional:"" help:"Services; all of them if none is named." complete:"service"`
-	DSN   config.Secret `help:"PostgreSQL to keep the state in, one schema for each service. Default: SQLite files." name:"dsn" env:"AMENDS_SERVICES_DSN"`
-	Data  string        `help:"Folder of the SQLite files and the mails." default:".amends/services" env:"AMENDS_SERVICES_DATA" type:"path"`
+	DSN  config.Secret `help:"PostgreSQL to keep the state in, one schema for each service. Default: SQLite files." name:"dsn" env:"AMENDS_SERVICES_DSN"`
+	Data string        `help:"Folder of the SQLite files and the mails." default:".amends/services" env:"AMENDS_SERVICES_DATA" type:"path"`
 }
 
-func (s *servicesStore) config(p *process) services.Config {
-	return services.Config{DSN: s.DSN.Reveal(), Dir: s.Data, Names: s.Names, Logger: p.logger}
+// serviceNames are those that a command is about.
+type serviceNames struct {
+	Names []string `arg:"" optional:"" help:"Services; all of them if none is named." complete:"service"`
+}
+
+func (s *servicesStore) config(p *process, names ...string) services.Config {
+	return services.Config{DSN: s.DSN.Reveal(), Dir: s.Data, Names: names, Logger: p.logger}
 }
 
 func (c *migrateCommand) config(p *process) services.Config {
-	store := c.servicesStore.config(p)
+	store := c.servicesStore.config(p, c.Names...)
 	store.GrantTo = c.GrantTo
 	return store
 }

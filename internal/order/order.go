@@ -21,10 +21,14 @@ type Order struct {
 	ShipTo  Address `json:"ship_to"`
 	// Carrier is who ships; empty for the shop's own choice.
 	Carrier string `json:"carrier,omitempty"`
+	// ExpectedTotal is what the customer was told that the articles cost, before voucher and points. An order that costs
+	// something else is not placed. nil if nothing was said.
+	ExpectedTotal *Money `json:"expected_total,omitempty"`
 }
 
 // Customer is who orders and is told about it.
 type Customer struct {
+	// ID is the customer's account; see [Customer.Guest].
 	ID    string `json:"id"`
 	Name  string `json:"name"`
 	Email string `json:"email"`
@@ -41,14 +45,20 @@ type Payment struct {
 	Token string `json:"token"`
 }
 
-// Address is where goods go or come from.
+// Address is where goods go or come from. What a country does not have is empty.
 type Address struct {
-	Name       string `json:"name"`
-	Street     string `json:"street"`
+	Name    string `json:"name"`
+	Company string `json:"company,omitempty"`
+	Street  string `json:"street"`
+	// Street2 is a second line: a flat, a building, a department.
+	Street2    string `json:"street2,omitempty"`
 	PostalCode string `json:"postal_code"`
 	City       string `json:"city"`
+	// Region is a state, province or county, by its name or its code.
+	Region string `json:"region,omitempty"`
 	// Country is an ISO 3166-1 alpha-2 code.
 	Country string `json:"country"`
+	Phone   string `json:"phone,omitempty"`
 }
 
 // Return asks for the money back for some or all lines of an order.

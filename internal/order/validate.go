@@ -2,14 +2,10 @@ package order
 
 import (
 	"fmt"
-	"net/mail"
-	"regexp"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
-// Limits of an order. They bound what one saga carries through its history.
+// Limits of an order. They bound what one saga carries through its history. Those of its texts are in their [Form].
 const (
 	MaxLines    = 100
 	MaxQuantity = 100_000
@@ -35,34 +31,26 @@ func (e *InvalidError) Error() string {
 	return strings.Join(parts, "; ")
 }
 
-var (
-	skuPattern     = regexp.MustCompile(`^[A-Z0-9][A-Z0-9-]{0,63}$`)
-	tokenPattern   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
-	countryPattern = regexp.MustCompile(`^[A-Z]{2}$`)
-)
-
 // Validate returns an [*InvalidError] with every fault of the order, or nil.
 func (o Order) Validate() error {
 	var c check
-	c.that(idPattern.MatchString(string(o.ID)), "/id", ErrBadID.Error())
-	c.token("/customer/id", o.Customer.ID)
-	c.text("/customer/name", o.Customer.Name)
-	address, err := mail.ParseAddress(o.Customer.Email)
-	c.that(err == nil && address.Address == o.Customer.Email, "/customer/email", "must be an e-mail address, such as ada@example.com")
-	c.lines(o.Lines, 1)
-	c.that(currencyCode.MatchString(o.Currency), "/currency", "must be an ISO 4217 code, such as EUR")
-	if o.Voucher != "" {
-		c.that(skuPattern.MatchString(o.Voucher), "/voucher", "must be capital letters, digits and -, at most 64")
+	c.form("/id", IDForm, string(o.ID))
+	if !o.Customer.Guest() {
+		c.form("/customer/id", CustomerIDForm, o.Customer.ID)
 	}
+	c.form("/customer/name", TextForm, o.Customer.Name)
+	c.form("/customer/email", EmailForm, o.Customer.Email)
+	c.lines(o.Lines, 1)
+	c.that(ValidCurrency(o.Currency), "/currency", "must be "+currencyMust)
+	c.optional("/voucher", VoucherForm, o.Voucher)
 	c.that(o.Points >= 0 && o.Points <= MaxPoints, "/points", fmt.Sprintf("must be from 0 to %d", MaxPoints))
-	c.token("/payment/token", o.Payment.Token)
-	c.text("/ship_to/name", o.ShipTo.Name)
-	c.text("/ship_to/street", o.ShipTo.Street)
-	c.text("/ship_to/postal_code", o.ShipTo.PostalCode)
-	c.text("/ship_to/city", o.ShipTo.City)
-	c.that(countryPattern.MatchString(o.ShipTo.Country), "/ship_to/country", "must be an ISO 3166-1 alpha-2 code, such as DE")
-	if o.Carrier != "" {
-		c.token("/carrier", o.Carrier)
+	c.that(o.Points <= 0 || !o.Customer.Guest(), "/points", "a guest has no points to spend: name the customer's account as /customer/id")
+	c.form("/payment/token", TokenForm, o.Payment.Token)
+	c.fields = append(c.fields, within("/ship_to", o.ShipTo.Faults())...)
+	c.optional("/carrier", CarrierForm, o.Carrier)
+	if t := o.ExpectedTotal; t != nil {
+		c.that(t.Amount >= 0, "/expected_total/amount", "must not be negative")
+		c.that(t.Currency == o.Currency, "/expected_total/currency", "must be the order's currency")
 	}
 	return c.err()
 }
@@ -70,11 +58,38 @@ func (o Order) Validate() error {
 // Validate returns an [*InvalidError] with every fault of the return, or nil.
 func (r Return) Validate() error {
 	var c check
-	c.that(idPattern.MatchString(string(r.ID)), "/id", ErrBadID.Error())
-	c.that(idPattern.MatchString(string(r.OrderID)), "/order_id", ErrBadID.Error())
+	c.form("/id", IDForm, string(r.ID))
+	c.form("/order_id", IDForm, string(r.OrderID))
 	c.lines(r.Lines, 0)
-	c.text("/reason", r.Reason)
+	c.form("/reason", TextForm, r.Reason)
 	return c.err()
+}
+
+// Faults are everything that is wrong with the address, with pointers into it. What its country does not need may be left out.
+func (a Address) Faults() []FieldError {
+	var c check
+	c.form("/name", TextForm, a.Name)
+	c.optional("/company", TextForm, a.Company)
+	c.form("/street", TextForm, a.Street)
+	c.optional("/street2", TextForm, a.Street2)
+	if a.PostalCode != "" || NeedsPostalCode(a.Country) {
+		c.form("/postal_code", TextForm, a.PostalCode)
+	}
+	if a.City != "" || NeedsCity(a.Country) {
+		c.form("/city", TextForm, a.City)
+	}
+	c.optional("/region", TextForm, a.Region)
+	c.that(ValidCountry(a.Country), "/country", countryMust(a.Country))
+	c.optional("/phone", PhoneForm, a.Phone)
+	return c.fields
+}
+
+// within are the faults of what stands at pointer.
+func within(pointer string, faults []FieldError) []FieldError {
+	for i := range faults {
+		faults[i].Pointer = pointer + faults[i].Pointer
+	}
+	return faults
 }
 
 // check gathers faults, so that a caller sees all of them at once.
@@ -86,14 +101,12 @@ func (c *check) that(ok bool, pointer, detail string) {
 	}
 }
 
-func (c *check) text(pointer, s string) {
-	ok := strings.TrimSpace(s) != "" && utf8.ValidString(s) && utf8.RuneCountInString(s) <= MaxText &&
-		!strings.ContainsFunc(s, unicode.IsControl)
-	c.that(ok, pointer, fmt.Sprintf("must be 1 to %d characters, without control characters", MaxText))
-}
+func (c *check) form(pointer string, f Form, s string) { c.that(f.Fits(s), pointer, "must be "+f.Must) }
 
-func (c *check) token(pointer, s string) {
-	c.that(tokenPattern.MatchString(s), pointer, "must be 1 to 64 letters, digits, - _ and ., the first a letter or a digit")
+func (c *check) optional(pointer string, f Form, s string) {
+	if s != "" {
+		c.form(pointer, f, s)
+	}
 }
 
 func (c *check) lines(lines []Line, least int) {
@@ -101,7 +114,7 @@ func (c *check) lines(lines []Line, least int) {
 	first := map[string]int{}
 	for i, l := range lines {
 		at := fmt.Sprintf("/lines/%d", i)
-		c.that(skuPattern.MatchString(l.SKU), at+"/sku", "must be capital letters, digits and -, at most 64")
+		c.form(at+"/sku", SKUForm, l.SKU)
 		c.that(l.Quantity >= 1 && l.Quantity <= MaxQuantity, at+"/quantity", fmt.Sprintf("must be from 1 to %d", MaxQuantity))
 		if j, seen := first[l.SKU]; seen {
 			c.that(false, at+"/sku", fmt.Sprintf("repeats line %d: put both quantities into one line", j))

@@ -9,9 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/amends-dev/amends/fence"
+	"github.com/amends-dev/amends/internal/order"
 	"github.com/amends-dev/amends/internal/services/audit"
 	"github.com/amends-dev/amends/internal/services/store"
 	"github.com/amends-dev/amends/internal/services/wire"
@@ -36,8 +38,9 @@ const (
 
 // The score of an order is the sum of the weights that apply to it.
 const (
-	largeAmount   = 100_000     // 1000.00, from which an order is large
-	heavyExposure = 100_000_000 // 1,000,000.00 under way in the window
+	// In whole units of the order's currency, whatever one is worth: euros, yen, dinars.
+	largeAmount   = 1_000     // from which an order is large
+	heavyExposure = 1_000_000 // under way in the window
 	exposureDays  = 30
 
 	largeAmountWeight   = 40
@@ -49,10 +52,10 @@ const (
 
 	// maxDailyExposure is what a customer can have under way from one day. It is far above any
 	// order, and low enough that no sum over customers and days overflows.
-	maxDailyExposure = 10_000_000_000_000
+	maxDailyExposure = 10_000_000_000_000 // in minor units
 )
 
-// Screening is what to judge.
+// Screening is what to judge. A guest has no customer ID, and is known by the e-mail address.
 type Screening struct {
 	CustomerID string     `json:"customer_id"`
 	Email      string     `json:"email"`
@@ -88,22 +91,23 @@ func (s *Service) Routes(mux *http.ServeMux) {
 
 func (s *Service) screen(ctx context.Context, tx *sql.Tx, key string, in Screening) (Judgment, error) {
 	var c wire.Check
-	c.Text("customer_id", in.CustomerID)
-	c.Text("email", in.Email)
+	c.Customer("customer_id", in.CustomerID)
+	c.Form("email", order.EmailForm, in.Email)
 	c.Country("country", in.Country)
 	c.Money("amount", in.Amount)
 	if err := c.Err(); err != nil {
 		return Judgment{}, err
 	}
-	standing, err := standingOf(ctx, tx, in.CustomerID)
+	who := in.account()
+	standing, err := standingOf(ctx, tx, who)
 	if err != nil {
 		return Judgment{}, err
 	}
 	if standing == "blocked" {
-		return Judgment{}, fence.Refuse(FraudSuspected, "customer %s is blocked", in.CustomerID)
+		return Judgment{}, fence.Refuse(FraudSuspected, "customer %s is blocked", who)
 	}
 	now := s.now().UTC()
-	exposure, err := expose(ctx, tx, in, dayOf(now))
+	exposure, err := expose(ctx, tx, who, in.Amount, dayOf(now))
 	if err != nil {
 		return Judgment{}, err
 	}
@@ -114,12 +118,21 @@ func (s *Service) screen(ctx context.Context, tx *sql.Tx, key string, in Screeni
 	_, err = tx.ExecContext(ctx, `INSERT INTO screenings
 		(key, customer_id, email, country, amount, currency, verdict, score, state, screened_at, day)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'open', $9, $10)`,
-		key, in.CustomerID, in.Email, in.Country, in.Amount.Amount, in.Amount.Currency,
+		key, who, in.Email, in.Country, in.Amount.Amount, in.Amount.Currency,
 		string(judgment.Verdict), judgment.Score, now.UnixMilli(), dayOf(now))
 	if err != nil {
 		return Judgment{}, fmt.Errorf("record screening: %w", err)
 	}
 	return judgment, nil
+}
+
+// account is under whose name the screening counts. What one guest has under way is none of another's business, so each is
+// known by the address; no ID begins with a space, so none is taken for a guest.
+func (in Screening) account() string {
+	if order.IsGuest(in.CustomerID) {
+		return " guest " + strings.ToLower(in.Email)
+	}
+	return in.CustomerID
 }
 
 // judge turns the facts into a verdict, or a refusal when the score is too high.
@@ -131,9 +144,10 @@ func judge(in Screening, watched bool, exposure int64) (Judgment, error) {
 			j.Reasons = append(j.Reasons, reason)
 		}
 	}
-	add(in.Amount.Amount >= largeAmount, largeAmountWeight, "the amount is 1000.00 or more")
+	large, heavy := order.Units(largeAmount, in.Amount.Currency), order.Units(heavyExposure, in.Amount.Currency)
+	add(in.Amount.Amount >= large.Amount, largeAmountWeight, fmt.Sprintf("the amount is %s or more", large))
 	add(watched, watchedWeight, "the customer is on the watch list")
-	add(exposure >= heavyExposure, heavyExposureWeight, "the customer has 1,000,000.00 or more under way")
+	add(exposure >= heavy.Amount, heavyExposureWeight, fmt.Sprintf("the customer has %s or more under way", heavy))
 	if j.Score > refuseOver {
 		return Judgment{}, fence.Refuse(FraudSuspected, "score %d is over %d", j.Score, refuseOver)
 	}
@@ -146,8 +160,8 @@ func judge(in Screening, watched bool, exposure int64) (Judgment, error) {
 // expose counts the order toward what the customer has under way and answers the sum over the
 // window, this order included. It comes first in the transaction: its row lock makes concurrent
 // screenings of one customer see each other.
-func expose(ctx context.Context, tx *sql.Tx, in Screening, day int64) (int64, error) {
-	if in.Amount.Amount > maxDailyExposure {
+func expose(ctx context.Context, tx *sql.Tx, who string, amount wire.Money, day int64) (int64, error) {
+	if amount.Amount > maxDailyExposure {
 		return 0, fence.Refuse(FraudSuspected, "the amount is beyond what one customer can have under way")
 	}
 	added, err := store.Changed(ctx, tx, `INSERT INTO exposures (customer_id, currency, day, screenings, amount)
@@ -155,17 +169,17 @@ func expose(ctx context.Context, tx *sql.Tx, in Screening, day int64) (int64, er
 		ON CONFLICT (customer_id, currency, day) DO UPDATE
 		SET screenings = exposures.screenings + 1, amount = exposures.amount + excluded.amount
 		WHERE exposures.amount <= $5 - excluded.amount`,
-		in.CustomerID, in.Amount.Currency, day, in.Amount.Amount, int64(maxDailyExposure))
+		who, amount.Currency, day, amount.Amount, int64(maxDailyExposure))
 	if err != nil {
 		return 0, fmt.Errorf("add exposure: %w", err)
 	}
 	if !added {
-		return 0, fence.Refuse(FraudSuspected, "customer %s has too much under way today", in.CustomerID)
+		return 0, fence.Refuse(FraudSuspected, "customer %s has too much under way today", who)
 	}
 	var sum int64
 	err = tx.QueryRowContext(ctx, `SELECT CAST(SUM(amount) AS BIGINT) FROM exposures
 		WHERE customer_id = $1 AND currency = $2 AND day > $3`,
-		in.CustomerID, in.Amount.Currency, day-exposureDays).Scan(&sum)
+		who, amount.Currency, day-exposureDays).Scan(&sum)
 	if err != nil {
 		return 0, fmt.Errorf("sum exposure: %w", err)
 	}
@@ -175,14 +189,15 @@ func expose(ctx context.Context, tx *sql.Tx, in Screening, day int64) (int64, er
 // withdraw takes the order out of the customer's exposure.
 func (s *Service) withdraw(ctx context.Context, tx *sql.Tx, key string, in Screening, _ Judgment) error {
 	var day int64
+	var who string
 	err := tx.QueryRowContext(ctx, `UPDATE screenings SET state = 'withdrawn'
-		WHERE key = $1 AND state = 'open' RETURNING day`, key).Scan(&day)
+		WHERE key = $1 AND state = 'open' RETURNING customer_id, day`, key).Scan(&who, &day)
 	if err != nil {
 		return fmt.Errorf("withdraw screening: %w", err)
 	}
 	err = tx.QueryRowContext(ctx, `UPDATE exposures SET screenings = screenings - 1, amount = amount - $1
 		WHERE customer_id = $2 AND currency = $3 AND day = $4 RETURNING day`,
-		in.Amount.Amount, in.CustomerID, in.Amount.Currency, day).Scan(&day)
+		in.Amount.Amount, who, in.Amount.Currency, day).Scan(&day)
 	if err != nil {
 		return fmt.Errorf("take exposure away: %w", err)
 	}

@@ -113,3 +113,42 @@ func TestConcurrentExposure(t *testing.T) {
 		require.EqualValues(t, 3*amount, figures()["standing_exposure"])
 	})
 }
+
+// What is large is counted in units of the currency, not in its minor units.
+func TestVerdictInOtherCurrencies(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, screenings string, _ func() map[string]int64) {
+		for i, tt := range []struct {
+			amount  wire.Money
+			verdict fraud.Verdict
+			reasons []string
+		}{
+			{wire.Money{Amount: 999, Currency: "JPY"}, fraud.Accept, []string{}},
+			{wire.Money{Amount: 1_000, Currency: "JPY"}, fraud.Review, []string{"the amount is JPY 1000 or more"}},
+			{wire.Money{Amount: 999_999, Currency: "KWD"}, fraud.Accept, []string{}},
+			{wire.Money{Amount: 1_000_000, Currency: "KWD"}, fraud.Review, []string{"the amount is KWD 1000.000 or more"}},
+		} {
+			got := servicetest.Do[fraud.Judgment](t, screenings, fmt.Sprintf("o%d:ScreenFraud", i),
+				fraud.Screening{CustomerID: "c-1", Email: "ada@example.com", Country: "DE", Amount: tt.amount})
+			require.Equal(t, tt.verdict, got.Verdict, tt.amount)
+			require.Equal(t, tt.reasons, got.Reasons)
+		}
+	})
+}
+
+// What one guest has under way says nothing of another.
+func TestGuestsAreKnownByTheirAddress(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, screenings string, figures func() map[string]int64) {
+		guest := func(key, id, email string) fraud.Judgment {
+			in := order(id, 99_999_000)
+			in.Email = email
+			return servicetest.Do[fraud.Judgment](t, screenings, key, in)
+		}
+		require.EqualValues(t, 40, guest("o1", "0", "ada@example.com").Score)
+		require.EqualValues(t, 40, guest("o2", "", "grace@example.com").Score, "another guest")
+		require.EqualValues(t, 60, guest("o3", "", "ADA@example.com").Score, "the same one, who has much under way")
+		servicetest.Undo(t, screenings, "o3")
+		require.EqualValues(t, 2, figures()["standing_screenings"])
+	})
+}

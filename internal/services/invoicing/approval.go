@@ -95,10 +95,11 @@ func lockInvoice(ctx context.Context, tx *sql.Tx, orderID string) (invoice, erro
 	var issuedAt int64
 	err := tx.QueryRowContext(ctx, `UPDATE invoices SET refund_approved = refund_approved WHERE order_id = $1
 		RETURNING customer_id, customer_name, customer_email, currency, total, paid, capture_id, points_awarded,
-		name, street, postal_code, city, country, issued_at, refund_approved, points_approved`, orderID).
+		name, company, street, street2, postal_code, city, region, country, phone, issued_at, refund_approved, points_approved`, orderID).
 		Scan(&inv.customer.ID, &inv.customer.Name, &inv.customer.Email, &inv.currency, &inv.total, &inv.paid,
-			&inv.captureID, &inv.pointsAwarded, &inv.shipTo.Name, &inv.shipTo.Street, &inv.shipTo.PostalCode,
-			&inv.shipTo.City, &inv.shipTo.Country, &issuedAt, &inv.refundApproved, &inv.pointsApproved)
+			&inv.captureID, &inv.pointsAwarded, &inv.shipTo.Name, &inv.shipTo.Company, &inv.shipTo.Street,
+			&inv.shipTo.Street2, &inv.shipTo.PostalCode, &inv.shipTo.City, &inv.shipTo.Region, &inv.shipTo.Country,
+			&inv.shipTo.Phone, &issuedAt, &inv.refundApproved, &inv.pointsApproved)
 	if errors.Is(err, sql.ErrNoRows) {
 		return invoice{}, fence.Refuse(InvoiceUnknown, "order %s has no invoice", orderID)
 	}

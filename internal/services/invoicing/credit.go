@@ -58,8 +58,7 @@ func closeApproval(ctx context.Context, tx *sql.Tx, in CreditNote) error {
 		return fmt.Errorf("close approval: %w", err)
 	}
 	if refund != in.Amount {
-		return fence.Refuse(AmountMismatch, "approval %s is for %d %s, not for %d %s",
-			in.ApprovalID, refund.Amount, refund.Currency, in.Amount.Amount, in.Amount.Currency)
+		return fence.Refuse(AmountMismatch, "approval %s is for %s, not for %s", in.ApprovalID, refund, in.Amount)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/amends-dev/amends/fence"
+	"github.com/amends-dev/amends/internal/order"
 	"github.com/amends-dev/amends/internal/services/store"
 	"github.com/amends-dev/amends/internal/services/wire"
 )
@@ -72,7 +73,7 @@ func (s *Service) Routes(mux *http.ServeMux) {
 	})
 }
 
-// Customer is whom an invoice is for.
+// Customer is whom an invoice is for. A guest has no ID.
 type Customer struct {
 	ID    string `json:"id"`
 	Name  string `json:"name"`
@@ -107,9 +108,9 @@ type Issued struct {
 func (in Invoice) check() error {
 	var c wire.Check
 	c.Text("order_id", in.OrderID)
-	c.Text("customer.id", in.Customer.ID)
+	c.Customer("customer.id", in.Customer.ID)
 	c.Text("customer.name", in.Customer.Name)
-	c.Text("customer.email", in.Customer.Email)
+	c.Form("customer.email", order.EmailForm, in.Customer.Email)
 	lines := make([]wire.Line, len(in.Lines))
 	rest := in.Total.Amount
 	for i, l := range in.Lines {
@@ -141,12 +142,12 @@ func (s *Service) issue(ctx context.Context, tx *sql.Tx, _ string, in Invoice) (
 	a := in.ShipTo
 	inserted, err := store.Changed(ctx, tx, `INSERT INTO invoices (order_id, number,
 		customer_id, customer_name, customer_email, currency, total, paid, capture_id, points_awarded,
-		name, street, postal_code, city, country, issued_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+		name, company, street, street2, postal_code, city, region, country, phone, issued_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
 		ON CONFLICT (order_id) DO NOTHING`,
 		in.OrderID, number, in.Customer.ID, in.Customer.Name, in.Customer.Email,
 		in.Total.Currency, in.Total.Amount, in.Paid.Amount, in.CaptureID, in.PointsAwarded,
-		a.Name, a.Street, a.PostalCode, a.City, a.Country, s.now().UnixMilli())
+		a.Name, a.Company, a.Street, a.Street2, a.PostalCode, a.City, a.Region, a.Country, a.Phone, s.now().UnixMilli())
 	if err != nil {
 		return Issued{}, fmt.Errorf("record invoice: %w", err)
 	}

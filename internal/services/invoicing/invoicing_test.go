@@ -19,7 +19,7 @@ func eur(amount int64) wire.Money { return wire.Money{Amount: amount, Currency: 
 
 var (
 	ada  = invoicing.Customer{ID: "c-1001", Name: "Ada Lovelace", Email: "ada@example.com"}
-	home = wire.Address{Name: "Ada Lovelace", Street: "Hauptstraße 1", PostalCode: "20095", City: "Hamburg", Country: "DE"}
+	home = wire.Address{Name: "Ada Lovelace", Company: "Engines Ltd", Street2: "Flat 3", Region: "HH", Phone: "+49 40 1", Street: "Hauptstraße 1", PostalCode: "20095", City: "Hamburg", Country: "DE"}
 )
 
 // bill is the invoice of an order with lines, of whose total paid was paid in money.

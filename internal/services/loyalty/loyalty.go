@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/amends-dev/amends/fence"
+	"github.com/amends-dev/amends/internal/order"
 	"github.com/amends-dev/amends/internal/services/store"
 	"github.com/amends-dev/amends/internal/services/wire"
 )
@@ -25,11 +26,14 @@ const (
 	NotEnoughPoints = "not_enough_points"
 	HoldUnknown     = "hold_unknown"
 	PointsSpent     = "points_spent"
+	NoAccount       = "no_account"
+	PointsUneven    = "points_uneven"
 )
 
 const (
-	minorPerPoint  = 1   // what a point is worth
-	minorPerEarned = 100 // what to pay to earn one
+	// A point is earned with one unit of the currency that is paid in, and pays a hundredth of one, whatever a unit is worth:
+	// a shop that sells in yen and euros has to exchange its points itself.
+	pointsPerUnit = 100
 
 	// maxBalance bounds an account, so that no balance and no sum of them overflows. What would go
 	// beyond it is not awarded.
@@ -96,10 +100,17 @@ type Change struct {
 
 func (s *Service) hold(ctx context.Context, tx *sql.Tx, key string, in Hold) (Held, error) {
 	var c wire.Check
-	c.Text("customer_id", in.CustomerID)
+	c.Customer("customer_id", in.CustomerID)
 	c.That(in.Points >= 1, "points", "must be 1 or more")
 	c.Currency("currency", in.Currency)
 	if err := c.Err(); err != nil {
+		return Held{}, err
+	}
+	if order.IsGuest(in.CustomerID) {
+		return Held{}, fence.Refuse(NoAccount, "a guest has no points to spend")
+	}
+	value, err := worth(in.Points, in.Currency)
+	if err != nil {
 		return Held{}, err
 	}
 	a, err := lockAccount(ctx, tx, in.CustomerID)
@@ -115,7 +126,7 @@ func (s *Service) hold(ctx context.Context, tx *sql.Tx, key string, in Hold) (He
 	out := Held{
 		HoldID: wire.ID("hold", key),
 		Points: in.Points,
-		Value:  wire.Money{Amount: in.Points * minorPerPoint, Currency: in.Currency},
+		Value:  value,
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO holds (hold_id, customer_id, points, currency, state)
 		VALUES ($1, $2, $3, $4, 'open')`, out.HoldID, in.CustomerID, in.Points, in.Currency)
@@ -123,6 +134,24 @@ func (s *Service) hold(ctx context.Context, tx *sql.Tx, key string, in Hold) (He
 		return Held{}, fmt.Errorf("record hold: %w", err)
 	}
 	return out, nil
+}
+
+// maxPoints keeps what points are worth from overflowing, in a currency of whatever digits.
+const maxPoints = maxBalance
+
+// worth is what so many points pay. It refuses what is no whole number of minor units, of which the customer would lose
+// the rest: a yen is a hundred points.
+func worth(points int64, currency string) (wire.Money, error) {
+	if points > maxPoints {
+		return wire.Money{}, fence.Refuse(NotEnoughPoints, "nobody has %d points", points)
+	}
+	value := order.Units(points, currency)
+	if value.Amount%pointsPerUnit != 0 {
+		return wire.Money{}, fence.Refuse(PointsUneven, "%d points are no whole amount in %s: spend them by the %d",
+			points, currency, pointsPerUnit/order.Units(1, currency).Amount)
+	}
+	value.Amount /= pointsPerUnit
+	return value, nil
 }
 
 // release gives held points back. Points that were spent cannot be.
@@ -144,13 +173,17 @@ func (s *Service) release(ctx context.Context, tx *sql.Tx, key string, in Hold, 
 
 func (s *Service) award(ctx context.Context, tx *sql.Tx, key string, in Award) (Change, error) {
 	var c wire.Check
-	c.Text("customer_id", in.CustomerID)
+	c.Customer("customer_id", in.CustomerID)
 	c.Money("amount", in.Amount)
 	if in.HoldID != "" {
 		c.Text("hold_id", in.HoldID)
 	}
 	if err := c.Err(); err != nil {
 		return Change{}, err
+	}
+	// A guest who held points did so before guests were told apart.
+	if order.IsGuest(in.CustomerID) && in.HoldID == "" {
+		return Change{}, nil
 	}
 	a, err := lockAccount(ctx, tx, in.CustomerID)
 	if err != nil {
@@ -166,7 +199,10 @@ func (s *Service) award(ctx context.Context, tx *sql.Tx, key string, in Award) (
 			return Change{}, fence.Refuse(HoldUnknown, "customer %s has no open hold %s", in.CustomerID, in.HoldID)
 		}
 	}
-	earned := max(0, min(in.Amount.Amount/minorPerEarned, maxBalance-a.balance))
+	earned := max(0, min(in.Amount.Amount/order.Units(1, in.Amount.Currency).Amount, maxBalance-a.balance))
+	if order.IsGuest(in.CustomerID) {
+		earned = 0
+	}
 	if err := s.post(ctx, tx, a, "award", key, earned); err != nil {
 		return Change{}, err
 	}
@@ -176,10 +212,13 @@ func (s *Service) award(ctx context.Context, tx *sql.Tx, key string, in Award) (
 // takeBack takes at most what the customer can spend: points on hold already pay an order.
 func (s *Service) takeBack(ctx context.Context, tx *sql.Tx, key string, in TakeBack) (Change, error) {
 	var c wire.Check
-	c.Text("customer_id", in.CustomerID)
+	c.Customer("customer_id", in.CustomerID)
 	c.That(in.Points >= 0, "points", "must not be negative")
 	if err := c.Err(); err != nil {
 		return Change{}, err
+	}
+	if order.IsGuest(in.CustomerID) {
+		return Change{}, nil // it was given none
 	}
 	a, err := lockAccount(ctx, tx, in.CustomerID)
 	if err != nil {

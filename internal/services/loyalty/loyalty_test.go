@@ -12,6 +12,7 @@ import (
 	"github.com/amends-dev/amends/fence/fencetest"
 	"github.com/amends-dev/amends/internal/services/loyalty"
 	"github.com/amends-dev/amends/internal/services/servicetest"
+	"github.com/amends-dev/amends/internal/services/store"
 	"github.com/amends-dev/amends/internal/services/wire"
 )
 
@@ -211,5 +212,65 @@ func TestSpendAndReleaseRace(t *testing.T) {
 		require.Zero(t, figures["open_holds"])
 		require.Equal(t, spent, figures["spent"])
 		require.Equal(t, 9*opening-spent, figures["balance"])
+	})
+}
+
+// What a point is earned with and pays follows the currency's minor units.
+func TestPointsInOtherCurrencies(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, p program) {
+		for i, tt := range []struct {
+			paid   wire.Money
+			earned int64
+		}{
+			{wire.Money{Amount: 1_290, Currency: "EUR"}, 12},
+			{wire.Money{Amount: 1_290, Currency: "JPY"}, 1_290},
+			{wire.Money{Amount: 1_290, Currency: "KWD"}, 1},
+			{wire.Money{Amount: 999, Currency: "KWD"}, 0},
+		} {
+			got := servicetest.Do[loyalty.Change](t, p.base+"/awards", fmt.Sprintf("o%d:AwardPoints", i),
+				loyalty.Award{CustomerID: "gid://shopify/Customer/7", Amount: tt.paid})
+			require.Equal(t, tt.earned, got.Points, tt.paid)
+		}
+		for i, want := range []wire.Money{{Amount: 200, Currency: "EUR"}, {Amount: 2, Currency: "JPY"}, {Amount: 2_000, Currency: "KWD"}} {
+			got := servicetest.Do[loyalty.Held](t, p.base+"/holds", fmt.Sprintf("h%d:HoldPoints", i),
+				loyalty.Hold{CustomerID: "c-1001", Points: 200, Currency: want.Currency})
+			require.Equal(t, want, got.Value)
+		}
+		servicetest.Refused(t, p.base+"/holds", "h9:HoldPoints", loyalty.Hold{CustomerID: "c-1001", Points: 250, Currency: "JPY"}, loyalty.PointsUneven)
+	})
+}
+
+// Guests are nobody: they share no account.
+func TestGuests(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, p program) {
+		for _, guest := range []string{"", "0"} {
+			require.Equal(t, loyalty.Change{}, p.award("a"+guest, guest, "", 100_000))
+			require.Equal(t, loyalty.Change{}, p.takeBack("t"+guest, guest, 5))
+			servicetest.Refused(t, p.base+"/holds", "h"+guest, loyalty.Hold{CustomerID: guest, Points: 1, Currency: "EUR"}, loyalty.NoAccount)
+		}
+	})
+}
+
+// An order of somebody called 0 that held points before guests were told apart comes to its end.
+func TestGuestWithAHoldOfBefore(t *testing.T) {
+	t.Parallel()
+	servicetest.EachDB(t, "loyalty", loyalty.Migrations, func(t *testing.T, db *store.DB) {
+		for _, statement := range []string{
+			`INSERT INTO accounts (customer_id, balance) VALUES ('0', 0)`,
+			`INSERT INTO postings (kind, key, customer_id, points, posted_at) VALUES ('opening', '0', '0', 5, 0), ('hold', 'o1', '0', -5, 0)`,
+			`INSERT INTO holds (hold_id, customer_id, points, currency, state) VALUES ('hold-1', '0', 5, 'EUR', 'open')`,
+		} {
+			_, err := db.ExecContext(t.Context(), statement)
+			require.NoError(t, err)
+		}
+		svc := loyalty.New(db)
+		base := servicetest.Routes(t, svc)
+		got := servicetest.Do[loyalty.Change](t, base+"/awards", "o1:AwardPoints", loyalty.Award{CustomerID: "0", HoldID: "hold-1", Amount: eur(5_000)})
+		require.Zero(t, got.Points)
+		report, err := svc.Audit(t.Context())
+		require.NoError(t, err)
+		require.True(t, report.Balanced, report.Findings)
 	})
 }

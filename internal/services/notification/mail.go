@@ -12,13 +12,12 @@ import (
 	"unicode/utf8"
 
 	"github.com/amends-dev/amends/fence"
+	"github.com/amends-dev/amends/internal/order"
 )
 
 const (
 	sender = "Amends <orders@amends.example>"
 	domain = "amends.example"
-
-	maxAddress = 254 // octets, RFC 5321 section 4.5.3.1.3, less the brackets
 )
 
 // letter is a mail before it is written down. Its subject is one line.
@@ -33,11 +32,10 @@ type letter struct {
 // recipient reads one address without a display name. What is not ASCII in it stays as it is, as
 // RFC 6532 allows.
 func recipient(s string) (*mail.Address, error) {
-	a, err := mail.ParseAddress(s)
-	if err != nil || a.Name != "" || len(a.Address) > maxAddress || strings.ContainsFunc(s, unicode.IsControl) {
-		return nil, fence.Refuse(BadAddress, "not an e-mail address, such as ada@example.com")
+	if !order.EmailForm.Fits(s) {
+		return nil, fence.Refuse(BadAddress, "the recipient must be %s", order.EmailForm.Must)
 	}
-	return a, nil
+	return &mail.Address{Address: s}, nil
 }
 
 // compose writes l as RFC 5322 wants it: CRLF ends, short lines, text as quoted-printable UTF-8.

@@ -92,7 +92,7 @@ func TestSubject(t *testing.T) {
 
 func TestRecipient(t *testing.T) {
 	t.Parallel()
-	for _, good := range []string{"ada@example.com", "<ada@example.com>", `"ada l"@example.com`, "jörg@bücher.example"} {
+	for _, good := range []string{"ada@example.com", "o'hara+shop@example.com", "jörg@bücher.example"} {
 		a, err := recipient(good)
 		require.NoError(t, err, good)
 		parsed, err := mail.ParseAddress(a.String())
@@ -100,7 +100,7 @@ func TestRecipient(t *testing.T) {
 		require.Equal(t, a, parsed)
 	}
 	for _, bad := range []string{
-		"", "ada", "ada@", "@example.com", "ada@example.com, eve@example.com", "Ada <ada@example.com>",
+		"", "ada", "ada@", "<ada@example.com>", `"ada l"@example.com`, "@example.com", "ada@example.com, eve@example.com", "Ada <ada@example.com>",
 		"ada@example.com\r\nBcc: eve@example.com", "ada@example.com\n", "\"ada\r\n Bcc: eve\"@example.com", "ada@exam\x00ple.com",
 		"ada@\u0085example.com", strings.Repeat("a", 250) + "@example.com", "undisclosed-recipients:;",
 	} {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/amends-dev/amends/fence"
+	"github.com/amends-dev/amends/internal/order"
 	"github.com/amends-dev/amends/internal/services/store"
 	"github.com/amends-dev/amends/internal/services/wire"
 )
@@ -15,7 +16,7 @@ import (
 // itself, so concurrent authorizations of one card cannot both take the last of its limit.
 func (s *Service) authorize(ctx context.Context, tx *sql.Tx, key string, in Authorize) (Authorization, error) {
 	var check wire.Check
-	check.Text("token", in.Token)
+	check.Form("token", order.TokenForm, in.Token)
 	check.Money("amount", in.Amount)
 	if err := check.Err(); err != nil {
 		return Authorization{}, err

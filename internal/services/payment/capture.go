@@ -43,7 +43,7 @@ func (a authorizationRow) refusal(in Capture) error {
 	case a.amount.Currency != in.Amount.Currency:
 		return fence.Refuse(CurrencyMismatch, "the authorization is in %s, not in %s", a.amount.Currency, in.Amount.Currency)
 	case in.Amount.Amount > a.amount.Amount:
-		return fence.Refuse(AmountTooLarge, "%d were authorized, less than %d", a.amount.Amount, in.Amount.Amount)
+		return fence.Refuse(AmountTooLarge, "%s were authorized, less than %s", a.amount, in.Amount)
 	case a.declinesCapture:
 		return fence.Refuse(CaptureDeclined, "the card's bank declined the capture")
 	}

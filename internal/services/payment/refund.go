@@ -68,5 +68,5 @@ func whyNotRefunded(ctx context.Context, tx *sql.Tx, in Refund) error {
 	if declines {
 		return fence.Refuse(RefundDeclined, "the card was closed and takes no refund")
 	}
-	return fence.Refuse(RefundTooLarge, "%d of the capture are left, less than %d", left, in.Amount.Amount)
+	return fence.Refuse(RefundTooLarge, "%s of the capture are left, less than %s", wire.Money{Amount: left, Currency: currency}, in.Amount)
 }

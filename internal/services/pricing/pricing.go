@@ -149,7 +149,7 @@ func price(in Request, prices map[string]int64) (Quote, error) {
 		}
 		// Divided rather than multiplied, so that nothing can overflow.
 		if l.Quantity > (maxTotal-out.Total.Amount)/unit {
-			return Quote{}, fence.Refuse(AmountTooLarge, "the total is over %d minor units", int64(maxTotal))
+			return Quote{}, fence.Refuse(AmountTooLarge, "the total is over %s", wire.Money{Amount: maxTotal, Currency: in.Currency})
 		}
 		out.Lines = append(out.Lines, PricedLine{SKU: l.SKU, Quantity: l.Quantity, UnitPrice: unit, Amount: l.Quantity * unit})
 		out.Total.Amount += l.Quantity * unit

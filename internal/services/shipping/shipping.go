@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/amends-dev/amends/fence"
+	"github.com/amends-dev/amends/internal/order"
 	"github.com/amends-dev/amends/internal/services/store"
 	"github.com/amends-dev/amends/internal/services/wire"
 )
@@ -98,7 +99,7 @@ type ReturnBooking struct {
 func (s *Service) bookShipment(ctx context.Context, tx *sql.Tx, key string, in Shipment) (Booking, error) {
 	var c wire.Check
 	if in.Carrier != "" {
-		c.Text("carrier", in.Carrier)
+		c.Form("carrier", order.CarrierForm, in.Carrier)
 	}
 	c.Address("ship_to", in.ShipTo)
 	c.Lines("lines", in.Lines, 1)
@@ -144,10 +145,10 @@ func (s *Service) book(ctx context.Context, tx *sql.Tx, b booking) (Booking, err
 	out := Booking{ShipmentID: b.id, Carrier: carrier, Tracking: trackingOf(carrier, b.id)}
 	a := b.address
 	_, err = tx.ExecContext(ctx, `INSERT INTO shipments (shipment_id, direction, carrier, tracking,
-		name, street, postal_code, city, country, lines, state, booked_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'booked', $11)`,
+		name, company, street, street2, postal_code, city, region, country, phone, lines, state, booked_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'booked', $15)`,
 		out.ShipmentID, b.direction, out.Carrier, out.Tracking,
-		a.Name, a.Street, a.PostalCode, a.City, a.Country, string(lines), s.now().UnixMilli())
+		a.Name, a.Company, a.Street, a.Street2, a.PostalCode, a.City, a.Region, a.Country, a.Phone, string(lines), s.now().UnixMilli())
 	if err != nil {
 		return Booking{}, fmt.Errorf("record shipment: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/amends-dev/amends/fence"
+	"github.com/amends-dev/amends/internal/order"
 	"github.com/amends-dev/amends/internal/services/audit"
 	"github.com/amends-dev/amends/internal/services/store"
 	"github.com/amends-dev/amends/internal/services/wire"
@@ -64,8 +65,8 @@ func (s *Service) Routes(mux *http.ServeMux) {
 
 func (s *Service) redeem(ctx context.Context, tx *sql.Tx, key string, in Redemption) (Discount, error) {
 	var c wire.Check
-	c.Text("code", in.Code)
-	c.Text("customer_id", in.CustomerID)
+	c.Form("code", order.VoucherForm, in.Code)
+	c.Customer("customer_id", in.CustomerID)
 	c.Money("amount", in.Amount)
 	if err := c.Err(); err != nil {
 		return Discount{}, err

@@ -2,27 +2,14 @@ package wire
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/amends-dev/amends/fence"
-)
-
-// Limits of an input. They keep every text within what an index of either database takes.
-const (
-	MaxText  = 200 // characters
-	MaxLines = 100
+	"github.com/amends-dev/amends/internal/order"
 )
 
 // InvalidInput is the refusal code of a body that is well-formed but cannot be meant.
 const InvalidInput = "invalid_input"
-
-var (
-	currencyPattern = regexp.MustCompile(`^[A-Z]{3}$`)
-	countryPattern  = regexp.MustCompile(`^[A-Z]{2}$`)
-)
 
 // Check keeps the first fault of an input. The zero value is ready to use.
 type Check struct{ fault string }
@@ -34,21 +21,29 @@ func (c *Check) That(ok bool, field, detail string) {
 	}
 }
 
-// Text asks for 1 to [MaxText] characters without control characters.
-func (c *Check) Text(field, s string) {
-	ok := strings.TrimSpace(s) != "" && utf8.ValidString(s) && utf8.RuneCountInString(s) <= MaxText &&
-		!strings.ContainsFunc(s, unicode.IsControl)
-	c.That(ok, field, fmt.Sprintf("must be 1 to %d characters, without control characters", MaxText))
+// Form asks for a text of the form. All forms keep texts within what an index of either database takes.
+func (c *Check) Form(field string, f order.Form, s string) {
+	c.That(f.Fits(s), field, "must be "+f.Must)
 }
 
-// Currency asks for a code in the form of ISO 4217.
+// Text asks for 1 to [order.MaxText] characters without control characters.
+func (c *Check) Text(field, s string) { c.Form(field, order.TextForm, s) }
+
+// Customer asks for a customer's ID, or that of a guest.
+func (c *Check) Customer(field, id string) {
+	if !order.IsGuest(id) {
+		c.Form(field, order.CustomerIDForm, id)
+	}
+}
+
+// Currency asks for the ISO 4217 code of a currency in use.
 func (c *Check) Currency(field, s string) {
-	c.That(currencyPattern.MatchString(s), field, "must be an ISO 4217 code, such as EUR")
+	c.That(order.ValidCurrency(s), field, "must be an ISO 4217 code, such as EUR")
 }
 
-// Country asks for a code in the form of ISO 3166-1 alpha-2.
+// Country asks for an ISO 3166-1 alpha-2 code.
 func (c *Check) Country(field, s string) {
-	c.That(countryPattern.MatchString(s), field, "must be an ISO 3166-1 alpha-2 code, such as DE")
+	c.That(order.ValidCountry(s), field, "must be an ISO 3166-1 alpha-2 code, such as DE")
 }
 
 // Money asks for an amount of 0 or more in a currency.
@@ -57,22 +52,20 @@ func (c *Check) Money(field string, m Money) {
 	c.Currency(field+".currency", m.Currency)
 }
 
-// Address asks for every part of the address.
+// Address asks for an address as its country has them.
 func (c *Check) Address(field string, a Address) {
-	c.Text(field+".name", a.Name)
-	c.Text(field+".street", a.Street)
-	c.Text(field+".postal_code", a.PostalCode)
-	c.Text(field+".city", a.City)
-	c.Country(field+".country", a.Country)
+	for _, fault := range a.Faults() {
+		c.That(false, field+strings.ReplaceAll(fault.Pointer, "/", "."), fault.Detail)
+	}
 }
 
-// Lines asks for least to [MaxLines] lines of different articles, each of 1 or more pieces.
+// Lines asks for least to [order.MaxLines] lines of different articles, each of 1 or more pieces.
 func (c *Check) Lines(field string, lines []Line, least int) {
-	c.That(len(lines) >= least && len(lines) <= MaxLines, field, fmt.Sprintf("must be %d to %d lines", least, MaxLines))
+	c.That(len(lines) >= least && len(lines) <= order.MaxLines, field, fmt.Sprintf("must be %d to %d lines", least, order.MaxLines))
 	seen := map[string]bool{}
 	for i, l := range lines {
 		at := fmt.Sprintf("%s[%d]", field, i)
-		c.Text(at+".sku", l.SKU)
+		c.Form(at+".sku", order.SKUForm, l.SKU)
 		c.That(l.Quantity >= 1, at+".quantity", "must be 1 or more")
 		c.That(!seen[l.SKU], at+".sku", "repeats an earlier line")
 		seen[l.SKU] = true

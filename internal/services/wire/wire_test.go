@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/amends-dev/amends/internal/order"
 	"github.com/amends-dev/amends/internal/services/wire"
 )
 
@@ -23,10 +24,10 @@ func TestCheck(t *testing.T) {
 		fault string // empty: accepted
 	}{
 		{"text", func(c *wire.Check) { c.Text("name", "Zoë") }, ""},
-		{"longest text", func(c *wire.Check) { c.Text("name", strings.Repeat("ß", wire.MaxText)) }, ""},
+		{"longest text", func(c *wire.Check) { c.Text("name", strings.Repeat("ß", order.MaxText)) }, ""},
 		{"no text", func(c *wire.Check) { c.Text("name", "") }, "name must be 1 to 200"},
 		{"blank text", func(c *wire.Check) { c.Text("name", " \u00a0") }, "name must be 1 to 200"},
-		{"too long a text", func(c *wire.Check) { c.Text("name", strings.Repeat("a", wire.MaxText+1)) }, "name must be 1 to 200"},
+		{"too long a text", func(c *wire.Check) { c.Text("name", strings.Repeat("a", order.MaxText+1)) }, "name must be 1 to 200"},
 		{"NUL, which PostgreSQL does not store", func(c *wire.Check) { c.Text("name", "a\x00") }, "name must be 1 to 200"},
 		{"not UTF-8", func(c *wire.Check) { c.Text("name", "\xff") }, "name must be 1 to 200"},
 		{"money", func(c *wire.Check) { c.Money("paid", wire.Money{Amount: math.MaxInt64, Currency: "EUR"}) }, ""},
@@ -41,7 +42,7 @@ func TestCheck(t *testing.T) {
 		{"lines", func(c *wire.Check) { c.Lines("lines", []wire.Line{line, {SKU: "TEAPOT-IRON", Quantity: 2}}, 1) }, ""},
 		{"lines may be left out", func(c *wire.Check) { c.Lines("lines", nil, 0) }, ""},
 		{"no lines", func(c *wire.Check) { c.Lines("lines", nil, 1) }, "lines must be 1 to 100 lines"},
-		{"too many lines", func(c *wire.Check) { c.Lines("lines", make([]wire.Line, wire.MaxLines+1), 1) }, "lines must be 1 to 100 lines"},
+		{"too many lines", func(c *wire.Check) { c.Lines("lines", make([]wire.Line, order.MaxLines+1), 1) }, "lines must be 1 to 100 lines"},
 		{"line of nothing", func(c *wire.Check) { c.Lines("lines", []wire.Line{none}, 1) }, "lines[0].quantity must be 1 or more"},
 		{"line repeated", func(c *wire.Check) { c.Lines("lines", []wire.Line{line, line}, 1) }, "lines[1].sku repeats"},
 		{"the first fault counts", func(c *wire.Check) {
