@@ -87,6 +87,11 @@ sizing: ## Measure how sagas grow with shards, workers, a slow disk and their hi
 	@$(BUILD) .bin/bench ./bench
 	@exec .bin/bench sizing $(ARGS)
 
+.PHONY: memory
+memory: ## Start sagas for twelve minutes and look at the heap of the Temporal server; ARGS="--shards 512" and the like are passed on
+	@$(BUILD) .bin/bench ./bench
+	@exec .bin/bench memory $(ARGS)
+
 .PHONY: bench-rest
 bench-rest: ## Measure what an order costs over REST beside one started straight from Temporal's SDK
 	$(GO_TEST) ./e2e -run '^$$' -bench '^BenchmarkREST$$' -benchtime 1x -timeout 30m

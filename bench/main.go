@@ -1,6 +1,7 @@
 // Command bench measures sagas in Amends against the same sagas in plain Temporal and in DBOS Transact for Go, all on
 // one PostgreSQL server whose commits are durable. docs/performance.md says how to read what it prints. bench sizing
-// measures instead how Amends grows with what it runs on, for docs/sizing.md.
+// measures instead how Amends grows with what it runs on, and bench memory what the Temporal server keeps in memory, for
+// docs/sizing.md.
 //
 // Every part is a process of its own, so that the processor time of each can be told: PostgreSQL, the Temporal server,
 // the step server and the three engines. All but PostgreSQL are this binary again, in a role.
@@ -53,6 +54,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	if len(args) > 0 && args[0] == sizingArg {
 		return orInterrupted(ctx, runSizing(ctx, args[1:], stdout, stderr))
+	}
+	if len(args) > 0 && args[0] == memoryArg {
+		return orInterrupted(ctx, runMemory(ctx, args[1:], stdout, stderr))
 	}
 	var f flags
 	parsed, err := commandline.Parse(&f, "bench", description, args, stdout, stderr)

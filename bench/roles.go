@@ -74,7 +74,9 @@ func temporalRole(logger *slog.Logger) process.Serve[temporalConfig] {
 			return err
 		}
 		defer func() { err = errors.Join(err, stopWithin(ctx, 20*time.Second, server.Stop)) }()
-		return serve(ctx, http.NotFoundHandler(), served{Temporal: server.HostPort()}, ready)
+		mux := http.NewServeMux()
+		mux.HandleFunc("GET /heap", serveHeap)
+		return serve(ctx, mux, served{Temporal: server.HostPort()}, ready)
 	}
 }
 

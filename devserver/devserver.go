@@ -18,6 +18,7 @@ import (
 
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/server/common/config"
+	"go.temporal.io/server/common/metrics"
 	"go.temporal.io/server/temporal"
 	"go.uber.org/dig"
 )
@@ -68,6 +69,9 @@ type Options struct {
 	Logger *slog.Logger
 	// LogLevel is the lowest level that is logged. Default: slog.LevelWarn.
 	LogLevel slog.Leveler
+
+	// metrics gets what the server measures, for tests. Default: nobody.
+	metrics metrics.Handler
 }
 
 func (o Options) withDefaults() (Options, error) {
