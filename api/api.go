@@ -152,6 +152,7 @@ func New(c client.Client, o Options) http.Handler {
 	router.MethodNotAllowed(s.methodNotAllowed(router))
 
 	api := humachi.New(router.With(s.authorize, s.checkQuery, s.allowWait, s.readKey, s.readBody), config(o.Version))
+	api.UseMiddleware(s.checkParameters)
 	s.routeOrders(api)
 	s.routeReturns(api)
 	s.routeSagas(api)

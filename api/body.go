@@ -120,8 +120,8 @@ func (c *strictness) value(at string, depth int) error {
 		if halfPair(c.body[start:c.tokens.InputOffset()]) {
 			return refuse(codeMalformed, at, "has half of a surrogate pair")
 		}
-		if strings.ContainsFunc(t, unicode.IsControl) {
-			return refuse(codeInvalid, at, "expected string to be free of control characters")
+		if detail := unreadable(t); detail != "" {
+			return refuse(codeInvalid, at, detail)
 		}
 	case json.Number:
 		if _, err := strconv.ParseInt(t.String(), 10, 64); err != nil {

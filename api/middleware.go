@@ -15,8 +15,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
@@ -137,17 +135,14 @@ func (s *server) checkQuery(next http.Handler) http.Handler {
 		f := &failure{code: codeBadParameter, detail: "The query is not well-formed."}
 		query, err := url.ParseQuery(r.URL.RawQuery)
 		for _, name := range slices.Sorted(maps.Keys(query)) {
-			var detail string
-			switch value := query.Get(name); {
+			value := query.Get(name)
+			detail := unreadable(value)
+			switch {
 			case len(query[name]) > 1:
 				detail = "is there twice"
 			case value == "":
 				detail = "is empty"
-			case !utf8.ValidString(value):
-				detail = "is not UTF-8"
-			case strings.ContainsFunc(value, unicode.IsControl):
-				detail = "has control characters"
-			default:
+			case detail == "":
 				continue
 			}
 			f.detail = "A parameter cannot be read."
