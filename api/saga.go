@@ -215,8 +215,8 @@ func (s *server) cancel(ctx context.Context, workflowID string, r compensation.C
 	if err != nil {
 		return nil, err
 	}
-	if !o.answered {
-		return s.acceptedAsItIs(ctx, c, id, o)
+	if !o.answered || o.before {
+		return s.acceptedAsItIs(ctx, c, id, o) // of a repeat, how it stood then is not how it stands
 	}
 	return acceptedBy(s.accepted(c, id, "", state), o), nil
 }

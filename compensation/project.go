@@ -128,7 +128,9 @@ func (p *projection) apply(event *historypb.HistoryEvent) {
 		p.marked(event)
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
 		request := event.GetWorkflowExecutionUpdateAcceptedEventAttributes().GetAcceptedRequest()
-		p.status.Updates = append(p.status.Updates, request.GetMeta().GetUpdateId())
+		p.status.Updates = append(p.status.Updates, AcceptedUpdate{
+			ID: request.GetMeta().GetUpdateId(), Name: request.GetInput().GetName(), Args: request.GetInput().GetArgs(),
+		})
 		p.acted(request.GetInput(), at)
 	case enumspb.EVENT_TYPE_TIMER_STARTED:
 		a := event.GetTimerStartedEventAttributes()

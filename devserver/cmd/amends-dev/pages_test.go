@@ -83,7 +83,7 @@ func TestPages(t *testing.T) {
 		p.post(t, "/v1/orders/"+order+"/cancel", `{"by": "https://evil.example/a $x", "reason": "$y **b** <img src=x> [l](http://evil.example) דוד 12"}`)
 		p.awaitState(t, order, "compensated")
 		tab := b.newPage(t)
-		tab.visit(details(p.webUI(t, order)), "https://evil.example/a $x", "$y **b** <img src=x> [l](http://evil.example)", "ReserveStock\tcompensatable\tdone\tdone")
+		tab.visit(details(p.webUI(t, order)), "https://evil.example/a $x", "$y **b** <img src=x> [l](http://evil.example)", "CapturePayment\tpivot\tnot_run\tprevented")
 		require.Empty(t, tab.drawn("a, img, em, code, h1, .math"))
 		require.Equal(t, []string{"compensated"}, tab.drawn("strong"))
 
