@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -125,15 +126,19 @@ type server struct {
 	// overviews and durations are the last ones that were made.
 	overviews kept[*overview]
 	durations kept[durations]
+	// seal is that of page tokens; nil until it is needed first.
+	seal atomic.Pointer[pageSeal]
 	// rules are those of the routes, by method and pattern.
 	rules map[string]rule
+	// acts are what the audit log calls those of the routes that are in it.
+	acts map[string]string
 }
 
 // New returns the API's handler. It uses c until the last request is answered, and does not close it.
 func New(c client.Client, o Options) http.Handler {
 	o = o.withDefaults()
 	s := &server{
-		temporal: c, options: o, log: o.Logger, meters: newMeters(o.Meter), rules: map[string]rule{},
+		temporal: c, options: o, log: o.Logger, meters: newMeters(o.Meter), rules: map[string]rule{}, acts: map[string]string{},
 		streams: &streams{most: o.StreamsPerCaller, open: map[string]int{}}, watches: watches{open: map[string]*watch{}},
 	}
 	s.watchOpen(o.Meter)
@@ -151,7 +156,7 @@ func New(c client.Client, o Options) http.Handler {
 	router.NotFound(s.notFound)
 	router.MethodNotAllowed(s.methodNotAllowed(router))
 
-	api := humachi.New(router.With(s.authorize, s.checkQuery, s.allowWait, s.readKey, s.readBody), config(o.Version))
+	api := humachi.New(router.With(s.authorize, s.auditRefused, s.checkQuery, s.allowWait, s.readKey, s.readBody), config(o.Version))
 	api.UseMiddleware(s.checkParameters)
 	s.routeOrders(api)
 	s.routeReturns(api)

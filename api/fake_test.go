@@ -13,6 +13,7 @@ import (
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
+	namespacepb "go.temporal.io/api/namespace/v1"
 	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/serviceerror"
 	taskqueuepb "go.temporal.io/api/taskqueue/v1"
@@ -336,6 +337,26 @@ func (f *fakeTemporal) DescribeTaskQueue(
 
 func (f *fakeTemporal) OperatorService() operatorservice.OperatorServiceClient {
 	return fakeOperator{temporal: f}
+}
+
+func (f *fakeTemporal) WorkflowService() workflowservice.WorkflowServiceClient {
+	return fakeService{temporal: f}
+}
+
+type fakeService struct {
+	workflowservice.WorkflowServiceClient
+	temporal *fakeTemporal
+}
+
+func (s fakeService) DescribeNamespace(
+	context.Context, *workflowservice.DescribeNamespaceRequest, ...grpc.CallOption,
+) (*workflowservice.DescribeNamespaceResponse, error) {
+	s.temporal.mu.Lock()
+	defer s.temporal.mu.Unlock()
+	if s.temporal.down != nil {
+		return nil, s.temporal.down
+	}
+	return &workflowservice.DescribeNamespaceResponse{NamespaceInfo: &namespacepb.NamespaceInfo{Id: "8f7a"}}, nil
 }
 
 type fakeOperator struct {

@@ -54,6 +54,8 @@ type learned struct {
 	caller access.Caller
 	// saga is the saga that the request is about, if there is one.
 	saga string
+	// refused is called with each problem that the request is answered with, before it is; nil if nobody wants to know.
+	refused func(Code)
 }
 
 type learnedKey struct{}

@@ -137,14 +137,23 @@ func (s *server) once(ctx context.Context, o client.StartWorkflowOptions, reques
 	if !errors.As(err, &started) {
 		return "", false, fmt.Errorf("start %s %s: %w", kind, o.ID, err)
 	}
-	d, err := s.temporal.DescribeWorkflowExecution(ctx, o.ID, "")
-	var notFound *serviceerror.NotFound
-	switch {
-	case errors.As(err, &notFound):
+	runID, before, err = s.startedBy(ctx, o.ID, fingerprint)
+	if err == nil && !before {
 		// It was there a moment ago, so this is no fault of the caller's.
-		return "", false, fmt.Errorf("%s was started before, but is not there: %s", o.ID, notFound.Message)
+		err = fmt.Errorf("%s was started before, but is not there", o.ID)
+	}
+	return runID, before, err
+}
+
+// startedBy finds the workflow, if it was started by a request with that fingerprint. If it was started by another one, the error is
+// [errKeyReused].
+func (s *server) startedBy(ctx context.Context, workflowID, fingerprint string) (runID string, found bool, _ error) {
+	d, err := s.temporal.DescribeWorkflowExecution(ctx, workflowID, "")
+	switch {
+	case errors.As(err, new(*serviceerror.NotFound)):
+		return "", false, nil
 	case err != nil:
-		return "", false, fmt.Errorf("describe %s: %w", o.ID, err)
+		return "", false, fmt.Errorf("describe %s: %w", workflowID, err)
 	case memo(d.GetWorkflowExecutionInfo(), workflows.MemoFingerprint) != fingerprint:
 		return "", false, errKeyReused
 	}
