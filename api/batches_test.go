@@ -148,7 +148,7 @@ func TestBatchAgainAfterItsDeadline(t *testing.T) {
 		}
 		first := ask("k")
 		require.Equal(t, 202, first.status, first.body)
-		time.Sleep(2 * time.Hour)
+		<-time.After(2 * time.Hour)
 		again := ask("k")
 		require.Equal(t, 202, again.status, again.body)
 		require.Equal(t, first.body, again.body)

@@ -237,11 +237,11 @@ func (s *server) tell(ctx context.Context, name string, message any, d deed) (_ 
 	if err != nil {
 		return nil, err
 	}
-	check := func(at compensation.Status) error {
+	check := func(at compensation.Status) (any, error) {
 		if name != c.awaits {
-			return notAwaited(at.State)
+			return nil, notAwaited(at.State)
 		}
-		return nil
+		return message, nil
 	}
 	o, err := s.update(ctx, c, id, update{name: name, arg: message, check: check, refused: notAwaited}, nil)
 	if err != nil {

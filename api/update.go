@@ -23,8 +23,8 @@ import (
 type update struct {
 	name string
 	arg  any
-	// check refuses a message that is new to a saga that stands so; nil for none.
-	check func(compensation.Status) error
+	// check refuses a message that is new to a saga that stands so, and makes it one that fits no other; nil for neither.
+	check func(compensation.Status) (arg any, _ error)
 	// refused is the problem of a saga in that state, which cannot take the message.
 	refused func(compensation.State) *failure
 }
@@ -63,6 +63,7 @@ func (s *server) update(ctx context.Context, c collection, id string, u update, 
 	}
 	leadTo(ctx, status)
 	updateID := u.name + "-" + request.id() + sentBy
+	arg := u.arg
 	taken, before, err := request.taken(status, u)
 	if err != nil {
 		return outcome{}, err
@@ -73,7 +74,7 @@ func (s *server) update(ctx context.Context, c collection, id string, u update, 
 	case !status.EndedAt.IsZero():
 		return outcome{}, u.refused(status.State)
 	case u.check != nil:
-		if err := u.check(status); err != nil {
+		if arg, err = u.check(status); err != nil {
 			return outcome{}, err
 		}
 	}
@@ -91,7 +92,7 @@ func (s *server) update(ctx context.Context, c collection, id string, u update, 
 			WorkflowID:   status.SagaID,
 			RunID:        status.RunID,
 			UpdateName:   u.name,
-			Args:         []any{u.arg},
+			Args:         []any{arg},
 			WaitForStage: client.WorkflowUpdateStageAccepted,
 		})
 	}
@@ -136,10 +137,11 @@ func (c command) taken(status compensation.Status, u update) (id string, found b
 		return "", false, nil
 	}
 	taken := status.Updates[at]
-	var arg json.RawMessage
+	var arg map[string]json.RawMessage
 	if err := converter.GetDefaultDataConverter().FromPayloads(taken.Args, &arg); err != nil {
 		return "", false, fmt.Errorf("update %s: %w", taken.ID, err)
 	}
+	delete(arg, "if_acts") // what its sender had seen, and not what was asked
 	asked, err := canonicalJSON(u.arg)
 	if err != nil {
 		return "", false, fmt.Errorf("update %s: %w", taken.ID, err)
@@ -172,8 +174,11 @@ func (s *server) updateFailure(
 		}
 		return u.refused(compensation.StateOf(info))
 	case errors.As(err, &rejected):
-		if t := rejected.Type(); t == compensation.ErrTypeTooLate || t == workflows.ErrTypeNotAwaited {
+		switch rejected.Type() {
+		case compensation.ErrTypeTooLate, workflows.ErrTypeNotAwaited:
 			return u.refused(status.State)
+		case compensation.ErrTypeActStale:
+			return hasChanged(status.State)
 		}
 		code := codeInvalid
 		if rejected.Type() == compensation.ErrTypeActRefused {

@@ -12,7 +12,6 @@ import (
 	failurepb "go.temporal.io/api/failure/v1"
 	historypb "go.temporal.io/api/history/v1"
 	sdkpb "go.temporal.io/api/sdk/v1"
-	updatepb "go.temporal.io/api/update/v1"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/converter"
@@ -111,20 +110,6 @@ func (h *tape) marker(t *testing.T, summary string, attempt int, f *failurepb.Fa
 			Failure:    f,
 			Details:    details,
 		}},
-	})
-}
-
-func (h *tape) accepted(t *testing.T, update string, act Act) int64 {
-	t.Helper()
-	return h.add(&historypb.HistoryEvent{
-		EventType: enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED,
-		Attributes: &historypb.HistoryEvent_WorkflowExecutionUpdateAcceptedEventAttributes{
-			WorkflowExecutionUpdateAcceptedEventAttributes: &historypb.WorkflowExecutionUpdateAcceptedEventAttributes{
-				AcceptedRequest: &updatepb.Request{Input: &updatepb.Input{
-					Name: update, Args: &commonpb.Payloads{Payloads: []*commonpb.Payload{payload(t, act)}},
-				}},
-			},
-		},
 	})
 }
 

