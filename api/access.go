@@ -84,6 +84,9 @@ func (s *server) guard(op *huma.Operation, codes []Code) []Code {
 		panic("api: nothing says who may do " + op.OperationID)
 	}
 	s.rules[op.Method+" "+op.Path] = r
+	if act, ok := acts[op.OperationID]; ok {
+		s.acts[op.Method+" "+op.Path] = act
+	}
 	if r.open {
 		return codes
 	}

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -138,13 +139,17 @@ type server struct {
 	// bodies are the schemas of what is posted, by pattern, and schemas those that they refer to.
 	bodies  map[string]*huma.Schema
 	schemas huma.Registry
+	// seal is that of page tokens; nil until it is needed first.
+	seal atomic.Pointer[pageSeal]
+	// acts are what the audit log calls those of the routes that are in it.
+	acts map[string]string
 }
 
 // New returns the API's handler. It uses c until the last request is answered, and does not close it.
 func New(c client.Client, o Options) http.Handler {
 	o = o.withDefaults()
 	s := &server{
-		temporal: c, options: o, log: o.Logger, meters: newMeters(o.Meter), rules: map[string]rule{}, bodies: map[string]*huma.Schema{},
+		temporal: c, options: o, log: o.Logger, meters: newMeters(o.Meter), rules: map[string]rule{}, acts: map[string]string{}, bodies: map[string]*huma.Schema{},
 		streams: newPerCaller(o.StreamsPerCaller), waits: newPerCaller(o.WaitsPerCaller), watches: watches{open: map[string]*watch{}},
 	}
 	s.watchOpen(o.Meter)
@@ -162,8 +167,9 @@ func New(c client.Client, o Options) http.Handler {
 	router.NotFound(s.notFound)
 	router.MethodNotAllowed(s.methodNotAllowed(router))
 
-	api := humachi.New(router.With(s.authorize, s.checkQuery, s.readKey, s.readBody, s.allowWait), config(o.Version))
+	api := humachi.New(router.With(s.authorize, s.auditRefused, s.checkQuery, s.readKey, s.readBody, s.allowWait), config(o.Version))
 	s.schemas = api.OpenAPI().Components.Schemas
+	api.UseMiddleware(s.checkParameters)
 	s.routeOrders(api)
 	s.routeReturns(api)
 	s.routeSagas(api)

@@ -4,12 +4,16 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 
+	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/amends-dev/amends/compensation"
 	"github.com/amends-dev/amends/internal/access"
+	"github.com/amends-dev/amends/workflows"
 )
 
 // actor is who acts, as the saga's history keeps it: the caller, and whom it acts for if it says so.
@@ -30,8 +34,67 @@ type deed struct {
 	act, saga, step, by, reason string
 }
 
+// acts are the operations whose every request is in the audit log, with what a line calls one that was refused before anything of
+// it was read.
+var acts = map[string]string{
+	"cancel-order": "cancel", "cancel-return": "cancel", "cancel-saga": "cancel", "cancel-batch": "cancel",
+	"decide-order": "decide", "decide-saga": "decide", "report-arrival": "arrival",
+	"retry-step": compensation.UpdateRetry, "skip-step": compensation.UpdateSkip, "mark-step-done": compensation.UpdateMarkDone,
+	"extend-deadline": compensation.UpdateExtendDeadline, "start-batch": "batch",
+}
+
+// auditRefused has an act written down also if it is refused before its operation gets it, such as for its body.
+func (s *server) auditRefused(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		route := chi.RouteContext(r.Context()).RoutePattern()
+		act, ok := s.acts[r.Method+" "+route]
+		if !ok {
+			next.ServeHTTP(w, r)
+			return
+		}
+		learn(r.Context()).refused = func(code Code) {
+			d := deed{act: act, saga: sagaIn(route, pathValue(r, "id")), step: pathValue(r, "step"), by: callerOf(r.Context()).Name}
+			s.audit(r.Context(), d, &failure{code: code})
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// noteRefusal tells who wants to know with what problem the request is answered that ctx belongs to.
+func noteRefusal(ctx context.Context, code Code) {
+	if l := learn(ctx); l.refused != nil {
+		l.refused(code)
+	}
+}
+
+// pathValue is a parameter in the request's path, without what would not be seen in it; empty if there is none.
+func pathValue(r *http.Request, name string) string {
+	value, err := url.PathUnescape(chi.URLParam(r, name))
+	if err != nil || unreadable(value) != "" {
+		return ""
+	}
+	return value
+}
+
+// sagaIn is the workflow that a path is about.
+func sagaIn(route, id string) string {
+	if id == "" {
+		return ""
+	}
+	if strings.HasPrefix(route, batchesPath+"/") {
+		return workflows.BatchWorkflowID(id)
+	}
+	for _, c := range collections {
+		if strings.HasPrefix(route, c.path+"/") {
+			return c.workflowID(id)
+		}
+	}
+	return id
+}
+
 // audit writes down the deed, and what became of it. It is called before the answer.
 func (s *server) audit(ctx context.Context, d deed, err error) {
+	learn(ctx).refused = nil
 	c := callerOf(ctx)
 	outcome := "done"
 	if err != nil {

@@ -108,6 +108,51 @@ func TestAudit(t *testing.T) {
 	require.Contains(t, g.log.String(), "caller=key:starter@acme tenant=acme")
 }
 
+// Acts and batches that are refused before anything is done are in the audit log once, whatever they are refused for.
+func TestAuditOfRefused(t *testing.T) {
+	t.Parallel()
+	g := setupGuarded(t, api.Options{}, "starter@acme", "operator@acme")
+	order := g.placed(t, "starter@acme", "/v1/orders", exampleOrder)
+	g.temporal.count = func(string) int64 { return 1 }
+	saga := "/v1/sagas/order-" + order
+	for _, tt := range []struct {
+		path, body string
+		headers    []string
+		want       string
+	}{
+		{saga + "/steps/ReserveStock/skip", `{}`, nil, `act=skip caller=key:operator@acme by=operator@acme role=operator tenant=acme saga=order-` + order + ` step=ReserveStock reason="" outcome=invalid `},
+		{saga + "/steps/ReserveStock/retry", `{`, nil, `act=retry caller=key:operator@acme by=operator@acme role=operator tenant=acme saga=order-` + order + ` step=ReserveStock reason="" outcome=malformed `},
+		{saga + "/steps/ReserveStock/mark-done", `{}`, []string{"Idempotency-Key", "a b"}, ` saga=order-` + order + ` step=ReserveStock reason="" outcome=idempotency_key_required `},
+		{saga + "/steps/a%1b/retry", `{}`, nil, `act=retry caller=key:operator@acme by=operator@acme role=operator tenant=acme saga=order-` + order + ` step="" reason="" outcome=bad_parameter `},
+		{saga + "/extend-deadline?x=1", `{"reason":"why","deadline":"2027-01-31T12:00:00Z"}`, nil, `act=extend-deadline caller=key:operator@acme by=operator@acme role=operator tenant=acme saga=order-` + order + ` step="" reason="" outcome=bad_parameter `},
+		{"/v1/orders/" + order + "/approval", `{"approved":"yes"}`, nil, `act=decide caller=key:operator@acme by=operator@acme role=operator tenant=acme saga=order-` + order + ` step="" reason="" outcome=invalid `},
+		{"/v1/orders/" + order + "/cancel", `{"x":1}`, nil, `act=cancel caller=key:operator@acme by=operator@acme role=operator tenant=acme saga=order-` + order + ` step="" reason="" outcome=malformed `},
+		{"/v1/returns/7/cancel", `{"x":1}`, nil, ` saga=return-7 step="" reason="" outcome=malformed `},
+		{"/v1/batches", `{"act":"melt"}`, nil, `act=batch caller=key:operator@acme by=operator@acme role=operator tenant=acme saga="" step="" reason="" outcome=invalid `},
+		{"/v1/batches", `{"act":"cancel","filter":{},"by":"grace","reason":"why"}`, nil, `act="batch of cancel" caller=key:operator@acme by="grace (via operator@acme)" role=operator tenant=acme saga=batch-`},
+		{"/v1/batches", `{"act":"extend-deadline","filter":{"state":"parked"},"deadline":"2020-01-01T00:00:00Z","reason":"why"}`, nil, ` reason=why outcome=invalid `},
+		{"/v1/batches/7/cancel", ``, nil, `act=cancel caller=key:operator@acme by=operator@acme role=operator tenant=acme saga=batch-7 step="" reason="" outcome=not_found `},
+		{"/v1/batches/7/cancel", `[]`, nil, ` saga=batch-7 step="" reason="" outcome=malformed `},
+	} {
+		before := len(g.log.String())
+		a := g.as(t, "operator@acme", http.MethodPost, tt.path, tt.body, tt.headers...)
+		require.GreaterOrEqual(t, a.status, 400, tt.path)
+		var acts []string
+		for line := range strings.Lines(g.log.String()[before:]) {
+			if strings.Contains(line, "msg=act ") {
+				acts = append(acts, line)
+			}
+		}
+		require.Len(t, acts, 1, "%s %s", tt.path, tt.body)
+		require.Contains(t, acts[0], tt.want)
+	}
+
+	before := len(g.log.String())
+	g.as(t, "operator@acme", http.MethodGet, "/v1/orders?x=1", "")
+	g.as(t, "starter@acme", http.MethodPost, "/v1/orders", "{")
+	require.NotContains(t, g.log.String()[before:], "msg=act ", "these are no acts on a saga")
+}
+
 // A request's line says who did it and to which saga, where that is known; never by which key.
 func TestRequestsTellWhoAndWhat(t *testing.T) {
 	t.Parallel()

@@ -1,16 +1,19 @@
 package api
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"reflect"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
@@ -32,7 +35,7 @@ func (s *server) routeBatches(api huma.API) {
 		OperationID: "start-batch", Method: http.MethodPost, Path: batchesPath, Tags: tags, DefaultStatus: http.StatusAccepted,
 		Summary: "Do the same to many sagas",
 		Description: "To all that match the filter and have not ended, one after the other. A saga that refuses is reported, and the batch goes on. " +
-			"With `dry_run`, they are only counted.",
+			"With `dry_run`, they are only counted; its " + keyHeader + " is not remembered, since nothing is done.",
 		Responses: batchResponses(api),
 	}, []Code{codeUnavailable}, s.createBatch)
 	register(s, api, huma.Operation{
@@ -41,7 +44,8 @@ func (s *server) routeBatches(api huma.API) {
 	}, []Code{codeNotFound, codeUnavailable}, s.getBatch)
 	register(s, api, huma.Operation{
 		OperationID: "cancel-batch", Method: http.MethodPost, Path: batchesPath + "/{id}/cancel", Tags: tags, DefaultStatus: http.StatusAccepted,
-		Summary: "Stop a batch", Description: "What it has done stays done. It stops within a quarter of a minute, and harmlessly again when it has ended.",
+		Summary: "Stop a batch", Description: "What it has done stays done. It stops within a quarter of a minute, and harmlessly again when it has ended. It takes no body.",
+		Middlewares: huma.Middlewares{s.takesNoBody},
 	}, []Code{codeNotFound, codeUnavailable}, s.cancelBatch)
 }
 
@@ -157,7 +161,23 @@ type batchOutput struct {
 	Body               any
 }
 
-func (s *server) createBatch(ctx context.Context, in *batchInput) (*batchOutput, error) {
+func (s *server) createBatch(ctx context.Context, in *batchInput) (_ *batchOutput, err error) {
+	id, by := commandOf(ctx).id(), actor(ctx, in.Body.By)
+	defer func() {
+		if !in.Body.DryRun || err != nil {
+			s.audit(ctx, deed{
+				act: "batch of " + in.Body.Act, saga: workflows.BatchWorkflowID(id), step: in.Body.Step, by: by, reason: in.Body.Reason,
+			}, err)
+		}
+	}()
+	fingerprint, err := commandOf(ctx).fingerprint(in.Body)
+	if err != nil {
+		return nil, err
+	}
+	// A repeat is answered as what it is, whatever has changed since that a new batch would be refused for.
+	if _, before, err := s.startedBy(ctx, workflows.BatchWorkflowID(id), fingerprint); err != nil || before {
+		return s.startedBatch(ctx, id, before, err)
+	}
 	now := time.Now().UTC()
 	faults := in.Body.check(now)
 	query, inFilter := in.Body.Filter.visibility(callerOf(ctx))
@@ -181,13 +201,12 @@ func (s *server) createBatch(ctx context.Context, in *batchInput) (*batchOutput,
 		return nil, fmt.Errorf("filter of a batch: %w", err)
 	}
 	act := compensation.Act{
-		Step: in.Body.Step, Item: in.Body.Item, By: actor(ctx, in.Body.By), Reason: in.Body.Reason, Reference: in.Body.Reference,
+		Step: in.Body.Step, Item: in.Body.Item, By: by, Reason: in.Body.Reason, Reference: in.Body.Reference,
 	}
 	if in.Body.Deadline != nil {
 		act.Deadline = in.Body.Deadline.UTC()
 	}
 	b := workflows.Batch{Name: in.Body.Act, Act: act, Filter: filter, StartedAt: now, Matched: matched}
-	id := commandOf(ctx).id()
 	_, before, err := s.once(ctx, client.StartWorkflowOptions{
 		ID: workflows.BatchWorkflowID(id),
 		TypedSearchAttributes: temporal.NewSearchAttributes(
@@ -195,7 +214,11 @@ func (s *server) createBatch(ctx context.Context, in *batchInput) (*batchOutput,
 		Memo:          map[string]any{workflows.MemoBatch: b},
 		StaticSummary: fmt.Sprintf("%s of %s, by %s", b.Name, count(int(matched), "saga"), compensation.EscapeMarkdown(b.Act.By)),
 	}, in.Body, workflows.TypeActOnSagas, workflows.BatchInput{Query: query, PerSecond: in.Body.PerSecond, Batch: b})
-	s.audit(ctx, deed{act: "batch of " + b.Name, saga: workflows.BatchWorkflowID(id), step: act.Step, by: act.By, reason: act.Reason}, err)
+	return s.startedBatch(ctx, id, before, err)
+}
+
+// startedBatch is the answer to the start of a batch, or its error.
+func (s *server) startedBatch(ctx context.Context, id string, before bool, err error) (*batchOutput, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -286,14 +309,31 @@ func (s *server) describeBatch(ctx context.Context, id string) (*workflowpb.Work
 	return d.GetWorkflowExecutionInfo(), nil
 }
 
-func (s *server) cancelBatch(ctx context.Context, in *batchIDInput) (*batchView, error) {
+// takesNoBody refuses a request with something in its body: of two with one key, nobody could tell whether they ask for the same.
+func (s *server) takesNoBody(answer huma.Context, next func(huma.Context)) {
+	r, w := humachi.Unwrap(answer)
+	body, err := io.ReadAll(r.Body)
+	if err == nil {
+		switch string(bytes.TrimSpace(body)) {
+		case "", "{}":
+			next(answer)
+			return
+		}
+		err = &failure{code: codeMalformed, detail: "This takes no body: leave it out."}
+	}
+	writeProblem(w, s.problem(answer.Context(), err))
+}
+
+func (s *server) cancelBatch(ctx context.Context, in *batchIDInput) (_ *batchView, err error) {
+	defer func() {
+		s.audit(ctx, deed{act: "cancel", saga: workflows.BatchWorkflowID(in.ID), by: callerOf(ctx).Name}, err)
+	}()
 	info, err := s.describeBatch(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
 	if info.GetCloseTime() == nil {
 		err := s.temporal.CancelWorkflow(ctx, workflows.BatchWorkflowID(in.ID), "")
-		s.audit(ctx, deed{act: "cancel", saga: workflows.BatchWorkflowID(in.ID), by: callerOf(ctx).Name}, err)
 		if err != nil && !errors.As(err, new(*serviceerror.NotFound)) { // it ended between the two calls
 			return nil, fmt.Errorf("cancel batch %s: %w", in.ID, err)
 		}

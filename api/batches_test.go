@@ -105,6 +105,11 @@ func TestCancelBatch(t *testing.T) {
 		require.Equal(t, "canceled", a.json(t, "state"))
 	}
 
+	// It takes no body, so no two requests with one key are different ones.
+	require.Equal(t, 202, b.post(t, "/v1/batches/"+id+"/cancel", "{}").status)
+	requireProblem(t, b.post(t, "/v1/batches/"+id+"/cancel", `{"reason":"why"}`), 400, "malformed")
+	requireProblem(t, b.post(t, "/v1/batches/"+id+"/cancel", `["x"]`), 400, "malformed")
+
 	for _, unknown := range []string{"43", "order-" + orderID, "a%20b"} {
 		requireProblem(t, b.get(t, "/v1/batches/"+unknown), 404, "not_found")
 		requireProblem(t, b.post(t, "/v1/batches/"+unknown+"/cancel", ""), 404, "not_found")
@@ -121,6 +126,35 @@ func TestDryRun(t *testing.T) {
 	require.Equal(t, 200, a.status, a.body)
 	require.JSONEq(t, `{"matched":7}`, a.body)
 	require.Empty(t, b.temporal.sagas)
+	require.NotContains(t, b.log.String(), "msg=act ", "nobody did anything")
+
+	// Nothing was done with its key; but one with which something was done is not free for a dry run.
+	dry := strings.Replace(exampleBatch, `"act"`, `"dry_run":true,"act"`, 1)
+	require.Equal(t, 200, b.ask(t, http.MethodPost, "/v1/batches", dry, "Idempotency-Key", "k").status)
+	require.Equal(t, 202, b.ask(t, http.MethodPost, "/v1/batches", exampleBatch, "Idempotency-Key", "k").status)
+	requireProblem(t, b.ask(t, http.MethodPost, "/v1/batches", dry, "Idempotency-Key", "k"), 422, "idempotency_key_reused")
+}
+
+// A batch that is repeated is answered as the one that it was, also when a new one would come too late.
+func TestBatchAgainAfterItsDeadline(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	description(t) // outside the bubble: others use it, too
+	synctest.Test(t, func(t *testing.T) {
+		b.temporal.count = func(string) int64 { return 1 }
+		body := `{"act":"extend-deadline","filter":{"state":"parked"},"reason":"why","deadline":"` + time.Now().Add(time.Hour).UTC().Format(time.RFC3339) + `"}`
+		ask := func(key string) answer {
+			return b.ask(t, http.MethodPost, "/v1/batches", body, "Idempotency-Key", key)
+		}
+		first := ask("k")
+		require.Equal(t, 202, first.status, first.body)
+		<-time.After(2 * time.Hour)
+		again := ask("k")
+		require.Equal(t, 202, again.status, again.body)
+		require.Equal(t, first.body, again.body)
+		require.Equal(t, "true", again.header.Get("Idempotent-Replayed"))
+		requireProblem(t, ask("l"), 422, "invalid", "/deadline: must be in the future")
+	})
 }
 
 // Temporal would make a deadline of the year 9999 one of a hundred years from now, without a word.

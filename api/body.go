@@ -208,11 +208,12 @@ func (c *strictness) value(schema *huma.Schema) error {
 }
 
 func (c *strictness) text(text string, raw []byte, schema *huma.Schema) error {
+	detail := unreadable(text)
 	switch {
 	case halfPair(raw):
 		return c.refuse(codeMalformed, "has half of a surrogate pair")
-	case strings.ContainsFunc(text, unicode.IsControl):
-		return c.refuse(codeInvalid, "expected string to be free of control characters")
+	case detail != "":
+		return c.refuse(codeInvalid, detail)
 	case schema != nil && schema.Type != "" && len(text) > maxText:
 		return c.refuse(codeInvalid, fmt.Sprintf("is longer than %d bytes", maxText))
 	}

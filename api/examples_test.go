@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io/fs"
 	"maps"
+	"net/http"
 	"os"
 	"path"
 	"regexp"
@@ -118,7 +119,10 @@ func TestExamples(t *testing.T) {
 				if id == "get-overview" {
 					b = withSagas(t, time.Now())
 				}
-				headers := []string{"Idempotency-Key", exampleKey, "If-Match", "*"}
+				headers := []string{"Idempotency-Key", exampleKey}
+				if saga, _, act := strings.Cut(strings.TrimPrefix(x.path, "/v1/sagas/"), "/"); act && methods[id] == http.MethodPost {
+					headers = append(headers, "If-Match", b.get(t, "/v1/sagas/"+saga).header.Get("ETag"))
+				}
 				if x.prefer != "" {
 					headers = append(headers, "Prefer", x.prefer)
 					after(time.Second, func() { b.endStarted(t, id) })

@@ -13,7 +13,6 @@ import (
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
-	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/serviceerror"
 	taskqueuepb "go.temporal.io/api/taskqueue/v1"
 	updatepb "go.temporal.io/api/update/v1"
@@ -22,12 +21,10 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
-	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/amends-dev/amends/compensation"
-	"github.com/amends-dev/amends/workflows"
 )
 
 // fakeTemporal is Temporal as the API sees it: it keeps what was started, and answers as a test tells it to.
@@ -335,32 +332,6 @@ func (f *fakeTemporal) DescribeTaskQueue(
 	r := &workflowservice.DescribeTaskQueueResponse{}
 	for _, seen := range f.pollers[kind] {
 		r.Pollers = append(r.Pollers, &taskqueuepb.PollerInfo{LastAccessTime: timestamppb.New(seen)})
-	}
-	return r, nil
-}
-
-func (f *fakeTemporal) OperatorService() operatorservice.OperatorServiceClient {
-	return fakeOperator{temporal: f}
-}
-
-type fakeOperator struct {
-	operatorservice.OperatorServiceClient
-	temporal *fakeTemporal
-}
-
-func (o fakeOperator) ListSearchAttributes(
-	context.Context, *operatorservice.ListSearchAttributesRequest, ...grpc.CallOption,
-) (*operatorservice.ListSearchAttributesResponse, error) {
-	o.temporal.mu.Lock()
-	defer o.temporal.mu.Unlock()
-	if o.temporal.down != nil {
-		return nil, o.temporal.down
-	}
-	r := &operatorservice.ListSearchAttributesResponse{CustomAttributes: map[string]enumspb.IndexedValueType{}}
-	for _, key := range workflows.SearchAttributes() {
-		if key.GetName() != o.temporal.lacking {
-			r.CustomAttributes[key.GetName()] = key.GetValueType()
-		}
 	}
 	return r, nil
 }

@@ -11,12 +11,12 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+	"google.golang.org/grpc"
 
 	"github.com/amends-dev/amends/compensation"
 	"github.com/amends-dev/amends/internal/access"
@@ -56,12 +56,13 @@ func FuzzBody(f *testing.F) {
 	})
 }
 
-// requirePlain asserts that the value has no text with control characters, and no number but whole ones.
+// requirePlain asserts that the value has no text with hidden characters, and no number but whole ones.
 func requirePlain(t *testing.T, value any) {
 	t.Helper()
 	switch v := value.(type) {
 	case string:
-		require.False(t, strings.ContainsFunc(v, unicode.IsControl))
+		_, hidden := compensation.Hidden(v)
+		require.False(t, hidden)
 	case json.Number:
 		_, err := v.Int64()
 		require.NoError(t, err)
@@ -115,20 +116,22 @@ func listQuery(c collection, at compensation.State) string {
 
 // Only a token that was made for the list is taken, and means what it meant.
 func FuzzPageToken(f *testing.F) {
-	query := listQuery(orders, compensation.Running)
-	f.Add(encodePageToken([]byte("next"), query), []byte("next"))
-	f.Add(encodePageToken([]byte("next"), listQuery(returns, "")), []byte{})
+	query, seal := listQuery(orders, compensation.Running), pageSeal("key")
+	f.Add(seal.token([]byte("next"), query), []byte("next"))
+	f.Add(seal.token([]byte("next"), listQuery(returns, "")), []byte{})
 	f.Add("AAAA", []byte{0xff})
 	f.Fuzz(func(t *testing.T, text string, token []byte) {
-		if got, err := decodePageToken(text, query); err != nil {
+		if got, err := seal.open(text, query); err != nil {
 			require.ErrorIs(t, err, errPageToken)
 		} else if text != "" {
-			require.Equal(t, strings.NewReplacer("\r", "", "\n", "").Replace(text), encodePageToken(got, query))
+			require.Equal(t, strings.NewReplacer("\r", "", "\n", "").Replace(text), seal.token(got, query))
 		}
-		got, err := decodePageToken(encodePageToken(token, query), query)
+		got, err := seal.open(seal.token(token, query), query)
 		require.NoError(t, err)
 		require.True(t, bytes.Equal(token, got))
-		_, err = decodePageToken(encodePageToken(token, query), listQuery(returns, compensation.Running))
+		_, err = seal.open(seal.token(token, query), listQuery(returns, compensation.Running))
+		require.ErrorIs(t, err, errPageToken)
+		_, err = pageSeal("another key").open(seal.token(token, query), query)
 		require.ErrorIs(t, err, errPageToken)
 	})
 }
@@ -198,6 +201,18 @@ func (n *noSagas) ListWorkflow(
 ) (*workflowservice.ListWorkflowExecutionsResponse, error) {
 	n.asked = r
 	return &workflowservice.ListWorkflowExecutionsResponse{}, nil
+}
+
+func (*noSagas) WorkflowService() workflowservice.WorkflowServiceClient { return noService{} }
+
+type noService struct {
+	workflowservice.WorkflowServiceClient
+}
+
+func (noService) DescribeNamespace(
+	context.Context, *workflowservice.DescribeNamespaceRequest, ...grpc.CallOption,
+) (*workflowservice.DescribeNamespaceResponse, error) {
+	return &workflowservice.DescribeNamespaceResponse{}, nil
 }
 
 // Whatever a query says, it is refused, or asks Temporal for one of the lists that there are.

@@ -64,6 +64,7 @@ func TestGeneratedRequests(t *testing.T) {
 						b.populateBatch(t)
 						op := pick(g, operations)
 						r, text := g.request(op)
+						b.see(t, r)
 						a := b.doGenerated(t, r, fmt.Sprintf("request %d of shard %d: %s", n, shard, text))
 						statuses[shard][fmt.Sprintf("%s %d", op.id, a.status)]++
 					}
@@ -77,6 +78,17 @@ func TestGeneratedRequests(t *testing.T) {
 	require.Less(t, grown, int64(generatedHeap), "bytes more than before")
 	runtime.KeepAlive(bundles)
 	requireAllReached(t, operations, statuses)
+}
+
+// see gives a request the ETag of its saga, where it has what stands for that.
+func (b *bundle) see(t *testing.T, r *http.Request) {
+	t.Helper()
+	if r.Header.Get("If-Match") != asSeen {
+		return
+	}
+	if parts := strings.Split(r.URL.EscapedPath(), "/"); len(parts) > 3 {
+		r.Header.Set("If-Match", b.get(t, strings.Join(parts[:4], "/")).header.Get("ETag"))
+	}
 }
 
 // doGenerated serves a request, and says which one it was if its answer is not what it should be.

@@ -51,7 +51,7 @@ var known = map[string][]string{
 	"fail_at":         {"ReserveStock", "BookShipment", "CapturePayment", "BookReturn"},
 	"Idempotency-Key": {"k", `"5f0c2d5e-7a9b"`},
 	"Prefer":          {"wait=1", "wait=0", "respond-async", `wait="2"`},
-	"If-Match":        {"*", `"0Kc9bRkDVnhdWvyh"`},
+	"If-Match":        {asSeen, "*", `"0Kc9bRkDVnhdWvyh"`},
 	"If-None-Match":   {"*", `"0Kc9bRkDVnhdWvyh"`},
 	"email":           {"ada@example.com"},
 	"deadline":        {"2027-01-31T12:00:00Z"},
@@ -67,6 +67,9 @@ var known = map[string][]string{
 	"page_token":      {"AAAA"},
 	"token":           {"tok_visa"},
 }
+
+// asSeen stands for the ETag of the saga that the request is about.
+const asSeen = `"as seen"`
 
 // request makes a request for the operation, and says in words what it is.
 func (g *generator) request(op operation) (*http.Request, string) {

@@ -122,18 +122,23 @@ func TestActAgain(t *testing.T) {
 			require.Equal(t, tt.status, first.status, first.body)
 			require.Empty(t, first.header.Get("Idempotent-Replayed"))
 			require.NotEqual(t, tag, b.get(t, "/v1/sagas/order-"+orderID).header.Get("ETag")+first.header.Get("Location"))
+			b.temporal.mu.Lock()
+			b.temporal.sagas["order-"+orderID].info.SearchAttributes = attributes(compensation.Parked)
+			b.temporal.mu.Unlock()
 
 			for _, body := range []string{tt.body, strings.ReplaceAll(tt.body, `"to":"a","cc":"b"`, `"cc":"b", "to":"a"`)} {
 				again := ask(body)
 				require.Equal(t, tt.status, again.status, again.body)
 				require.Equal(t, "true", again.header.Get("Idempotent-Replayed"))
-				require.Equal(t, first.json(t, "state"), again.json(t, "state"))
+				require.Equal(t, "parked", again.json(t, "state"), "as it is now")
 			}
 			requireProblem(t, ask(tt.other), 422, "idempotency_key_reused")
 			require.Len(t, b.temporal.updates, 1)
 
 			b.temporal.end("order-"+orderID, enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, compensation.Compensated, nil)
-			require.Equal(t, tt.status, ask(tt.body).status, "also after the end")
+			ended := ask(tt.body)
+			require.Equal(t, tt.status, ended.status, "also after the end")
+			require.Equal(t, "compensated", ended.json(t, "state"))
 			code := "already_ended"
 			if strings.HasPrefix(name, "approval") {
 				code = "not_awaited"
@@ -141,6 +146,74 @@ func TestActAgain(t *testing.T) {
 			requireProblem(t, b.ask(t, http.MethodPost, tt.path, tt.body, "If-Match", tag), 409, code)
 		})
 	}
+}
+
+// TestUpdateIDsSayNothing: whoever can read Temporal sees IDs of updates, and could try whether they are of what he guesses.
+func TestUpdateIDsSayNothing(t *testing.T) {
+	t.Parallel()
+	var ids []string
+	for _, body := range []string{`{"approved":true}`, `{"approved":false}`, `{"approved":true,"by":"grace","reason":"knows the customer"}`} {
+		b := setup(t)
+		b.started(t, "/v1/orders", exampleOrder)
+		b.temporal.answer = func(client.UpdateWorkflowOptions) (any, error) { return nil, nil }
+		require.Equal(t, 202, b.ask(t, http.MethodPost, "/v1/orders/"+orderID+"/approval", body, "Idempotency-Key", "k").status)
+		ids = append(ids, b.temporal.updates[0].UpdateID)
+	}
+	require.Len(t, slices.Compact(ids), 1, "it depends on what was asked")
+}
+
+// TestUpdateFromBefore: what was sent by an API that had a hash of the request in the update's ID is not sent again.
+func TestUpdateFromBefore(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+	b.temporal.answer = func(client.UpdateWorkflowOptions) (any, error) { return compensation.Compensating, nil }
+	ask := func(body string) answer {
+		return b.ask(t, http.MethodPost, "/v1/orders/"+orderID+"/cancel", body, "Idempotency-Key", "k")
+	}
+	require.Equal(t, 202, ask(`{"by":"ada"}`).status)
+	b.temporal.mu.Lock()
+	update := b.temporal.updates[0]
+	sent := update.UpdateID
+	update.UpdateID = "cancel-" + api.IDOf(api.Anonymous, "/v1/orders/"+orderID+"/cancel", "k") + "-" + strings.Repeat("0123456789abcdef", 4)
+	b.temporal.sagas["order-"+orderID].events, b.temporal.updates = nil, nil
+	b.temporal.mu.Unlock()
+	b.temporal.accept(update, fakeUpdate{result: compensation.Compensating})
+
+	again := ask(`{"by":"ada"}`)
+	require.Equal(t, 202, again.status, again.body)
+	require.Equal(t, "true", again.header.Get("Idempotent-Replayed"))
+	requireProblem(t, ask(`{"by":"grace"}`), 422, "idempotency_key_reused")
+	require.Empty(t, b.temporal.updates)
+	require.Regexp(t, "^cancel-[-0-9a-f]{36}-", sent, "so an API of that time takes it for the same key")
+}
+
+// TestKeyOfAnotherAct: with an input, a retry is another update of Temporal's, but not another request.
+func TestKeyOfAnotherAct(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+	b.temporal.answer = func(client.UpdateWorkflowOptions) (any, error) { return compensation.Running, nil }
+	ask := func(body string) answer {
+		tag := b.get(t, "/v1/sagas/order-"+orderID).header.Get("ETag")
+		return b.ask(t, http.MethodPost, "/v1/sagas/order-"+orderID+"/steps/NotifyCustomer/retry", body, "If-Match", tag, "Idempotency-Key", "k")
+	}
+	require.Equal(t, 200, ask(`{"reason":"typo"}`).status)
+	requireProblem(t, ask(`{"reason":"typo","input":{"to":"a"}}`), 422, "idempotency_key_reused")
+	require.Len(t, b.temporal.updates, 1)
+}
+
+// TestOneKeyAtTwoProcesses: of two requests with one key Temporal takes the first, and answers the second as that.
+func TestOneKeyAtTwoProcesses(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+	b.temporal.answer = func(o client.UpdateWorkflowOptions) (any, error) {
+		o.Args = []any{map[string]any{"approved": false, "by": "anonymous"}}
+		b.temporal.accept(o, fakeUpdate{})
+		return nil, nil
+	}
+	requireProblem(t, b.post(t, "/v1/orders/"+orderID+"/approval", `{"approved":true}`), 422, "idempotency_key_reused")
 }
 
 // What was refused had no effect, so its key is free.

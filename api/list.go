@@ -1,11 +1,8 @@
 package api
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"fmt"
 	"slices"
 	"time"
@@ -66,7 +63,11 @@ func (s *server) page(ctx context.Context, f Filter, p Paging, show func(collect
 	if len(faults) > 0 {
 		return nil, badQuery(faults...)
 	}
-	token, err := decodePageToken(p.PageToken, query)
+	seal, err := s.pageSeal(ctx)
+	if err != nil {
+		return nil, err
+	}
+	token, err := seal.open(p.PageToken, query)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +77,7 @@ func (s *server) page(ctx context.Context, f Filter, p Paging, show func(collect
 	}
 	out := &listOutput{Body: page{Items: items(found.GetExecutions(), show)}}
 	if next := found.GetNextPageToken(); len(next) > 0 {
-		out.Body.NextPageToken = encodePageToken(next, query)
+		out.Body.NextPageToken = seal.token(next, query)
 	}
 	return out, nil
 }
@@ -104,7 +105,11 @@ func (s *server) longestParked(ctx context.Context, in *sagasInput) (*listOutput
 		return nil, badQuery(faults...)
 	}
 	list := query + " sorted"
-	token, err := decodePageToken(in.PageToken, list)
+	seal, err := s.pageSeal(ctx)
+	if err != nil {
+		return nil, err
+	}
+	token, err := seal.open(in.PageToken, list)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +128,7 @@ func (s *server) longestParked(ctx context.Context, in *sagasInput) (*listOutput
 	out := &listOutput{}
 	if size := int(in.PageSize); len(sagas) > size {
 		sagas = sagas[:size]
-		out.Body.NextPageToken = encodePageToken([]byte(parkedKey(sagas[size-1])), list)
+		out.Body.NextPageToken = seal.token([]byte(parkedKey(sagas[size-1])), list)
 	}
 	out.Body.Items = items(sagas, s.sagaItem)
 	return out, nil
@@ -178,31 +183,4 @@ func customerOf(info *workflowpb.WorkflowExecutionInfo) string {
 
 func badQuery(faults ...Fault) *failure {
 	return &failure{code: codeBadParameter, detail: "A parameter cannot be read.", faults: faults}
-}
-
-var errPageToken = badQuery(Fault{Parameter: "page_token", Detail: "is not the next_page_token of a page of this list"})
-
-// encodePageToken makes Temporal's token one of ours, which fits only the list that it was made for.
-func encodePageToken(token []byte, query string) string {
-	return base64.RawURLEncoding.EncodeToString(append(tokenSeal(token, query), token...))
-}
-
-func decodePageToken(text, query string) ([]byte, error) {
-	if text == "" {
-		return nil, nil
-	}
-	raw, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || len(raw) < sealLen || !bytes.Equal(raw[:sealLen], tokenSeal(raw[sealLen:], query)) {
-		return nil, errPageToken
-	}
-	return raw[sealLen:], nil
-}
-
-const sealLen = 8
-
-// tokenSeal tells a token that was damaged, or made for another list, which Temporal takes for a fault of its own. It
-// is no secret: a token says nothing that a caller may not see.
-func tokenSeal(token []byte, query string) []byte {
-	sum := sha256.Sum256(append([]byte(query+"\n"), token...))
-	return sum[:sealLen]
 }

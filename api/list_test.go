@@ -1,6 +1,9 @@
 package api_test
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"net/http"
 	"net/url"
 	"slices"
@@ -49,6 +52,20 @@ func TestList(t *testing.T) {
 	require.JSONEq(t, `{"items":[]}`, last.body)
 	require.EqualValues(t, 50, b.temporal.listed[1].GetPageSize())
 	require.Equal(t, []byte{0, 255, ':', 7}, b.temporal.listed[1].GetNextPageToken())
+
+	// Whoever knows how the API works cannot make one, so Temporal never gets what it did not give.
+	made := []byte("{}")
+	for _, key := range []string{"", "default", "amends page token ", "amends page token default"} {
+		mac := hmac.New(sha256.New, []byte(key))
+		mac.Write([]byte(b.temporal.listed[0].GetQuery() + "\n{}"))
+		plain := sha256.Sum256([]byte(b.temporal.listed[0].GetQuery() + "\n{}"))
+		for _, mark := range [][]byte{mac.Sum(nil)[:16], plain[:16], plain[:8]} {
+			forged := base64.RawURLEncoding.EncodeToString(append(slices.Clone(mark), made...))
+			requireProblem(t, b.get(t, "/v1/orders?page_token="+forged), 400, "bad_parameter",
+				"page_token: is not the next_page_token of a page of this list")
+		}
+	}
+	require.Len(t, b.temporal.listed, 2)
 
 	for _, other := range []string{"/v1/orders?state=running&page_token=", "/v1/returns?page_token="} {
 		requireProblem(t, b.get(t, other+url.QueryEscape(token)), 400, "bad_parameter",

@@ -15,8 +15,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
@@ -56,6 +54,8 @@ type learned struct {
 	caller access.Caller
 	// saga is the saga that the request is about, if there is one.
 	saga string
+	// refused is called with each problem that the request is answered with, before it is; nil if nobody wants to know.
+	refused func(Code)
 }
 
 type learnedKey struct{}
@@ -137,17 +137,14 @@ func (s *server) checkQuery(next http.Handler) http.Handler {
 		f := &failure{code: codeBadParameter, detail: "The query is not well-formed."}
 		query, err := url.ParseQuery(r.URL.RawQuery)
 		for _, name := range slices.Sorted(maps.Keys(query)) {
-			var detail string
-			switch value := query.Get(name); {
+			value := query.Get(name)
+			detail := unreadable(value)
+			switch {
 			case len(query[name]) > 1:
 				detail = "is there twice"
 			case value == "":
 				detail = "is empty"
-			case !utf8.ValidString(value):
-				detail = "is not UTF-8"
-			case strings.ContainsFunc(value, unicode.IsControl):
-				detail = "has control characters"
-			default:
+			case detail == "":
 				continue
 			}
 			f.detail = "A parameter cannot be read."

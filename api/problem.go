@@ -121,6 +121,7 @@ func about(err error, workflowID string) error {
 // problem is the answer to err. The cause of one that the caller cannot know is logged, and not sent.
 func (s *server) problem(ctx context.Context, err error) *Problem {
 	f := failureOf(err)
+	noteRefusal(ctx, f.code)
 	if status := problems[f.code].status; status >= http.StatusInternalServerError {
 		level := slog.LevelError
 		if status == http.StatusServiceUnavailable {

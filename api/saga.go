@@ -137,14 +137,23 @@ func (s *server) once(ctx context.Context, o client.StartWorkflowOptions, reques
 	if !errors.As(err, &started) {
 		return "", false, fmt.Errorf("start %s %s: %w", kind, o.ID, err)
 	}
-	d, err := s.temporal.DescribeWorkflowExecution(ctx, o.ID, "")
-	var notFound *serviceerror.NotFound
-	switch {
-	case errors.As(err, &notFound):
+	runID, before, err = s.startedBy(ctx, o.ID, fingerprint)
+	if err == nil && !before {
 		// It was there a moment ago, so this is no fault of the caller's.
-		return "", false, fmt.Errorf("%s was started before, but is not there: %s", o.ID, notFound.Message)
+		err = fmt.Errorf("%s was started before, but is not there", o.ID)
+	}
+	return runID, before, err
+}
+
+// startedBy finds the workflow, if it was started by a request with that fingerprint. If it was started by another one, the error is
+// [errKeyReused].
+func (s *server) startedBy(ctx context.Context, workflowID, fingerprint string) (runID string, found bool, _ error) {
+	d, err := s.temporal.DescribeWorkflowExecution(ctx, workflowID, "")
+	switch {
+	case errors.As(err, new(*serviceerror.NotFound)):
+		return "", false, nil
 	case err != nil:
-		return "", false, fmt.Errorf("describe %s: %w", o.ID, err)
+		return "", false, fmt.Errorf("describe %s: %w", workflowID, err)
 	case memo(d.GetWorkflowExecutionInfo(), workflows.MemoFingerprint) != fingerprint:
 		return "", false, errKeyReused
 	}
@@ -215,8 +224,8 @@ func (s *server) cancel(ctx context.Context, workflowID string, r compensation.C
 	if err != nil {
 		return nil, err
 	}
-	if !o.answered {
-		return s.acceptedAsItIs(ctx, c, id, o)
+	if !o.answered || o.before {
+		return s.acceptedAsItIs(ctx, c, id, o) // of a repeat, how it stood then is not how it stands
 	}
 	return acceptedBy(s.accepted(c, id, "", state), o), nil
 }
@@ -228,11 +237,11 @@ func (s *server) tell(ctx context.Context, name string, message any, d deed) (_ 
 	if err != nil {
 		return nil, err
 	}
-	check := func(at compensation.Status) error {
+	check := func(at compensation.Status) (any, error) {
 		if name != c.awaits {
-			return notAwaited(at.State)
+			return nil, notAwaited(at.State)
 		}
-		return nil
+		return message, nil
 	}
 	o, err := s.update(ctx, c, id, update{name: name, arg: message, check: check, refused: notAwaited}, nil)
 	if err != nil {

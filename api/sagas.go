@@ -261,7 +261,13 @@ func (s *server) act(ctx context.Context, workflowID, ifMatch, name string, a co
 	if err != nil {
 		return nil, err
 	}
-	check := func(compensation.Status) error { return s.checkSeen(ctx, c, id, ifMatch) }
+	check := func(at compensation.Status) (any, error) {
+		// Between here and the saga there may be another's act; the saga finds that.
+		acts := len(at.Acts)
+		ifSeen := a
+		ifSeen.IfActs = &acts
+		return ifSeen, s.checkSeen(ctx, c, id, at, ifMatch)
+	}
 	// It may be answered late, when what follows from it takes long; the saga tells.
 	o, err := s.update(ctx, c, id, update{name: name, arg: a, check: check, refused: hasEnded}, nil)
 	if err != nil {
@@ -275,24 +281,29 @@ func (s *server) act(ctx context.Context, workflowID, ifMatch, name string, a co
 }
 
 // checkSeen refuses an act on a saga other than the one that its operator saw.
-func (s *server) checkSeen(ctx context.Context, c collection, id, ifMatch string) error {
-	seen, tag, err := s.tagged(ctx, c, id)
+func (s *server) checkSeen(ctx context.Context, c collection, id string, at compensation.Status, ifMatch string) error {
+	seen, err := s.sagaViewOf(ctx, c, id, at)
+	if err != nil {
+		return err
+	}
+	tag, err := tagOf(seen)
 	if err != nil {
 		return err
 	}
 	switch {
-	case ifMatch == "":
+	case ifMatch == "" || strings.TrimSpace(ifMatch) == "*": // which says nothing of what was seen
 		return &failure{
 			code: codePreconditionRequired, state: compensation.State(seen.State),
 			detail: "Send the saga's ETag as If-Match: " + seen.Links.Self + " has it.",
 		}
-	case !matches(ifMatch, tag):
-		return &failure{
-			code: codePreconditionFailed, state: compensation.State(seen.State),
-			detail: "The saga is not as you saw it any more. Look at it again, and decide anew.",
-		}
+	case !matchesStrongly(ifMatch, tag):
+		return hasChanged(compensation.State(seen.State))
 	}
 	return nil
+}
+
+func hasChanged(at compensation.State) *failure {
+	return &failure{code: codePreconditionFailed, state: at, detail: "The saga is not as you saw it any more. Look at it again, and decide anew."}
 }
 
 // tagged is the saga with its ETag.

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -175,6 +176,7 @@ func TestActs(t *testing.T) {
 			require.Equal(t, b.get(t, "/v1/sagas/order-"+orderID).header.Get("ETag"), a.header.Get("ETag"))
 			require.Len(t, b.temporal.updates, 1)
 			sent := b.temporal.updates[0]
+			tt.act.IfActs = new(int) // nobody had acted
 			require.Equal(t, []any{tt.act}, sent.Args)
 			require.Equal(t, []string{tt.update, "order-" + orderID, "run-order-" + orderID}, []string{sent.UpdateName, sent.WorkflowID, sent.RunID})
 		})
@@ -203,6 +205,39 @@ func TestActNeedsTheETag(t *testing.T) {
 	require.Equal(t, 200, b.ask(t, http.MethodPost, path, body, "If-Match", now).status)
 	require.Len(t, b.temporal.updates, 2)
 	require.NotEqual(t, b.temporal.updates[0].UpdateID, b.temporal.updates[1].UpdateID, "another retry is another act")
+}
+
+// What was seen is compared where the act is taken: between the look at the saga and the act there may be another's.
+func TestActGoesWithWhatWasSeen(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.started(t, "/v1/orders", exampleOrder)
+	const path, body = "/v1/sagas/order-" + orderID + "/steps/ReserveStock/retry", `{"by":"grace"}`
+	tag := b.get(t, "/v1/sagas/order-"+orderID).header.Get("ETag")
+	for _, unseen := range []string{"*", " * "} {
+		requireProblem(t, b.ask(t, http.MethodPost, path, body, "If-Match", unseen), 428, "precondition_required")
+	}
+	for _, weak := range []string{"W/" + tag, `"x", W/` + tag, "*, " + `"x"`} {
+		requireProblem(t, b.ask(t, http.MethodPost, path, body, "If-Match", weak), 412, "precondition_failed")
+	}
+	require.Empty(t, b.temporal.updates)
+
+	b.temporal.answer = func(client.UpdateWorkflowOptions) (any, error) {
+		return nil, temporal.NewNonRetryableApplicationError("retry: the saga took another act since", compensation.ErrTypeActStale, nil)
+	}
+	requireProblem(t, b.ask(t, http.MethodPost, path, body, "If-Match", tag), 412, "precondition_failed")
+
+	b.temporal.answer = func(client.UpdateWorkflowOptions) (any, error) { return compensation.Running, nil }
+	for i := range 3 {
+		tag = b.get(t, "/v1/sagas/order-"+orderID).header.Get("ETag")
+		key := fmt.Sprint("k", i)
+		require.Equal(t, 200, b.ask(t, http.MethodPost, path, body, "If-Match", `"x", `+tag, "Idempotency-Key", key).status)
+		act, ok := b.temporal.updates[i+1].Args[0].(compensation.Act)
+		require.True(t, ok)
+		require.Equal(t, &i, act.IfActs)
+		again := b.ask(t, http.MethodPost, path, body, "If-Match", tag, "Idempotency-Key", key)
+		require.Equal(t, "true", again.header.Get("Idempotent-Replayed"), again.body)
+	}
 }
 
 func TestActIsRefused(t *testing.T) {

@@ -1,7 +1,9 @@
 package api
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +12,7 @@ import (
 
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/amends-dev/amends/compensation"
@@ -21,8 +24,8 @@ import (
 type update struct {
 	name string
 	arg  any
-	// check refuses a message that is new to a saga that stands so; nil for none.
-	check func(compensation.Status) error
+	// check refuses a message that is new to a saga that stands so, and makes it one that fits no other; nil for neither.
+	check func(compensation.Status) (arg any, _ error)
 	// refused is the problem of a saga in that state, which cannot take the message.
 	refused func(compensation.State) *failure
 }
@@ -53,10 +56,6 @@ type outcome struct {
 func (s *server) update(ctx context.Context, c collection, id string, u update, result any) (_ outcome, err error) {
 	defer func() { err = about(err, c.workflowID(id)) }()
 	request := commandOf(ctx)
-	fingerprint, err := request.fingerprint(u.arg)
-	if err != nil {
-		return outcome{}, err
-	}
 	leave, err := s.flights.enter(request)
 	if err != nil {
 		return outcome{}, err
@@ -67,17 +66,19 @@ func (s *server) update(ctx context.Context, c collection, id string, u update, 
 		return outcome{}, err
 	}
 	leadTo(ctx, status)
-	name := u.name + "-" + request.id() + "-"
-	updateID := name + fingerprint
-	before := slices.Contains(status.Updates, updateID)
+	updateID := u.name + "-" + request.id() + sentBy
+	arg := u.arg
+	taken, before, err := request.taken(status, u)
+	if err != nil {
+		return outcome{}, err
+	}
 	switch {
 	case before:
-	case slices.ContainsFunc(status.Updates, func(id string) bool { return strings.HasPrefix(id, name) }):
-		return outcome{}, errKeyReused
+		updateID = taken
 	case !status.EndedAt.IsZero():
 		return outcome{}, u.refused(status.State)
 	case u.check != nil:
-		if err := u.check(status); err != nil {
+		if arg, err = u.check(status); err != nil {
 			return outcome{}, err
 		}
 	}
@@ -95,7 +96,7 @@ func (s *server) update(ctx context.Context, c collection, id string, u update, 
 			WorkflowID:   status.SagaID,
 			RunID:        status.RunID,
 			UpdateName:   u.name,
-			Args:         []any{u.arg},
+			Args:         []any{arg},
 			WaitForStage: client.WorkflowUpdateStageAccepted,
 		})
 	}
@@ -103,10 +104,60 @@ func (s *server) update(ctx context.Context, c collection, id string, u update, 
 	if accepted {
 		err = asItStands(handle.Get(sendCtx, result), result)
 	}
-	if err == nil {
-		return outcome{answered: true, before: before}, nil
+	o := outcome{answered: err == nil, before: before}
+	if err != nil {
+		if err := s.updateFailure(ctx, c, id, u, status, accepted, err); err != nil {
+			return outcome{}, err
+		}
 	}
-	return outcome{before: before}, s.updateFailure(ctx, c, id, u, status, accepted, err)
+	if before {
+		return o, nil
+	}
+	return o, s.confirm(ctx, c, id, u)
+}
+
+// confirm returns an error if the answer was to another request with the same key, which another process sent in the same moment:
+// Temporal takes the two for one.
+func (s *server) confirm(ctx context.Context, c collection, id string, u update) error {
+	status, err := s.status(ctx, c, id)
+	if err != nil {
+		return err
+	}
+	_, _, err = commandOf(ctx).taken(status, u)
+	return err
+}
+
+// sentBy ends the IDs of updates. In its place they had a hash of what was asked once, by which whoever can read Temporal could
+// try what it was. It keeps the form of the ID, so that processes of that time take a repeat for one, or refuse it.
+const sentBy = "-sent"
+
+// taken returns the ID of the update that the command sent to a saga that stands so, if there is one. If it asked for something
+// else, the error is [errKeyReused].
+func (c command) taken(status compensation.Status, u update) (id string, found bool, _ error) {
+	at := slices.IndexFunc(status.Updates, func(taken compensation.AcceptedUpdate) bool {
+		return strings.Contains(taken.ID, "-"+c.id()+"-")
+	})
+	if at < 0 {
+		return "", false, nil
+	}
+	taken := status.Updates[at]
+	var arg map[string]json.RawMessage
+	if err := converter.GetDefaultDataConverter().FromPayloads(taken.Args, &arg); err != nil {
+		return "", false, fmt.Errorf("update %s: %w", taken.ID, err)
+	}
+	delete(arg, "if_acts") // what its sender had seen, and not what was asked
+	asked, err := canonicalJSON(u.arg)
+	if err != nil {
+		return "", false, fmt.Errorf("update %s: %w", taken.ID, err)
+	}
+	had, err := canonicalJSON(arg)
+	if err != nil {
+		return "", false, fmt.Errorf("update %s: %w", taken.ID, err)
+	}
+	if taken.Name != u.name || !bytes.Equal(asked, had) {
+		return "", false, errKeyReused
+	}
+	return taken.ID, true, nil
 }
 
 // asItStands makes the rejection of a message that would change nothing the answer that it would have got, with the saga's
@@ -165,8 +216,11 @@ func (s *server) updateFailure(
 		}
 		return u.refused(compensation.StateOf(info))
 	case errors.As(err, &rejected):
-		if t := rejected.Type(); t == compensation.ErrTypeTooLate || t == workflows.ErrTypeNotAwaited {
+		switch rejected.Type() {
+		case compensation.ErrTypeTooLate, workflows.ErrTypeNotAwaited:
 			return u.refused(status.State)
+		case compensation.ErrTypeActStale:
+			return hasChanged(status.State)
 		}
 		code := codeInvalid
 		if rejected.Type() == compensation.ErrTypeActRefused {

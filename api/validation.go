@@ -20,7 +20,9 @@ func init() {
 		return newProblem("", refusal(status, message, errs))
 	}
 	huma.NewErrorWithContext = func(ctx huma.Context, status int, message string, errs ...error) huma.StatusError {
-		return newProblem(traceID(ctx.Context()), refusal(status, message, errs))
+		f := refusal(status, message, errs)
+		noteRefusal(ctx.Context(), f.code)
+		return newProblem(traceID(ctx.Context()), f)
 	}
 	// "Quantity" is not "quantity": the description says so, and other readers of the same body may not be as lenient.
 	huma.ValidateStrictCasing = true

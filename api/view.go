@@ -89,7 +89,7 @@ func (state) Schema(huma.Registry) *huma.Schema {
 // accepted is the answer to a request that a saga took on.
 type accepted struct {
 	ID    string `json:"id"`
-	State state  `json:"state" doc:"The saga's state when the request was taken."`
+	State state  `json:"state" doc:"The saga's state when the request was taken; when it is repeated, for anything but a start, as it is now."`
 	Links links  `json:"links"`
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -179,6 +180,12 @@ func matches(list, tag string) bool {
 		}
 	}
 	return false
+}
+
+// matchesStrongly reports whether a list of ETags has this one, as an If-Match wants it: a weak one never does (RFC 9110, section
+// 8.8.3.2).
+func matchesStrongly(list, tag string) bool {
+	return slices.ContainsFunc(strings.Split(list, ","), func(known string) bool { return strings.TrimSpace(known) == tag })
 }
 
 // showOutput is a saga, without a body for a caller who has it.

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Code names a kind of problem. docs/problems.md explains each.
@@ -82,7 +84,7 @@ type Fault struct {
 	Detail    string `json:"detail"`
 }
 
-// Error implements error.
+// Error implements error, in one line of printable characters: U+FFFD stands for others that the server sent.
 func (p *Problem) Error() string {
 	text := strconv.Itoa(p.Status)
 	if p.Code != "" {
@@ -95,7 +97,12 @@ func (p *Problem) Error() string {
 	for _, f := range p.Errors {
 		text += fmt.Sprintf(" %s%s: %s.", f.Pointer, f.Parameter, strings.TrimSuffix(f.Detail, "."))
 	}
-	return text
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return utf8.RuneError
+	}, text)
 }
 
 // problemOf is the problem that an answer tells of. One that is no problem document did not come from the API.

@@ -313,6 +313,8 @@ func TestProblemTellsWhere(t *testing.T) {
 		{Pointer: "/lines/0/quantity", Detail: "must be 1 or more"}, {Parameter: "state", Detail: "is none."},
 	}}
 	require.EqualError(t, p, "422 invalid: Not possible. Some fields cannot be as they are. /lines/0/quantity: must be 1 or more. state: is none.")
+	p.Title, p.Errors = "No\x1b[2J\u202e.", nil
+	require.Equal(t, "422 invalid: No\ufffd[2J\ufffd. Some fields cannot be as they are.", p.Error(), "it is printed to terminals")
 }
 
 func TestNothingNewIsWhatWasSeen(t *testing.T) {

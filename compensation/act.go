@@ -58,6 +58,9 @@ type Act struct {
 	Result json.RawMessage `json:"result,omitempty"`
 	// Deadline is the new deadline.
 	Deadline time.Time `json:"deadline,omitzero"`
+	// IfActs refuses the act, with [ErrTypeActStale], unless the saga took exactly so many acts before. Of several who decide about
+	// the same saga as they saw it, one is taken. Nil asks for nothing.
+	IfActs *int `json:"if_acts,omitempty"`
 }
 
 // ActRecord is an act that was accepted.
@@ -89,6 +92,9 @@ func (s *saga) handleActs(ctx workflow.Context) error {
 			workflow.UpdateHandlerOptions{
 				Description: actDescriptions[name],
 				Validator: func(ctx workflow.Context, a Act) error {
+					if err := s.refuseStale(name, a); err != nil {
+						return err
+					}
 					if err := s.refuseAct(ctx, name, a); err != nil {
 						return actFailure(name, err)
 					}
@@ -119,7 +125,13 @@ func actFailure(name string, err error) error {
 }
 
 // act carries out an act that the validator has passed.
-func (s *saga) act(ctx workflow.Context, name string, a Act) (State, error) {
+func (s *saga) act(ctx workflow.Context, name string, a Act) (_ State, err error) {
+	s.taken++
+	defer func() {
+		if err != nil {
+			s.taken--
+		}
+	}()
 	r := ActRecord{Name: name, Act: a, At: workflow.Now(ctx)}
 	if name == UpdateExtendDeadline {
 		s.acts = append(s.acts, r)

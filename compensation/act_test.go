@@ -219,6 +219,36 @@ func TestExtensionThatChangesNothing(t *testing.T) {
 	require.Equal(t, compensation.Parked, state)
 }
 
+// Of acts that were decided on before they knew of each other, one is taken.
+func TestOneOfSeveralActs(t *testing.T) {
+	t.Parallel()
+
+	env := sagatest.New(t, parkable)
+	env.Fail("Send", sagatest.Forever)
+	var replies []*sagatest.Reply
+	env.WhenParked(func([]compensation.ParkedStep) {
+		if replies != nil {
+			return
+		}
+		for _, seen := range []int{1, 0, 0, 0, 0, 1, 1, 3} {
+			replies = append(replies, env.Act(compensation.UpdateExtendDeadline, with(func(a *compensation.Act) {
+				a.Deadline, a.IfActs = env.Environment().Now().Add(time.Hour), &seen
+			})))
+		}
+		env.At(30*time.Minute, func() { env.Mend("Send") })
+	})
+	require.NoError(t, env.Run(runParkable))
+	env.RequireState(compensation.Completed)
+	for i, reply := range replies {
+		if i == 1 || i == 5 {
+			require.NoError(t, reply.Rejected)
+			continue
+		}
+		requireType(t, reply.Rejected, compensation.ErrTypeActStale)
+	}
+	require.Len(t, replies, 8)
+}
+
 // What may still succeed is tried while it is parked.
 func TestParkedSagaGoesOnByItself(t *testing.T) {
 	t.Parallel()

@@ -24,7 +24,7 @@ func (s *saga) show(ctx workflow.Context) {
 		for _, e := range s.executions {
 			if e.name == d.name {
 				started = true
-				row(&b, e.key.label(), e.kind, e.do, s.undoState(e))
+				row(&b, EscapeMarkdown(e.key.label()), e.kind, e.do, s.undoState(e))
 			}
 		}
 		if !started {
@@ -40,7 +40,7 @@ func (s *saga) showOperators(b *strings.Builder) {
 	if len(s.parked) > 0 {
 		b.WriteString("\n**Waits for an operator**\n\n")
 		for _, p := range s.parked {
-			b.WriteString("- " + EscapeMarkdown(p.label()+", since "+p.since.UTC().Format(time.RFC3339)+": "+p.reason))
+			b.WriteString("- " + EscapeMarkdown(p.label()) + ", since " + p.since.UTC().Format(time.RFC3339) + ": " + EscapeMarkdown(p.reason))
 			if p.trying {
 				b.WriteString(" (is still tried)")
 			}
@@ -52,17 +52,17 @@ func (s *saga) showOperators(b *strings.Builder) {
 	}
 	b.WriteString("\n**What operators did**\n\n")
 	for _, a := range s.acts {
-		line := a.At.UTC().Format(time.RFC3339) + " " + a.By + ": " + a.Name
+		b.WriteString("- " + a.At.UTC().Format(time.RFC3339) + " " + EscapeMarkdown(a.By) + ": " + a.Name)
 		if a.Step != "" {
-			line += " " + Key{Step: a.Step, Item: a.Item}.label()
+			b.WriteString(" " + EscapeMarkdown(Key{Step: a.Step, Item: a.Item}.label()))
 		}
 		if a.Reason != "" {
-			line += ", because " + a.Reason
+			b.WriteString(", because " + EscapeMarkdown(a.Reason))
 		}
 		if a.Reference != "" {
-			line += " (" + a.Reference + ")"
+			b.WriteString(" (" + EscapeMarkdown(a.Reference) + ")")
 		}
-		b.WriteString("- " + EscapeMarkdown(line) + "\n")
+		b.WriteString("\n")
 	}
 }
 
@@ -89,26 +89,6 @@ func (s *saga) undoState(e *execution) UndoState {
 		return UndoWaiting
 	}
 	return e.undo
-}
-
-// markdownSpecial are the characters that could make markup, or a table's cell, out of somebody's text.
-const markdownSpecial = "\\`*_{}[]()<>#+-.!|~&"
-
-// EscapeMarkdown makes text safe to stand in a line of Markdown, which the Web UI renders in summaries and details.
-func EscapeMarkdown(text string) string {
-	var b strings.Builder
-	for _, r := range text {
-		switch {
-		case unicode.IsControl(r):
-			b.WriteByte(' ')
-		case strings.ContainsRune(markdownSpecial, r):
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
 }
 
 // words turns a name into words: "ReserveStock" into "reserve stock".
@@ -141,7 +121,7 @@ func itemSuffix(item string) string {
 	if item == "" {
 		return ""
 	}
-	return " (" + item + ")"
+	return " (" + EscapeMarkdown(item) + ")" // summaries are Markdown, too
 }
 
 // functionName is the last part of a function's or method value's name: the name under which the SDK registers it.

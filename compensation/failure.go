@@ -33,6 +33,8 @@ const (
 	ErrTypeActRefused = "ActRefused"
 	// ErrTypeActInvalid is the type of the rejection of an operator's act that lacks something, or says what cannot be.
 	ErrTypeActInvalid = "ActInvalid"
+	// ErrTypeActStale is the type of the rejection of an operator's act that was decided on before another one was taken.
+	ErrTypeActStale = "ActStale"
 )
 
 // Refusal is the detail of a failure made by [Refuse].

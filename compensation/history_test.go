@@ -113,20 +113,6 @@ func (h *tape) marker(t *testing.T, summary string, attempt int, f *failurepb.Fa
 	})
 }
 
-func (h *tape) accepted(t *testing.T, update string, act Act) int64 {
-	t.Helper()
-	return h.add(&historypb.HistoryEvent{
-		EventType: enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED,
-		Attributes: &historypb.HistoryEvent_WorkflowExecutionUpdateAcceptedEventAttributes{
-			WorkflowExecutionUpdateAcceptedEventAttributes: &historypb.WorkflowExecutionUpdateAcceptedEventAttributes{
-				AcceptedRequest: &updatepb.Request{Input: &updatepb.Input{
-					Name: update, Args: &commonpb.Payloads{Payloads: []*commonpb.Payload{payload(t, act)}},
-				}},
-			},
-		},
-	})
-}
-
 // answered is how the update ended that the event with that ID accepted; a nil failure is success.
 func (h *tape) answered(accepted int64, f *failurepb.Failure) {
 	outcome := &updatepb.Outcome{Value: &updatepb.Outcome_Success{}}

@@ -50,9 +50,3 @@ func TestDefaults(t *testing.T) {
 	require.Equal(t, DefaultAttemptTimeout, compensatable.attemptTimeout)
 	require.Zero(t, Step[string, string]{Name: "A", Kind: Retriable}.definitions()[0].withDefaults().limit)
 }
-
-func TestEscapeMarkdown(t *testing.T) {
-	t.Parallel()
-
-	require.Equal(t, `\| x \|  \[a\]\(b\) \<b\> \*\*`, EscapeMarkdown("| x |\n [a](b) <b> **"))
-}

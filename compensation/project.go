@@ -9,6 +9,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	failurepb "go.temporal.io/api/failure/v1"
 	historypb "go.temporal.io/api/history/v1"
+	updatepb "go.temporal.io/api/update/v1"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/converter"
@@ -25,6 +26,8 @@ type projection struct {
 	// acts are what operators decided, and decisions what that made of steps.
 	acts      []acceptedAct
 	decisions []*decision
+	// admitted are updates that are not accepted yet, by ID.
+	admitted map[string]*updatepb.Request
 	// now is the workflow's own clock: when its code went on last, and with it came to the next steps. groups are the
 	// plan's, by step, and began is when a group's steps started that are express.
 	now    time.Time
@@ -45,6 +48,7 @@ func project(plan *Plan, desc *workflowservice.DescribeWorkflowExecutionResponse
 		summaries:  map[string]activityRef{},
 		activities: map[int64]activityRef{},
 		timers:     map[string]Wait{},
+		admitted:   map[string]*updatepb.Request{},
 		groups:     map[string]int{},
 		began:      map[int]time.Time{},
 		status: Status{
@@ -128,9 +132,10 @@ func (p *projection) apply(event *historypb.HistoryEvent) {
 	case enumspb.EVENT_TYPE_MARKER_RECORDED:
 		p.marked(event)
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
-		request := event.GetWorkflowExecutionUpdateAcceptedEventAttributes().GetAcceptedRequest()
-		p.status.Updates = append(p.status.Updates, request.GetMeta().GetUpdateId())
-		p.acted(event.GetEventId(), request.GetInput(), at)
+		p.accepted(event.GetEventId(), event.GetWorkflowExecutionUpdateAcceptedEventAttributes(), at)
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED: // by a reset, which brings along what had been accepted
+		request := event.GetWorkflowExecutionUpdateAdmittedEventAttributes().GetRequest()
+		p.admitted[request.GetMeta().GetUpdateId()] = request
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED:
 		a := event.GetWorkflowExecutionUpdateCompletedEventAttributes()
 		if a.GetOutcome().GetFailure() != nil {

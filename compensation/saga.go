@@ -94,6 +94,8 @@ type saga struct {
 	deadline deadline
 	parked   []*parked
 	acts     []ActRecord
+	// taken counts the acts that were accepted and have not turned out to be too late.
+	taken int
 }
 
 // reversal is why a saga turns back although its body did not ask for it.

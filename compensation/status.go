@@ -159,6 +159,13 @@ type ParkedStep struct {
 	Trying bool `json:"trying"`
 }
 
+// AcceptedUpdate is an update that a saga accepted.
+type AcceptedUpdate struct {
+	ID, Name string
+	// Args are what it was sent with.
+	Args *commonpb.Payloads
+}
+
 // Status is a saga as its history tells it. [ReadStatus] makes it.
 type Status struct {
 	SagaID string
@@ -178,8 +185,8 @@ type Status struct {
 	Parked []ParkedStep
 	// Acts are what operators did, in order.
 	Acts []ActRecord
-	// Updates are the IDs of the updates that the saga accepted, in order: of acts, cancels, and the saga's own.
-	Updates   []string
+	// Updates are those that the saga accepted, in order: acts, cancels, and the saga's own.
+	Updates   []AcceptedUpdate
 	StartedAt time.Time
 	// EndedAt is zero while the saga runs.
 	EndedAt time.Time

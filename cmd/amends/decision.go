@@ -27,7 +27,7 @@ func (d decision) confirm(p *process, what string) error {
 	if !d.asks(p) {
 		return nil
 	}
-	fmt.Fprintf(p.stderr, "\n%s, as %s? [y/N] ", what, d.By)
+	fmt.Fprintf(p.stderr, "\n%s, as %s? [y/N] ", terminal.Printable(what), terminal.Printable(d.By))
 	answer, _ := bufio.NewReader(p.stdin).ReadString('\n') // the end of the input is no
 	switch strings.ToLower(strings.TrimSpace(answer)) {
 	case "y", "yes":
@@ -65,7 +65,7 @@ func accepted(p *process, a *client.Accepted) {
 	if a.Replayed {
 		again = "  (taken before, with this key)"
 	}
-	fmt.Fprintf(p.stdout, "%s  %s%s\n", terminal.Printable(a.ID), a.State, again)
+	fmt.Fprintf(p.stdout, "%s  %s%s\n", terminal.Printable(a.ID), terminal.Printable(string(a.State)), again)
 	saga := lastPart(cmp.Or(a.Links.Saga, a.Links.Self))
 	fmt.Fprintf(p.stdout, "\nWhat you can do next:\n  amends saga watch %s\n", terminal.Printable(saga))
 }

@@ -111,7 +111,7 @@ func (c *deployPromoteCommand) Run(p *process, deploy *deployCommand) error {
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(p.stdout, "All sagas that start go to %s.\n", current)
+		_, err = fmt.Fprintf(p.stdout, "All sagas that start go to %s.\n", terminal.Printable(current))
 		return err
 	})
 }
@@ -127,7 +127,8 @@ func (c *deployRollbackCommand) Run(p *process, deploy *deployCommand) error {
 		if to == "" {
 			to = "workers without a version"
 		}
-		_, err = fmt.Fprintf(p.stdout, "All sagas that start go to %s. Those that began on %s stay with it.\n", to, from)
+		_, err = fmt.Fprintf(p.stdout, "All sagas that start go to %s. Those that began on %s stay with it.\n",
+			terminal.Printable(to), terminal.Printable(from))
 		return err
 	})
 }
@@ -205,7 +206,7 @@ func (c *deployMoveCommand) report(p *process, moved deployment.Moved) error {
 		}
 	} else {
 		for _, s := range moved.Stayed {
-			fmt.Fprintf(p.stdout, "%s: %s\n", s.ID, s.Error)
+			fmt.Fprintf(p.stdout, "%s: %s\n", terminal.Printable(s.ID), terminal.Printable(s.Error))
 		}
 		fmt.Fprintf(p.stdout, "%s moved to %s; %d ended before.\n", sagas(moved.Moved), moved.To, moved.Ended)
 	}

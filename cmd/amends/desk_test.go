@@ -107,7 +107,7 @@ func (d *desk) runAt(args ...string) (stdout, stderr string, code int) {
 	p := &process{ctx: d.t.Context(), stdin: strings.NewReader(d.input), stdout: &out, stderr: &complaints, interactive: d.interactive}
 	err := p.run(args)
 	if err != nil {
-		fmt.Fprintln(&complaints, err)
+		fmt.Fprintln(&complaints, errorText(err))
 	}
 	return out.String(), complaints.String(), exitCode(err)
 }

@@ -20,10 +20,13 @@ import (
 func main() {
 	ctx := commandline.UntilInterrupted(context.Background())
 	if err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, "amends:", err)
+		fmt.Fprintln(os.Stderr, "amends:", errorText(err))
 		os.Exit(exitCode(err))
 	}
 }
+
+// errorText returns an error as it is printed: what a server said may be part of it.
+func errorText(err error) string { return terminal.PrintableLines(err.Error()) }
 
 // cli is the command line. Every flag can be given by the environment variable that the help names, and in the configuration
 // file, in the table of its command.

@@ -10,6 +10,7 @@ import (
 	"github.com/amends-dev/amends/internal/config"
 	"github.com/amends-dev/amends/internal/connect"
 	"github.com/amends-dev/amends/internal/services"
+	"github.com/amends-dev/amends/internal/terminal"
 	"github.com/amends-dev/amends/workflows"
 )
 
@@ -125,6 +126,6 @@ func (c *migrateCommand) check(p *process, temporal client.Client, namespace con
 
 func tell[T any](p *process, what string, things []T) {
 	for _, thing := range things {
-		fmt.Fprintf(p.stdout, "%s: %v\n", what, thing)
+		fmt.Fprintf(p.stdout, "%s: %s\n", what, terminal.Printable(fmt.Sprint(thing)))
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/amends-dev/amends/compensation"
+	"github.com/amends-dev/amends/internal/terminal"
 	"github.com/amends-dev/amends/workflows"
 )
 
@@ -159,16 +159,15 @@ func writeFailure(w io.Writer, f compensation.Failure) error {
 	return nil
 }
 
-func writeJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
-}
+func writeJSON(w io.Writer, v any) error { return terminal.WriteJSON(w, v, "  ") }
 
 // writeRows writes aligned columns.
 func writeRows(w io.Writer, rows [][]string) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
+		for i, cell := range row {
+			row[i] = terminal.Printable(cell)
+		}
 		fmt.Fprintln(t, strings.Join(row, "\t"))
 	}
 	return t.Flush()

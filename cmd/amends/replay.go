@@ -191,7 +191,7 @@ func (r *replayReport) print(p *process, format string) error {
 		}
 	} else {
 		for _, o := range different {
-			fmt.Fprintf(p.stdout, "%s %s: %s\n\n", o.Type, o.Name, o.Difference)
+			fmt.Fprintf(p.stdout, "%s %s: %s\n\n", terminal.Printable(o.Type), terminal.Printable(o.Name), terminal.PrintableLines(o.Difference.String()))
 		}
 		fmt.Fprintf(p.stdout, "%d histories with %d events; %d have not begun; %d differ.\n", len(r.outcomes), events, fresh, len(different))
 	}

@@ -3,9 +3,11 @@ package main
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/stretchr/testify/require"
 
@@ -335,4 +337,46 @@ func TestDeadline(t *testing.T) {
 	require.NoError(t, d.UnmarshalText([]byte("24h")))
 	require.WithinDuration(t, time.Now().Add(24*time.Hour), d.Time, 5*time.Second)
 	require.ErrorContains(t, d.UnmarshalText([]byte("tomorrow")), "neither a duration")
+}
+
+// TestServersText: whatever an API says, in each answer and each form, steers no terminal and hides nothing.
+func TestServersText(t *testing.T) {
+	t.Parallel()
+
+	const hostile = "\x1b]0;x\a\x1b[2J\u009b31m\u202eevil\u200b\u2028\r\x7f\ufe0f\u3164 end"
+	text := strconv.Quote(hostile)[1:]
+	text = text[:len(text)-1]
+	text = strings.NewReplacer(`\x1b`, `\u001b`, `\a`, `\u0007`, `\x7f`, `\u007f`).Replace(text)
+	saga := strings.NewReplacer("grace", text, "again", text, "refused: the goods are lost", text, "card_declined", text, "inventory: 422", text,
+		"http://ui.example/x", "http://ui.example/"+text, `"step":"ReserveStock"`, `"step":"`+text+`"`).Replace(parkedSaga)
+	accepted := strings.Replace(sagaAccepted, "order-42", text, 2)
+	refusal := answer{
+		http.StatusConflict, `{"type":"https://p.example","title":"` + text + `","status":409,"code":"too_late_to_cancel","detail":"` + text + `",
+			"errors":[{"parameter":"` + text + `","detail":"` + text + `"}]}`, []string{"Content-Type", "application/problem+json"},
+	}
+	d := newDesk(t, map[string]answer{
+		"GET /v1/sagas/order-42":                           {http.StatusOK, saga, []string{"ETag", `"a"`}},
+		"GET /v1/sagas/order-42/events":                    {http.StatusOK, "id: a\nevent: saga\ndata: " + strings.ReplaceAll(saga, "\n", "") + "\n\n", []string{"Content-Type", "text/event-stream"}},
+		"POST /v1/sagas/order-42/cancel":                   {http.StatusAccepted, accepted, nil},
+		"POST /v1/sagas/order-42/approval":                 refusal,
+		"POST /v1/sagas/order-42/steps/ReserveStock/retry": refusal,
+		"GET /v1/sagas": {http.StatusOK, `{"items":[{"id":"` + text + `","type":"` + text + `","state":"parked","cause":"` + text + `","step":"` + text + `",
+			"customer":"` + text + `","started_at":"2026-01-02T03:04:05Z",` + sagaLinks + `}}]}`, nil},
+	})
+	for _, command := range []string{
+		"saga get order-42", "saga get order-42 --output=json", "saga list", "saga list --output=json",
+		"saga cancel order-42 --by=me", "saga cancel order-42 --by=me --output=json", "saga approve order-42 --by=me",
+		"saga retry order-42 ReserveStock --by=me", "saga retry order-42 ReserveStock --by=me --output=json",
+	} {
+		out, complaints, _ := d.run(strings.Fields(command)...)
+		said := out + complaints
+		require.Contains(t, said, "evil", command)
+		for _, r := range strings.ReplaceAll(said, "\n", "") {
+			require.Truef(t, unicode.IsPrint(r) && r != '\ufe0f' && r != '\u3164', "%s: %U in %q", command, r, said)
+		}
+		if strings.HasSuffix(command, "json") && complaints == "" {
+			require.True(t, json.Valid([]byte(out)), out)
+			require.Contains(t, out, `\u202eevil\u200b`, command)
+		}
+	}
 }

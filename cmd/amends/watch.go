@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -18,8 +17,7 @@ func (c *connection) watch(p *process, api *client.Client, id string) error {
 	width := terminal.Width(p.stdout)
 	switch {
 	case c.Output == outputJSON:
-		encoder := json.NewEncoder(p.stdout)
-		show = func(v *client.Saga) error { return encoder.Encode(v) }
+		show = func(v *client.Saga) error { return terminal.WriteJSON(p.stdout, v, "") }
 	case width != nil:
 		show = (&drawing{terminal.Block{Out: p.stdout, Width: width}}).show
 	default:

@@ -275,7 +275,7 @@ func (d *demo) report(before, after []account) error {
 		} else if text = e.unharmed(); text == "" {
 			continue
 		}
-		fmt.Fprintf(d.Out, "%s (%s) %s\n", e.id, e.name, terminal.Printable(text))
+		fmt.Fprintf(d.Out, "%s (%s) %s\n", terminal.Printable(e.id), e.name, terminal.Printable(text))
 	}
 	if astray == 0 {
 		fmt.Fprintf(d.Out, "All %d orders ended as they should.\n", len(d.entries))

@@ -86,7 +86,7 @@ func (d *demo) showProgress() (stop func()) {
 	began := time.Now()
 	every, show := redraw, func() {
 		// A line as wide as the terminal would wrap on some.
-		fmt.Fprint(d.Out, terminal.ClearLine, d.tally().bar(d.Width()-1, time.Since(began)))
+		fmt.Fprint(d.Out, terminal.ClearLine, terminal.Printable(d.tally().bar(d.Width()-1, time.Since(began))))
 	}
 	if d.Width == nil {
 		every, show = plainPause, d.plainLines(began)
@@ -105,7 +105,7 @@ func (d *demo) plainLines(began time.Time) func() {
 	return func() {
 		if line := d.tally().String(); line != last {
 			last = line
-			fmt.Fprintf(d.Out, "%s  %s\n", seconds(time.Since(began)), line)
+			fmt.Fprintf(d.Out, "%s  %s\n", seconds(time.Since(began)), terminal.Printable(line))
 		}
 	}
 }

@@ -2,11 +2,14 @@
 package terminal
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"golang.org/x/term"
@@ -100,12 +103,50 @@ func Cut(s string, n int) string {
 	return string([]rune(s)[:n-1]) + "…"
 }
 
-// Printable takes out of a text from elsewhere what would steer the terminal.
+// Printable replaces what would steer the terminal, or would not be seen on it, in a text from elsewhere. Its result is one line.
 func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
+		if printable(r) {
 			return r
 		}
-		return '\ufffd'
+		return utf8.RuneError
 	}, s)
+}
+
+// PrintableLines is [Printable] for a text of several lines, which it keeps.
+func PrintableLines(s string) string {
+	return strings.Map(func(r rune) rune {
+		if printable(r) || r == '\n' {
+			return r
+		}
+		return utf8.RuneError
+	}, s)
+}
+
+// WriteJSON writes v as JSON and a newline, indented by indent where that is not empty. What is not [Printable] in texts it
+// writes as escapes, which mean the same to a program.
+func WriteJSON(w io.Writer, v any, indent string) error {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetIndent("", indent)
+	if err := encoder.Encode(v); err != nil {
+		return err
+	}
+	var plain strings.Builder
+	for _, r := range text.String() {
+		if printable(r) || r == '\n' {
+			plain.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			fmt.Fprintf(&plain, `\u%04x`, unit)
+		}
+	}
+	_, err := io.WriteString(w, plain.String())
+	return err
+}
+
+// printable reports whether r is drawn by itself; selectors and fillers are printable to Go, but are not drawn.
+func printable(r rune) bool {
+	return unicode.IsPrint(r) && !unicode.In(r, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
 }

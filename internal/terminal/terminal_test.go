@@ -1,6 +1,7 @@
 package terminal_test
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -76,4 +77,20 @@ func TestTerminalWidthOfWhatIsNone(t *testing.T) {
 	require.Nil(t, terminal.Width(file))
 	require.NoError(t, file.Close())
 	require.Nil(t, terminal.Width(&strings.Builder{}))
+}
+
+func TestPrintable(t *testing.T) {
+	t.Parallel()
+	const hostile = "a\x1b[2J\u009b\u202e\u200b\u2028\r\n\t\x7f\ufe0f\u3164\xffä"
+	require.Equal(t, "a�[2J�����������ä", strings.ReplaceAll(terminal.Printable(hostile), " ", "?"))
+	require.Equal(t, 1, strings.Count(terminal.PrintableLines(hostile), "\n"))
+	require.Equal(t, terminal.Printable(hostile), strings.ReplaceAll(terminal.PrintableLines(hostile), "\n", "�"))
+
+	var out strings.Builder
+	value := map[string]string{"a": hostile[:len(hostile)-3] + "\U000e0041<ä>"}
+	require.NoError(t, terminal.WriteJSON(&out, value, " "))
+	require.Contains(t, out.String(), "{\n \"a\": \"a\\u001b[2J\\u009b\\u202e\\u200b\\u2028\\r\\n\\t\\u007f\\ufe0f\\u3164\\udb40\\udc41\\u003cä\\u003e\"\n}\n")
+	var back map[string]string
+	require.NoError(t, json.Unmarshal([]byte(out.String()), &back))
+	require.Equal(t, value, back)
 }

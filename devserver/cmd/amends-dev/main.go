@@ -15,13 +15,14 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/amends-dev/amends/internal/commandline"
+	"github.com/amends-dev/amends/internal/terminal"
 )
 
 func main() {
 	ctx := commandline.UntilInterrupted(context.Background())
 	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr); err != nil {
 		// Some errors, such as those of a database connection, have several lines.
-		fmt.Fprintln(os.Stderr, "amends-dev:", strings.Join(strings.Fields(err.Error()), " "))
+		fmt.Fprintln(os.Stderr, "amends-dev:", terminal.Printable(strings.Join(strings.Fields(err.Error()), " ")))
 		os.Exit(1)
 	}
 }

@@ -7,14 +7,17 @@ import (
 	"image"
 	"image/draw"
 	"image/png"
+	neturl "net/url"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 
+	"github.com/amends-dev/amends/compensation"
 	"github.com/amends-dev/amends/internal/longtest"
 	"github.com/amends-dev/amends/internal/porttest"
 )
@@ -74,6 +77,39 @@ func TestPages(t *testing.T) {
 		tab.await(idOf(sagas.parked), "1–1")
 		require.NotContains(t, tab.text(), idOf(sagas.done))
 	})
+	t.Run("what people wrote", func(t *testing.T) {
+		t.Parallel()
+
+		order := p.place(t, "fraud-review")
+		p.awaitApproval(t, order)
+		p.post(t, "/v1/orders/"+order+"/cancel", `{"by": "https://evil.example/a $x", "reason": "$y **b** <img src=x> [l](http://evil.example) דוד 12"}`)
+		p.awaitState(t, order, "compensated")
+		tab := b.newPage(t)
+		tab.visit(details(p.webUI(t, order)), "https://evil.example/a $x", "$y **b** <img src=x> [l](http://evil.example)", "CapturePayment\tpivot\tnot_run\tprevented")
+		require.Empty(t, tab.drawn("a, img, em, code, h1, .math"))
+		require.Equal(t, []string{"compensated"}, tab.drawn("strong"))
+
+		// Each in a line as the engine writes it, with what must not be swallowed or moved behind it.
+		var lines, want []string
+		for _, text := range hostileTexts() {
+			escaped := compensation.EscapeMarkdown(text)
+			lines = append(lines, fmt.Sprintf("- %s: skip ReserveStock, because %s (%s), %s", escaped, escaped, escaped, escaped))
+			shown := strings.Trim(escaped, "\u2068\u2069")
+			if shown != escaped {
+				text = "\u2068" + text + "\u2069"
+			}
+			want = append(want, fmt.Sprintf("%s: skip ReserveStock, because %s (%s), %s", text, text, text, text))
+		}
+		tab = b.newPage(t)
+		tab.visit(ui+"/render?content="+neturl.QueryEscape("**parked**\n\n| step |\n|---|\n| Ship |\n\n**What operators did**\n\n"+strings.Join(lines, "\n")+"\n"), "What operators did")
+		quotes := strings.NewReplacer("“", "", "”", "", "‘", "", "’", "", `"`, "", "'", "") // the renderer has typographic ones, one for two
+		for i, shown := range tab.drawn("li") {
+			require.Equal(t, quotes.Replace(want[i]), quotes.Replace(shown))
+		}
+		require.Len(t, tab.drawn("li"), len(want))
+		require.Equal(t, []string{"parked", "What operators did"}, tab.drawn("strong"))
+		require.Empty(t, tab.drawn("main :not(p, strong, table, thead, tbody, tr, th, td, ul, li)"))
+	})
 	t.Run("the README's picture", func(t *testing.T) {
 		t.Parallel()
 
@@ -87,6 +123,35 @@ func TestPages(t *testing.T) {
 			require.NoError(t, os.WriteFile("../../../docs/images/compensated-saga.png", picture, 0o644))
 		}
 	})
+}
+
+// hostileTexts would be something else than a text if the renderer took them for Markdown.
+func hostileTexts() []string {
+	texts := []string{
+		"https://evil.example/a?b=c#d", "HTTP://EVIL.EXAMPLE", "ftp://evil.example", "file:///etc/passwd", "mailto:a@evil.example", "www.evil.example",
+		"<https://evil.example>", "[l](https://evil.example)", "![i](https://evil.example/i.png)", "[l][r]", "[r]: https://evil.example", "[^1]", "^[n]",
+		`<a href="https://evil.example">l</a>`, "<script>alert(1)</script>", "<!-- c -->", "&lt;b&gt; &#60;b&#62; &amp;", "costs $5, not $6", "$$x$$", `\(x\) \[y\]`,
+		"x {#id}", "{.class}", "1. one", "1) one", "(c) (r) (tm)", "a -- b --- c ... d", "x\\", "| a | b |", "a|b", "דוד 12", "محمد (7)", "👩‍🚒 ❤️ Zoë 日本",
+	}
+	for c := '!'; c <= '~'; c++ {
+		if unicode.IsPunct(c) || unicode.IsSymbol(c) {
+			for _, mark := range []string{string(c), strings.Repeat(string(c), 2), strings.Repeat(string(c), 3)} {
+				texts = append(texts, mark+"y"+mark, "x "+mark+" y", "x"+mark+"y "+mark+"z"+mark, mark)
+			}
+		}
+	}
+	return texts
+}
+
+// drawn are the texts of the elements that a selector finds, also in frames of the same site.
+func (p *page) drawn(selector string) []string {
+	p.t.Helper()
+	texts, err := chromedp.Run(p.ctx, chromedp.Evaluate[[]string](fmt.Sprintf(`
+		[document, ...Array.from(document.querySelectorAll("iframe"), frame => frame.contentDocument)]
+			.filter(page => page?.title == "Rendered Markdown")
+			.flatMap(page => Array.from(page.querySelectorAll(%q), found => found.innerText))`, selector)))
+	require.NoError(p.t, err)
+	return texts
 }
 
 // picture is what the page looks like, as a small PNG.

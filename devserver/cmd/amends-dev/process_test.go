@@ -145,12 +145,18 @@ func (p *process) post(t *testing.T, path, body string) (id string) {
 func (p *process) approve(t *testing.T, id string) {
 	t.Helper()
 
-	var path string
+	p.post(t, p.awaitApproval(t, id), `{"approved": true, "by": "a tester", "reason": "looks fine"}`)
+}
+
+// awaitApproval waits until an order waits for approval, and returns where that is given.
+func (p *process) awaitApproval(t *testing.T, id string) (path string) {
+	t.Helper()
+
 	require.Eventually(t, func() bool {
 		path = p.order(t, id).Links.Approval
 		return path != ""
 	}, time.Minute, 50*time.Millisecond, "order %s waits for approval", id)
-	p.post(t, path, `{"approved": true, "by": "a tester", "reason": "looks fine"}`)
+	return path
 }
 
 func (p *process) awaitState(t *testing.T, id, state string) {

@@ -118,7 +118,8 @@ func (s *Service) hold(ctx context.Context, tx *sql.Tx, key string, in Hold) (He
 		return Held{}, err
 	}
 	if in.Points > a.balance {
-		return Held{}, fence.Refuse(NotEnoughPoints, "customer %s has %d points, not %d", in.CustomerID, a.balance, in.Points)
+		// How many there are is the customer's affair, and whoever orders need not be the customer.
+		return Held{}, fence.Refuse(NotEnoughPoints, "customer %s has fewer than %d points", in.CustomerID, in.Points)
 	}
 	if err := s.post(ctx, tx, a, "hold", key, -in.Points); err != nil {
 		return Held{}, err

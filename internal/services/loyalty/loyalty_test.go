@@ -112,6 +112,19 @@ func TestNewCustomerStartsAtZero(t *testing.T) {
 	})
 }
 
+// TestRefusalHasNoBalance: a caller who names somebody else's account learns nothing of what is in it but that it is too little.
+func TestRefusalHasNoBalance(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, p program) {
+		p.hold("o1:HoldPoints", "c-1001", opening-123)
+		answer := servicetest.Call(t, http.MethodPut, servicetest.Resource(p.base+"/holds", "o2:HoldPoints"),
+			loyalty.Hold{CustomerID: "c-1001", Points: 124, Currency: "EUR"})
+		require.Equal(t, loyalty.NotEnoughPoints, answer.Code)
+		require.NotContains(t, string(answer.Body), "123")
+		require.Contains(t, string(answer.Body), "customer c-1001 has fewer than 124 points")
+	})
+}
+
 func TestTakesAtMostTheBalance(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, p program) {
