@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
 
 	"github.com/amends-dev/amends/compensation"
 )
@@ -45,7 +46,11 @@ const pageSize = 100
 
 // FindEnded lists the sagas that Temporal ended from outside since then.
 func (*Sagas) FindEnded(ctx context.Context, in FindEnded) (EndedPage, error) {
-	r, err := activity.GetClient(ctx).ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+	return findEnded(ctx, activity.GetClient(ctx), in)
+}
+
+func findEnded(ctx context.Context, c client.Client, in FindEnded) (EndedPage, error) {
+	r, err := c.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
 		PageSize:      pageSize,
 		NextPageToken: in.PageToken,
 		Query:         compensation.EndedQuery(in.Types...) + fmt.Sprintf(" AND CloseTime >= %q", in.Since.UTC().Format(time.RFC3339)),
@@ -59,7 +64,7 @@ func (*Sagas) FindEnded(ctx context.Context, in FindEnded) (EndedPage, error) {
 		if _, twice := page.Types[id]; twice {
 			continue
 		}
-		known, err := exists(ctx, in.RecoveryPrefix+id)
+		known, err := exists(ctx, c, in.RecoveryPrefix+id)
 		switch {
 		case err != nil:
 			return EndedPage{}, err
@@ -73,8 +78,8 @@ func (*Sagas) FindEnded(ctx context.Context, in FindEnded) (EndedPage, error) {
 	return page, nil
 }
 
-func exists(ctx context.Context, workflowID string) (bool, error) {
-	_, err := activity.GetClient(ctx).DescribeWorkflowExecution(ctx, workflowID, "")
+func exists(ctx context.Context, c client.Client, workflowID string) (bool, error) {
+	_, err := c.DescribeWorkflowExecution(ctx, workflowID, "")
 	var gone *serviceerror.NotFound
 	if errors.As(err, &gone) {
 		return false, nil
@@ -94,7 +99,11 @@ type EndedSaga struct {
 
 // ReadEnded reads the history of a saga.
 func (*Sagas) ReadEnded(ctx context.Context, workflowID string) (EndedSaga, error) {
-	ended, ok, err := compensation.ReadEnded(ctx, activity.GetClient(ctx), workflowID)
+	return readEnded(ctx, activity.GetClient(ctx), workflowID)
+}
+
+func readEnded(ctx context.Context, c client.Client, workflowID string) (EndedSaga, error) {
+	ended, ok, err := compensation.ReadEnded(ctx, c, workflowID)
 	var gone *serviceerror.NotFound
 	if errors.As(err, &gone) {
 		return EndedSaga{}, nil // its retention is over
