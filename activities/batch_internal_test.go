@@ -127,6 +127,16 @@ func TestActOnSagasGoesOn(t *testing.T) {
 	require.Len(t, f.sent, 3)
 }
 
+// A heartbeat that cannot be read is no reason to begin again: what was counted would be lost.
+func TestActOnSagasReadsHeartbeats(t *testing.T) {
+	t.Parallel()
+	env := newActEnv(&fakeTemporal{})
+	env.SetHeartbeatDetails("nonsense")
+
+	_, err := act(env, ActOnSagas{IDs: []string{"1"}, Name: compensation.UpdateSkip, Act: skipIt})
+	require.ErrorContains(t, err, "read how far the try before came: ")
+}
+
 // A worker that stops leaves the rest to another one.
 func TestActOnSagasStopsWithItsWorker(t *testing.T) {
 	t.Parallel()

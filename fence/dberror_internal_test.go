@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -62,4 +63,13 @@ func TestNoColumn(t *testing.T) {
 	require.False(t, noColumn(stateError("42P01")), "no table")
 	require.True(t, noColumn(errors.New("SQL logic error: no such column: undo_reason (1)")))
 	require.False(t, noColumn(errors.New("SQL logic error: no such table: step_ledger (1)")))
+}
+
+func TestWaits(t *testing.T) {
+	t.Parallel()
+
+	l := NewLedger(nil, SQLite)
+	require.Equal(t, 2*time.Second, l.wait())
+	l.Wait = time.Nanosecond
+	require.Equal(t, time.Nanosecond, l.wait())
 }
