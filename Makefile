@@ -77,6 +77,11 @@ fuzz: ## Fuzz every decoder, each for FOR=30s
 		done; \
 	done
 
+# Half an hour is a part of them; the next run goes on. One folder: make mutants ARGS="-most 0 fence".
+.PHONY: mutants
+mutants: ## Plant small changes in the engine and its services' fence, and list those that no test sees; takes ARGS
+	$(GO) run ./internal/mutants $(or $(ARGS),fence activities workflows compensation)
+
 .PHONY: bench
 bench: ## Measure sagas against plain Temporal and DBOS, and orders over REST; ARGS="--quick", ARGS="--json" and the like are passed on
 	@$(BUILD) .bin/bench ./bench

@@ -33,7 +33,11 @@ type SagaPage struct {
 
 // FindSagas lists sagas.
 func (*Sagas) FindSagas(ctx context.Context, in FindSagas) (SagaPage, error) {
-	r, err := activity.GetClient(ctx).ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+	return findSagas(ctx, activity.GetClient(ctx), in)
+}
+
+func findSagas(ctx context.Context, c client.Client, in FindSagas) (SagaPage, error) {
+	r, err := c.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
 		PageSize: pageSize, NextPageToken: in.PageToken, Query: in.Query,
 	})
 	if err != nil {

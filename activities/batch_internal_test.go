@@ -171,6 +171,16 @@ func TestActOnSagasGoesOn(t *testing.T) {
 	require.Len(t, f.sent, 3)
 }
 
+// A heartbeat that cannot be read is no reason to begin again: what was counted would be lost.
+func TestActOnSagasReadsHeartbeats(t *testing.T) {
+	t.Parallel()
+	env := newActEnv(&fakeTemporal{})
+	env.SetHeartbeatDetails("nonsense")
+
+	_, err := act(env, ActOnSagas{IDs: []string{"1"}, Name: compensation.UpdateSkip, Act: skipIt})
+	require.ErrorContains(t, err, "read how far the try before came: ")
+}
+
 // A worker that stops leaves the rest to another one.
 func TestActOnSagasStopsWithItsWorker(t *testing.T) {
 	t.Parallel()
@@ -184,4 +194,49 @@ func TestActOnSagasStopsWithItsWorker(t *testing.T) {
 
 	require.NoError(t, err)
 	require.Equal(t, 1, acted.Done)
+}
+
+// An activity that is canceled while it asks a saga does not know what the saga said, so it does not say that it failed.
+func TestActOnSagasIsCanceled(t *testing.T) {
+	t.Parallel()
+
+	for name, tt := range map[string]struct {
+		accept error
+		answer error
+		done   int
+	}{
+		"no answer":  {context.Canceled, nil, 1},
+		"a refusal":  {nil, temporal.NewNonRetryableApplicationError("no", compensation.ErrTypeActRefused, nil), 1},
+		"an answer":  {nil, nil, 2},
+		"was unsure": {client.NewWorkflowUpdateServiceTimeoutOrCanceledError(context.Canceled), nil, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			var cancel context.CancelFunc
+			f := &fakeTemporal{answer: map[string]error{"2": tt.answer}}
+			f.accept = func(o client.UpdateWorkflowOptions) error {
+				if o.WorkflowID != "2" {
+					return nil
+				}
+				cancel()
+				return tt.accept
+			}
+			var acted Acted
+			env := newActEnv(f)
+			env.RegisterActivityWithOptions(func(ctx context.Context, in ActOnSagas) error {
+				canceled, end := context.WithCancel(ctx)
+				defer end()
+				cancel = end
+				var err error
+				acted, err = actOnSagas(canceled, f, in)
+				return err
+			}, activity.RegisterOptions{Name: "Canceled"})
+			_, err := env.ExecuteActivity("Canceled", ActOnSagas{
+				IDs: []string{"1", "2", "3"}, Name: compensation.UpdateSkip, Act: skipIt, PerSecond: 1000,
+			})
+			require.NoError(t, err)
+			require.Equal(t, Acted{Done: tt.done}, acted)
+		})
+	}
 }

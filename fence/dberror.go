@@ -12,8 +12,6 @@ import (
 // unavailable marks an error of a database that could not be reached or did not let us in.
 type unavailable struct{ error }
 
-func (u unavailable) Unwrap() error { return u.error }
-
 const lockNotAvailable = "55P03"
 
 // sqlState returns the SQLSTATE of a PostgreSQL error, or "".

@@ -138,3 +138,29 @@ func TestReasonsOnOneConnection(t *testing.T) {
 		s.requireUndone(t, "k", forReason, declined)
 	})
 }
+
+// TestReasonsOfADatabaseAway: a ledger that cannot find out whether it keeps reasons does not say that a key is undone.
+func TestReasonsOfADatabaseAway(t *testing.T) {
+	t.Parallel()
+
+	each(t, func(t *testing.T, d database) {
+		s := newService(t, d, nil)
+		require.NoError(t, s.db.Close())
+		r := httptest.NewRequest(http.MethodDelete, "/tickets/k", nil)
+		r.Header.Set("Undo-Reason", declined)
+		w := httptest.NewRecorder()
+		s.mux.ServeHTTP(w, r)
+		require.Equal(t, http.StatusServiceUnavailable, w.Code, w.Body)
+	})
+	t.Run("no table", func(t *testing.T) {
+		t.Parallel()
+		s := newService(t, sqlite(t, ""), nil)
+		_, err := s.db.ExecContext(t.Context(), "DROP TABLE step_ledger")
+		require.NoError(t, err)
+		r := httptest.NewRequest(http.MethodDelete, "/tickets/k", nil)
+		r.Header.Set("Undo-Reason", declined)
+		w := httptest.NewRecorder()
+		s.mux.ServeHTTP(w, r)
+		require.Equal(t, http.StatusInternalServerError, w.Code, w.Body)
+	})
+}
