@@ -121,9 +121,11 @@ func (g *gateway) run(t *testing.T, declined bool) error {
 	suite.SetLogger(slog.New(slog.DiscardHandler))
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
+	interceptors := []interceptor.WorkerInterceptor{compensation.NewInterceptor()}
 	if !g.mute {
-		env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{compensation.CarryReasons(nil)}})
+		interceptors = append(interceptors, compensation.CarryReasons(nil))
 	}
+	env.SetWorkerOptions(worker.Options{Interceptors: interceptors})
 	env.RegisterWorkflowWithOptions(saga, workflow.RegisterOptions{Name: "Gateway"})
 	for _, participant := range set.All() {
 		env.RegisterActivity(participant)
@@ -250,7 +252,7 @@ func TestGatewayAnswersUndo(t *testing.T) {
 			for _, call := range []string{"DELETE CapturePayment", "DELETE AuthorizePayment", "DELETE ReserveStock"} {
 				g.spoils[call] = 5
 			}
-			require.ErrorContains(t, g.run(t, true), "1290 were authorized, less than 1291")
+			require.ErrorContains(t, g.run(t, true), "EUR 12.90 were authorized, less than EUR 12.91")
 			require.Empty(t, g.parked)
 			g.requireBooks(t, false)
 			require.Equal(t, 6, g.calls["DELETE AuthorizePayment"])
@@ -269,7 +271,7 @@ func TestGatewayAnswersUndo(t *testing.T) {
 func TestCauseSurvives(t *testing.T) {
 	t.Parallel()
 
-	const declined = "CapturePayment refused: 1290 were authorized, less than 1291"
+	const declined = "CapturePayment refused: EUR 12.90 were authorized, less than EUR 12.91"
 	for name, tt := range map[string]struct {
 		mute bool
 		want string

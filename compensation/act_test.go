@@ -230,9 +230,9 @@ func TestOneOfSeveralActs(t *testing.T) {
 		if replies != nil {
 			return
 		}
-		for _, seen := range []int{1, 0, 0, 0, 0, 1, 1, 3} {
+		for i, seen := range []int{1, 0, 0, 0, 0, 1, 1, 3} {
 			replies = append(replies, env.Act(compensation.UpdateExtendDeadline, with(func(a *compensation.Act) {
-				a.Deadline, a.IfActs = env.Environment().Now().Add(time.Hour), &seen
+				a.Deadline, a.IfActs = env.Environment().Now().Add(time.Duration(i+1)*time.Hour), &seen
 			})))
 		}
 		env.At(30*time.Minute, func() { env.Mend("Send") })

@@ -124,7 +124,7 @@ func newRun(t *testing.T, script map[string][]error) *run {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	r := &run{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), desk: d, trip: newTrip(d)}
-	r.SetWorkerOptions(sdkworker.Options{Interceptors: []interceptor.WorkerInterceptor{compensation.NewInterceptor()}})
+	r.SetWorkerOptions(sagaWorker)
 	r.SetStartWorkflowOptions(startOptions)
 	r.SetCurrentHistoryLength(3) // the first try of the first workflow task
 	r.RegisterActivityWithOptions(d.do, activity.RegisterOptions{Name: "do"})
@@ -169,6 +169,9 @@ const expressTries = 3
 
 // payTries is how often the pivot is tried durably before its outcome counts as unknown.
 const payTries = 3
+
+// sagaWorker has what a worker of sagas needs.
+var sagaWorker = sdkworker.Options{Interceptors: []interceptor.WorkerInterceptor{compensation.NewInterceptor()}}
 
 // startOptions give the saga its ID.
 var startOptions = client.StartWorkflowOptions{ID: "trip-1"}

@@ -72,6 +72,7 @@ func TestPauseOfAParticipant(t *testing.T) {
 			var suite testsuite.WorkflowTestSuite
 			suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 			env := suite.NewTestWorkflowEnvironment()
+			env.SetWorkerOptions(sagaWorker)
 			b := &busy{env: env, part: tt.part, pause: tt.pause}
 			take := step{Name: "Take", Do: b.do, Undo: b.undo, Durable: tt.durable, Limit: time.Hour, UndoLimit: time.Hour}
 			next := step{Name: "Next", Do: b.refuse, Undo: someUndo, Durable: true}

@@ -116,6 +116,7 @@ func TestSettle(t *testing.T) {
 			var suite testsuite.WorkflowTestSuite
 			suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 			env := suite.NewTestWorkflowEnvironment()
+			env.SetWorkerOptions(sagaWorker)
 			f := &forgetful{env: env, start: env.Now(), stands: map[string]bool{}, answers: tt.answers}
 			take := step{Name: "Take", Do: f.do, Undo: f.undo, Durable: true, Settle: tt.settle}
 			next := step{Name: "Next", Do: f.do, Undo: f.undo, Durable: true}
@@ -151,6 +152,7 @@ func TestSettleOfTheRecovered(t *testing.T) {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestWorkflowEnvironment()
+	env.SetWorkerOptions(sagaWorker)
 	f := &forgetful{env: env, start: env.Now(), stands: map[string]bool{}}
 	take := step{Name: "Take", Do: f.do, Undo: f.undo, Durable: true, Settle: 10 * time.Minute, AttemptTimeout: 5 * time.Minute}
 	plan := compensation.MustPlan("Forgetful", take)

@@ -145,18 +145,18 @@ func TestUsage(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, nil)
 	for want, args := range map[string][]string{
-		"missing flags: --file=FILE":   {"order", "place"},
-		"no such file":                 {"order", "place", "-f", "/nowhere/order.json"},
-		`unknown field "color"`:        {"order", "place", "-f", d.file(`{"color":1}`)},
-		"more than one JSON value":     {"order", "place", "-f", d.file(`{} {}`)},
-		"can't be used together":       {"order", "place", "-f", "-", "--wait", "--watch"},
-		"wait a second or more":        {"order", "place", "-f", "-", "--wait=0s"},
-		"--input needs a --reason":     {"saga", "retry", "order-42", "S", "--input=-", "--by=ada"},
-		"missing flags: --reason=TEXT": {"saga", "skip", "order-42", "S", "--by=ada"},
-		"neither a duration":           {"saga", "extend-deadline", "order-42", "soon", "--by=ada", "--reason=x"},
-		"URL of the API":               {"order", "get", "42", "--api=nowhere"},
-		"--output must be one of":      {"order", "get", "42", "--output=xml"},
-		"unknown flag --wait":          {"saga", "get", "order-42", "--wait"},
+		"missing flags: --file=FILE":       {"order", "place"},
+		"no such file":                     {"order", "place", "-f", "/nowhere/order.json"},
+		`unknown field "color"`:            {"order", "place", "-f", d.file(`{"color":1}`)},
+		"something follows the JSON value": {"order", "place", "-f", d.file(`{} {}`)},
+		"can't be used together":           {"order", "place", "-f", "-", "--wait", "--watch"},
+		"wait a second or more":            {"order", "place", "-f", "-", "--wait=0s"},
+		"--input needs a --reason":         {"saga", "retry", "order-42", "S", "--input=-", "--by=ada"},
+		"missing flags: --reason=TEXT":     {"saga", "skip", "order-42", "S", "--by=ada"},
+		"neither a duration":               {"saga", "extend-deadline", "order-42", "soon", "--by=ada", "--reason=x"},
+		"URL of the API":                   {"order", "get", "42", "--api=nowhere"},
+		"--output must be one of":          {"order", "get", "42", "--output=xml"},
+		"unknown flag --wait":              {"saga", "get", "order-42", "--wait"},
 	} {
 		_, complaints, code := d.run(args...)
 		require.Contains(t, complaints, want)

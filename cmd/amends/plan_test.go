@@ -195,11 +195,11 @@ Started before or beside it: BookFlight.
 The saga turns back. It runs, in this order:
 
 #  UNDO    OF          RUNS     WITHIN
-*  cancel  BookHotel   durable  10m
-1  cancel  BookFlight  durable  10m
+*  cancel  BookHotel   express  10m1s
+1  cancel  BookFlight  express  10m1s
 
 * only after its first workflow task, or if BookHotel may have happened
-The saga is undone, or parked, at most 30m3s after its start. What it waits for besides its
+The saga is undone, or parked, at most 30m4s after its start. What it waits for besides its
 steps comes on top.
 `, out.String())
 }

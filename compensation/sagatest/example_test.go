@@ -24,6 +24,7 @@ func Example() {
 	// BookHotel
 	// BookCar
 	// undo Pay
+	// undo BookCar
 	// undo BookHotel
 	// undo BookFlight
 }

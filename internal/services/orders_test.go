@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/worker"
 	"pgregory.net/rapid"
 
@@ -179,7 +180,7 @@ func (s shop) environment(t require.TestingT, id string) *testsuite.TestWorkflow
 	suite.SetLogger(silent{})
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: id, TaskQueue: workflows.TaskQueue})
-	env.SetWorkerOptions(worker.Options{})
+	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{compensation.NewInterceptor()}})
 	env.SetTestTimeout(patience)
 	workflows.Register(env)
 	set, err := activities.New(activities.Options{ServicesURL: s.base})

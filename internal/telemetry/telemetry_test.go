@@ -177,7 +177,7 @@ func (b *bundle) runAs(t *testing.T, workflowType, id string, fail map[string][]
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestWorkflowEnvironment()
-	var interceptors []interceptor.WorkerInterceptor
+	interceptors := []interceptor.WorkerInterceptor{compensation.NewInterceptor()}
 	for _, i := range b.options.Interceptors {
 		interceptors = append(interceptors, i.(interceptor.WorkerInterceptor))
 	}
