@@ -47,18 +47,21 @@ func TestPivotThatNobodyKnowsOf(t *testing.T) {
 	}{
 		"it happened": {
 			lost, compensation.UpdateMarkHappened, with(func(a *compensation.Act) { a.Result = json.RawMessage(`"receipt-7"`) }),
-			compensation.Completed, "receipt-7", []string{"Hold", "Pay", "Ship"},
+			compensation.Completed, "receipt-7",
+			[]string{"Hold", "Pay", "Ship"},
 		},
 		"it happened, and nobody has the receipt": {
 			lost, compensation.UpdateMarkHappened, grace, compensation.Completed, "", []string{"Hold", "Pay", "Ship"},
 		},
 		"it happened in a try that was lost": {
 			crashed, compensation.UpdateMarkHappened, with(func(a *compensation.Act) { a.Result = json.RawMessage(`"receipt-7"`) }),
-			compensation.Completed, "receipt-7", []string{"Hold", "Pay", "Ship"},
+			compensation.Completed, "receipt-7",
+			[]string{"Hold", "Pay", "Ship"},
 		},
 		"it never will": {
 			func(e *sagatest.Env) { e.Fail("Pay", sagatest.Forever); e.RefuseUndo("Pay") },
-			compensation.UpdateMarkPrevented, grace, compensation.Compensated, "", []string{},
+			compensation.UpdateMarkPrevented, grace, compensation.Compensated, "",
+			[]string{},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

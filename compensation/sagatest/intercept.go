@@ -80,8 +80,10 @@ func (o *outbound) ExecuteActivity(ctx workflow.Context, name string, args ...an
 		return o.Next.ExecuteActivity(ctx, name, args...)
 	}
 	options := workflow.GetActivityOptions(ctx)
-	run := &activityRun{key: key, activity: a, in: input(args), asked: ctx,
-		limit: options.ScheduleToCloseTimeout, tryLimit: options.StartToCloseTimeout}
+	run := &activityRun{
+		key: key, activity: a, in: input(args), asked: ctx,
+		limit: options.ScheduleToCloseTimeout, tryLimit: options.StartToCloseTimeout,
+	}
 	if options.RetryPolicy != nil {
 		run.retry, run.maxAttempts = *options.RetryPolicy, options.RetryPolicy.MaximumAttempts
 	}
@@ -99,8 +101,10 @@ func (o *outbound) ExecuteLocalActivity(ctx workflow.Context, name string, args 
 		return o.Next.ExecuteLocalActivity(ctx, name, args...)
 	}
 	options := workflow.GetLocalActivityOptions(ctx)
-	run := &activityRun{key: key, activity: a, local: true, in: input(args), asked: ctx,
-		limit: options.ScheduleToCloseTimeout, tryLimit: options.StartToCloseTimeout}
+	run := &activityRun{
+		key: key, activity: a, local: true, in: input(args), asked: ctx,
+		limit: options.ScheduleToCloseTimeout, tryLimit: options.StartToCloseTimeout,
+	}
 	if options.RetryPolicy != nil {
 		run.retry, run.maxAttempts = *options.RetryPolicy, options.RetryPolicy.MaximumAttempts
 	}

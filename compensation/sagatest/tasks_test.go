@@ -16,8 +16,11 @@ import (
 // tour is a saga of five express steps and a pivot.
 var (
 	legs = []step{
-		{Name: "A", Do: do, Undo: undo}, {Name: "B", Do: do, Undo: undo}, {Name: "C", Do: do, Undo: undo},
-		{Name: "D", Do: do, Undo: undo}, {Name: "E", Do: do, Undo: undo},
+		{Name: "A", Do: do, Undo: undo},
+		{Name: "B", Do: do, Undo: undo},
+		{Name: "C", Do: do, Undo: undo},
+		{Name: "D", Do: do, Undo: undo},
+		{Name: "E", Do: do, Undo: undo},
 	}
 	tour = compensation.MustPlan("Tour", legs[0], legs[1], legs[2], legs[3], legs[4], pay).AtRevision(1) // so that the engine ends no task by itself
 )

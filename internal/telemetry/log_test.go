@@ -48,6 +48,7 @@ func TestTriesAreLogged(t *testing.T) {
 		`level=DEBUG msg="step tried" saga=s-1 step=Reserve part=do attempt=2 mode=express outcome=done`:         1,
 		`level=INFO msg="step tried" saga=s-1 step=Weigh part=do attempt=1 mode=durable outcome=refused code=no`: 1,
 		`level=DEBUG msg="step tried" saga=s-1 step=Pay part=undo attempt=1 mode=express outcome=done`:           1,
+		`level=DEBUG msg="step tried" saga=s-1 step=Weigh part=undo attempt=1 mode=durable outcome=done`:         1,
 		`level=WARN msg="step tried" saga=s-1 step=Reserve part=undo attempt=1 mode=express outcome=failed`:      1,
 	}, tried)
 }

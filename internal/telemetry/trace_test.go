@@ -89,6 +89,7 @@ func TestOneTraceOfASagaWhoseWorkerDied(t *testing.T) {
 		"Reserve order-1 Reserve 1 express done",
 		"Weigh order-1 Weigh 1 durable refused",
 		"PreventPay order-1 Pay 1 express done",
+		"Unweigh order-1 Weigh 1 durable done",
 		"Release order-1 Reserve 1 express done",
 		"Shop order-1 compensated",
 	}, lines)

@@ -15,8 +15,8 @@ import (
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/worker"
 
-	"github.com/amends-dev/amends/compensation"
 	"github.com/amends-dev/amends/bench/internal/steps"
+	"github.com/amends-dev/amends/compensation"
 )
 
 // fake is an engine whose sagas do nothing.
