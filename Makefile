@@ -63,6 +63,10 @@ repeats: ## Ask for 2,000 orders 8,000 times at APIs that are killed 20 times, a
 chaos: ## Kill workers 200 times under 5,000 sagas and check the books; ARGS="-chaos.seed=1" repeats a plan
 	$(GO_TEST) ./e2e -run '^TestChaos$$' -count=1 -v -timeout 90m -chaos.sagas=5000 -chaos.kills=200 $(ARGS)
 
+.PHONY: soundness
+soundness: ## Play schedules of crashes, resets and decisions on a real server, each ten times
+	$(GO_TEST) ./e2e -run '^TestSoundness$$' -count=1 -v -timeout 90m -soundness.rounds=10 $(ARGS)
+
 .PHONY: upgrade
 upgrade: ## Deploy three versions under load, half a minute between two steps, and check the books
 	$(GO_TEST) ./e2e -run '^TestRollingUpgrade$$' -count=1 -v -timeout 30m -upgrade.phase=30s -upgrade.rate=10 $(ARGS)

@@ -74,6 +74,61 @@ var defects = map[string][]edit{
 	},
 }
 
+// found are mistakes that a test by name finds.
+var found = map[string]struct {
+	test  string
+	edits []edit
+}{
+	"a call is certain if it was so before a heartbeat": {
+		"TestRefusalAfterAHeartbeatIsDoubtful", []edit{{"execute.go", "certain = certain && s.certain(ctx)", "_ = 0"}},
+	},
+	"a saga that has come to its pivot does not turn back any more": {
+		"TestTurningBackBeforeThePivotIsCalled", []edit{{"cancel.go", "return s.calling", "return s.pivot != nil"}},
+	},
+	"a long task does not end before the pivot": {
+		"TestCancelDuringExpressSteps", []edit{{"task.go", ">= lookAfter", ">= lookAfter+1<<60"}},
+	},
+	"what was decided is acted on before it is on record": {
+		"TestDecisionIsOnRecordBeforeItIsActedOn", []edit{{"task.go", "s.host.heardAt == s.task.length || ", ""}},
+	},
+	"a fence is enough for every plan": {
+		"TestSagaWithoutItsPivotIsNotUndoneByAFrozenWorker",
+		[]edit{{"saga.go", "(!s.fenced() || !s.plan.pivotRequired)", "!s.fenced()"}},
+	},
+	"an act is not answered when its parking ends": {
+		"TestActWhileAStepIsGivenUp", []edit{{"park.go", "} else if op != nil {", "} else if false {"}},
+	},
+	"a run that was reset knows what it forgot": {
+		"TestCancelAfterAReset", []edit{{"certain.go", "s.reset = workflow.GetVersion(", "_ = workflow.GetVersion("}},
+	},
+	"a refusal by an ordinary activity is definite": {
+		"TestRefusalAfterAResetOfItsActivity", []edit{{"execute.go", "s.plan.since(2) || !errors.Is(before, errNotTried)", "!errors.Is(before, errNotTried)"}},
+	},
+	"what a task carries is not counted": {
+		"TestManyResults", []edit{{"execute.go", "s.task.carried += sizeOf(e.out)", "s.task.carried += 0"}},
+	},
+}
+
+// Each of these mistakes turns its test red.
+func TestDefectsAreFound(t *testing.T) {
+	t.Parallel()
+
+	longtest.Skip(t)
+	turns := make(chan struct{}, 2)
+	for name, tt := range found {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			turns <- struct{}{}
+			defer func() { <-turns }()
+			out, err := testWith(t, tt.test, tt.edits)
+			require.NotContains(t, out, "[build failed]")
+			require.Error(t, err, "%s stays green: %s", tt.test, out)
+			require.Contains(t, out, "--- FAIL: "+tt.test)
+		})
+	}
+}
+
 // The matrix finds these mistakes: a test that no mistake turns red proves nothing.
 func TestMatrixFindsDefects(t *testing.T) {
 	t.Parallel()
@@ -87,7 +142,7 @@ func TestMatrixFindsDefects(t *testing.T) {
 
 			turns <- struct{}{}
 			defer func() { <-turns }()
-			out, err := testWith(t, edits)
+			out, err := testWith(t, "TestMatrix", edits)
 			require.NotContains(t, out, "[build failed]")
 			require.Error(t, err, "the matrix stays green: %s", out)
 			require.Contains(t, out, "--- FAIL: TestMatrix")
@@ -95,8 +150,8 @@ func TestMatrixFindsDefects(t *testing.T) {
 	}
 }
 
-// testWith runs the matrix on an engine with the edits, which the Go command lays over the files.
-func testWith(t *testing.T, edits []edit) (out string, err error) {
+// testWith runs that test on an engine with the edits, which the Go command lays over the files.
+func testWith(t *testing.T, test string, edits []edit) (out string, err error) {
 	t.Helper()
 	laid := map[string]string{}
 	for _, e := range edits {
@@ -114,7 +169,7 @@ func testWith(t *testing.T, edits []edit) (out string, err error) {
 	require.NoError(t, os.WriteFile(file, overlay, 0o600))
 
 	run := exec.CommandContext(t.Context(), "go", "test", "-overlay", file, "-vet=off", "-count=1", "-failfast", "-timeout=3m",
-		"-run=^TestMatrix$", ".")
+		"-run=^"+test+"$", ".")
 	run.Env = append(os.Environ(), "CGO_ENABLED=0")
 	text, err := run.CombinedOutput()
 	return string(text), err

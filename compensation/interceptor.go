@@ -79,7 +79,10 @@ func hostOf(ctx workflow.Context) *host {
 // enter makes s the workflow's saga, and the updates with these names the engine's.
 func (h *host) enter(ctx workflow.Context, s *saga) error {
 	info := workflow.GetInfo(ctx)
+	bad := checkSagaID(s.id)
 	switch {
+	case bad != nil && s.plan.since(2):
+		return refused("saga %s: %v", s.id, bad)
 	case h.saga != nil:
 		return refused("saga %s: the workflow runs a second saga, whose steps would have the keys of the first: run it as a child workflow", s.id)
 	case info.CronSchedule != "":

@@ -159,7 +159,7 @@ func TestLargeResults(t *testing.T) {
 				return c.Key.Step != tt.step || c.Part != compensation.PartDo
 			})
 			require.Equal(t, !tt.durable, log[len(log)-1].Express, "%v", log)
-			switch tt.state {
+			switch tt.state { //nolint:exhaustive // the table has no others
 			case compensation.Completed:
 				var total int
 				env.Result(&total)

@@ -164,7 +164,9 @@ func (p *Plan) AtRevision(revision int) *Plan {
 }
 
 // since reports whether sagas of the plan run by the rules of that revision or of a later one.
-func (p *Plan) since(revision int) bool { return p.revision >= revision }
+func (p *Plan) since(revision int) bool { //nolint:unparam // there will be later ones
+	return p.revision >= revision
+}
 
 // Durable returns the plan with every step durable: each step and each undo is an ordinary activity, as in sagas that
 // were started before there were express steps.

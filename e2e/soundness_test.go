@@ -70,7 +70,7 @@ func refusalAfterAHeartbeat(t *testing.T) {
 		s.fault("shipping", "BookShipment", d, settings{"refuse": true})
 		s.startWorker()
 		v := s.awaitEnd(path)
-		time.Sleep(time.Until(began.Add(9 * time.Second))) // until the late call has arrived, which nothing tells
+		<-time.After(time.Until(began.Add(9 * time.Second))) // until the late call has arrived, which nothing tells
 		s.requireNothingHalfDone()
 		if inFlight {
 			require.Equal(t, "compensated", v.State, "%+v", v)
@@ -109,11 +109,9 @@ func (s *system) history(path string) (events []*historypb.HistoryEvent) {
 	return events
 }
 
-func (s *system) awaitHistory(path string, wanted func([]*historypb.HistoryEvent) bool) []*historypb.HistoryEvent {
+func (s *system) awaitHistory(path string, wanted func([]*historypb.HistoryEvent) bool) {
 	s.t.Helper()
-	var events []*historypb.HistoryEvent
-	require.Eventually(s.t, func() bool { events = s.history(path); return wanted(events) }, time.Minute, 5*time.Millisecond)
-	return events
+	require.Eventually(s.t, func() bool { return wanted(s.history(path)) }, time.Minute, 5*time.Millisecond)
 }
 
 // Services are slow, so the first task lasts for seconds. Whoever cancels meanwhile is heard before the card is charged.

@@ -70,7 +70,7 @@ func unpack(t *testing.T, file, folder string) {
 	t.Helper()
 	f, err := os.Open(file)
 	require.NoError(t, err)
-	defer f.Close()
+	defer func() { require.NoError(t, f.Close()) }()
 	compressed, err := gzip.NewReader(f)
 	require.NoError(t, err)
 	for archive := tar.NewReader(compressed); ; {

@@ -63,7 +63,7 @@ func replay(t *testing.T, file string) error {
 	workflows.Register(replayer)
 	content, err := os.Open(file)
 	require.NoError(t, err)
-	defer content.Close()
+	defer func() { require.NoError(t, content.Close()) }()
 	h, err := client.HistoryFromJSON(content, client.HistoryJSONOptions{})
 	require.NoError(t, err)
 	return replayer.ReplayWorkflowHistoryWithOptions(log.NewStructuredLogger(slog.New(slog.DiscardHandler)), h, compensation.ReplayOptions(h))

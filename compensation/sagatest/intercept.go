@@ -156,17 +156,18 @@ func (o *outbound) MutableSideEffectWithOptions(
 
 // GetVersion answers as a server's history has it: a change is noted in the task that first asks for it, and where a task is
 // replayed that did not ask, the code is as old as that.
-func (o *outbound) GetVersion(ctx workflow.Context, change string, oldest, newest workflow.Version) workflow.Version {
+func (o *outbound) GetVersion(_ workflow.Context, change string, oldest, newest workflow.Version) workflow.Version {
 	w := o.worker
 	if v, ok := w.versions[change]; ok {
 		return v
 	}
-	v := newest
-	if w.env.history.version(change, w.task) != workflow.DefaultVersion {
-		v = w.env.history.version(change, w.task)
-	} else if !w.live && w == w.env.worker {
+	v, recorded := newest, w.env.history.version(change, w.task)
+	switch {
+	case recorded != workflow.DefaultVersion:
+		v = recorded
+	case !w.live && w == w.env.worker:
 		v = workflow.DefaultVersion
-	} else if w.task != nil {
+	case w.task != nil:
 		if w.task.versions == nil {
 			w.task.versions = map[string]workflow.Version{}
 		}
