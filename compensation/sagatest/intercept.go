@@ -156,7 +156,7 @@ func (o *outbound) MutableSideEffectWithOptions(
 
 // GetVersion answers as a server's history has it: a change is noted in the task that first asks for it, and where a task is
 // replayed that did not ask, the code is as old as that.
-func (o *outbound) GetVersion(_ workflow.Context, change string, oldest, newest workflow.Version) workflow.Version {
+func (o *outbound) GetVersion(_ workflow.Context, change string, _, newest workflow.Version) workflow.Version {
 	w := o.worker
 	if v, ok := w.versions[change]; ok {
 		return v
