@@ -50,7 +50,7 @@ func (s *saga) handleCancel(ctx workflow.Context) error {
 				switch {
 				case s.pastTurning(), s.committed, s.forward, s.state == Completed:
 					return s.tooLate()
-				case s.reversal != nil, s.state != Running:
+				case s.turned:
 					return s.unchanged("the saga turns back already", ErrTypeTurnsBack)
 				}
 				return nil

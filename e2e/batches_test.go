@@ -59,8 +59,8 @@ func TestBatches(t *testing.T) {
 	s.recordBatch(refused, "refused")
 
 	stopped := s.startBatch(request("retry", "per_second", 1))
-	status, body := s.post(s.apiURL+"/v1/batches/"+stopped+"/cancel", nil)
-	require.Equal(t, http.StatusAccepted, status, "%s", body)
+	answer := s.ask(http.MethodPost, s.apiURL+"/v1/batches/"+stopped+"/cancel", nil)
+	require.Equal(t, http.StatusAccepted, answer.status, "%s", answer.body)
 	canceled := s.awaitBatch(stopped, "canceled")
 	require.Less(t, canceled.Done, parked)
 	s.recordBatch(canceled, "canceled")

@@ -43,7 +43,7 @@ func TestOrders(t *testing.T) {
 	require.NoError(t, err)
 	var metadata sdkpb.WorkflowMetadata
 	require.NoError(t, answer.Get(&metadata))
-	require.Contains(t, metadata.GetCurrentDetails(), "**compensated**: AuthorizePayment refused: ")
+	require.Contains(t, metadata.GetCurrentDetails(), "**compensated**: AuthorizePayment refused\\: ")
 	require.Contains(t, metadata.GetCurrentDetails(), "\n| ReserveStock | compensatable | done | done |\n")
 	require.Contains(t, metadata.GetCurrentDetails(), "\n| CapturePayment | pivot | not_run | prevented |\n")
 }
