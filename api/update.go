@@ -102,7 +102,10 @@ func (s *server) update(ctx context.Context, c collection, id string, u update, 
 	}
 	accepted := err == nil
 	if accepted {
-		err = asItStands(handle.Get(sendCtx, result), result)
+		// The saga may have to find out first whether it can, so the answer has time of its own.
+		answerCtx, stop := context.WithTimeout(ctx, updateTimeout)
+		defer stop()
+		err = asItStands(handle.Get(answerCtx, result), result)
 	}
 	o := outcome{answered: err == nil, before: before}
 	if err != nil {

@@ -393,12 +393,3 @@ func TestStartEndsWithItsContext(t *testing.T) {
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
-
-func TestOptionsThatContradictAreRefused(t *testing.T) {
-	t.Parallel()
-
-	for _, o := range []devserver.Options{{}, {Ephemeral: true, PostgresDSN: "postgres://localhost"}} {
-		_, err := devserver.Start(t.Context(), o)
-		require.ErrorContains(t, err, "devserver: ")
-	}
-}
