@@ -184,8 +184,9 @@ func actOn(ctx context.Context, c client.Client, id string, in ActOnSagas) (reas
 	case errors.As(err, &notFound):
 		return "it has ended", nil
 	case errors.As(err, &rejected):
-		if t := rejected.Type(); t == compensation.ErrTypeTurnsBack || t == compensation.ErrTypeUnchanged {
-			return "", nil // it stands as the act wants it
+		switch rejected.Type() {
+		case compensation.ErrTypeTurnsBack, compensation.ErrTypeUnchanged, compensation.ErrTypeUndecided:
+			return "", nil // it stands as the act wants it, or was asked already
 		}
 		return rejected.Message(), nil
 	case errors.As(err, &invalid):

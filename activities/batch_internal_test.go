@@ -126,6 +126,7 @@ func TestActOnSagasThatTakeNothing(t *testing.T) {
 func TestActOnSagasThatStandSo(t *testing.T) {
 	t.Parallel()
 	f := &fakeTemporal{answer: map[string]error{
+		"undecided":  temporal.NewNonRetryableApplicationError("the saga finds out", compensation.ErrTypeUndecided, nil, compensation.Running),
 		"turns back": temporal.NewNonRetryableApplicationError("the saga turns back already", compensation.ErrTypeTurnsBack, nil, compensation.Parked),
 		"extended":   temporal.NewNonRetryableApplicationError("the saga has this deadline already", compensation.ErrTypeUnchanged, nil, compensation.Running),
 	}}

@@ -121,11 +121,11 @@ func (g *gateway) run(t *testing.T, declined bool) error {
 	suite.SetLogger(slog.New(slog.DiscardHandler))
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
-	interceptors := []interceptor.WorkerInterceptor{compensation.NewInterceptor()}
+	options := worker.Options{Plugins: []worker.Plugin{compensation.NewPlugin()}}
 	if !g.mute {
-		interceptors = append(interceptors, compensation.CarryReasons(nil))
+		options.Interceptors = []interceptor.WorkerInterceptor{compensation.CarryReasons(nil)}
 	}
-	env.SetWorkerOptions(worker.Options{Interceptors: interceptors})
+	env.SetWorkerOptions(options)
 	env.RegisterWorkflowWithOptions(saga, workflow.RegisterOptions{Name: "Gateway"})
 	for _, participant := range set.All() {
 		env.RegisterActivity(participant)

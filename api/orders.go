@@ -65,8 +65,8 @@ var (
 )
 
 // cancelDoubt is what a cancel may be answered before it is decided.
-const cancelDoubt = "A saga that lost a record in a crash may have to ask first whether it is too late; it then answers with the state from before, " +
-	"and its page shows whether it turned back."
+const cancelDoubt = "A saga that lost a record in a crash may have to ask first whether it is too late: where that takes longer than five seconds, " +
+	"the answer says that it is `undecided`, and the saga's page shows whether it turned back."
 
 type placeOrderInput struct {
 	Prefer string `header:"Prefer" maxLength:"200" doc:"wait=N waits up to N seconds, at most 60, for the saga to end." example:"wait=10"`

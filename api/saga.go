@@ -211,7 +211,7 @@ func (s *server) status(ctx context.Context, c collection, id string) (compensat
 }
 
 // cancel asks the saga to turn back, and returns its state then. A saga that lost a record first has to find out
-// whether its pivot happened; if that takes long, its state is the one from before.
+// whether its pivot happened; if that takes long, the answer says that it is undecided.
 func (s *server) cancel(ctx context.Context, workflowID string, r compensation.CancelRequest) (_ *acceptedOutput, err error) {
 	r.By = actor(ctx, r.By)
 	defer func() { s.audit(ctx, deed{act: "cancel", saga: workflowID, by: r.By, reason: r.Reason}, err) }()
@@ -224,10 +224,14 @@ func (s *server) cancel(ctx context.Context, workflowID string, r compensation.C
 	if err != nil {
 		return nil, err
 	}
-	if !o.answered || o.before {
-		return s.acceptedAsItIs(ctx, c, id, o) // of a repeat, how it stood then is not how it stands
+	if o.answered && !o.before {
+		return acceptedBy(s.accepted(c, id, "", state), o), nil
 	}
-	return acceptedBy(s.accepted(c, id, "", state), o), nil
+	out, err := s.acceptedAsItIs(ctx, c, id, o) // of a repeat, how it stood then is not how it stands
+	if err == nil {
+		out.Body.Undecided = !o.answered && !compensation.State(out.Body.State).Ended()
+	}
+	return out, err
 }
 
 // tell does the deed: it gives the saga something that it waits for, and returns its state afterwards.

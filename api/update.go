@@ -40,7 +40,7 @@ const updateTimeout = 5 * time.Second
 // outcome is what came of a message.
 type outcome struct {
 	// answered is false for a message that a worker has taken, but could not answer in time: the saga is busy with what
-	// follows from it.
+	// follows from it. It is false, too, for a cancel while another one is not answered.
 	answered bool
 	// before is set if the message was taken from an equal request before.
 	before bool
@@ -224,6 +224,8 @@ func (s *server) updateFailure(
 			return u.refused(status.State)
 		case compensation.ErrTypeActStale:
 			return hasChanged(status.State)
+		case compensation.ErrTypeUndecided:
+			return nil
 		}
 		code := codeInvalid
 		if rejected.Type() == compensation.ErrTypeActRefused {

@@ -94,7 +94,9 @@ type Accepted struct {
 	ID string `json:"id"`
 	// State is the saga's when the request was taken.
 	State State `json:"state"`
-	Links Links `json:"links"`
+	// Undecided: the saga lost a record in a crash, and has yet to find out whether it can still be canceled.
+	Undecided bool  `json:"undecided,omitempty"`
+	Links     Links `json:"links"`
 
 	// Replayed: an equal request with the key was taken before.
 	Replayed bool `json:"-"`

@@ -13,7 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
@@ -171,7 +170,7 @@ const expressTries = 3
 const payTries = 3
 
 // sagaWorker has what a worker of sagas needs.
-var sagaWorker = sdkworker.Options{Interceptors: []interceptor.WorkerInterceptor{compensation.NewInterceptor()}}
+var sagaWorker = sdkworker.Options{Plugins: []sdkworker.Plugin{compensation.NewPlugin()}}
 
 // startOptions give the saga its ID.
 var startOptions = client.StartWorkflowOptions{ID: "trip-1"}

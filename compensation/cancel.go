@@ -35,7 +35,9 @@ func (s *saga) handleCancel(ctx workflow.Context) error {
 			s.askToTurnBack(reversal{cancel: &r})
 			s.wasReset(ctx)
 			// Only the pivot's service can tell an uncertain saga that it is not too late.
+			s.canceling = true
 			wait(ctx, func() bool { return s.turned || !s.unfenced() || s.state == Completed })
+			s.canceling = false
 			if s.committed || s.forward || s.state == Completed {
 				return "", s.tooLate()
 			}
@@ -52,6 +54,9 @@ func (s *saga) handleCancel(ctx workflow.Context) error {
 					return s.tooLate()
 				case s.turned:
 					return s.unchanged("the saga turns back already", ErrTypeTurnsBack)
+				case s.canceling:
+					// Temporal takes ten updates at a time of one workflow, and a parked fence is waited for until somebody acts.
+					return s.unchanged("the saga finds out for an earlier cancel whether it can still turn back", ErrTypeUndecided)
 				}
 				return nil
 			},

@@ -1,6 +1,7 @@
 package compensation_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -49,7 +50,7 @@ var defects = map[string][]edit{
 		{"certain.go", "GetCurrentHistoryLength() == firstTask", "GetCurrentHistoryLength() >= firstTask"},
 	},
 	"an uncertain saga undoes only what it saw": {
-		{"saga.go", "if !certain {\n\t\ts.addUnseen(ctx)\n\t}", ""},
+		{"ending.go", "if !certain {\n\t\ts.addUnseen(ctx)\n\t}", ""},
 	},
 	"a pivot of unknown outcome counts as refused": {
 		{"execute.go", "(e.do == DoUnknown || e.doubtful) && ", "false && "},
@@ -61,13 +62,13 @@ var defects = map[string][]edit{
 		{"execute.go", "return DoRefused, !ok || refusal.Attempt != 1", "return DoRefused, !ok && refusal.Attempt != 1"},
 	},
 	"undos begin while steps are in flight": {
-		{"saga.go", "s.publishLater(ctx)\n\ts.await(ctx)\n", "s.publishLater(ctx)\n"},
+		{"ending.go", "s.publishLater(ctx)\n\ts.await(ctx)\n", "s.publishLater(ctx)\n"},
 	},
 	"an undo acts before the decision is on record": {
-		{"saga.go", "if s.hasToUndo() && (!s.fenced()", "if false && (!s.fenced()"},
+		{"ending.go", "if s.hasToUndo() && (!s.fenced()", "if false && (!s.fenced()"},
 	},
 	"a canceled saga undoes nothing": {
-		{"saga.go", "s.undoAll(ctx, never)\n", "if s.reversal == nil {\n\t\t\ts.undoAll(ctx, never)\n\t\t}\n"},
+		{"ending.go", "s.undoAll(ctx, never)\n", "if s.reversal == nil {\n\t\t\ts.undoAll(ctx, never)\n\t\t}\n"},
 	},
 	"what is parked is not tried any more": {
 		{"park.go", "unlimited = true\n\t\t\tt = s.start(ctx, item, t.err, unlimited)", "unlimited = true\n\t\t\tt.noted = true"},
@@ -93,7 +94,7 @@ var found = map[string]struct {
 	},
 	"a fence is enough for every plan": {
 		"TestSagaWithoutItsPivotIsNotUndoneByAFrozenWorker",
-		[]edit{{"saga.go", "(!s.fenced() || !s.plan.pivotRequired)", "!s.fenced()"}},
+		[]edit{{"ending.go", "(!s.fenced() || !s.plan.pivotRequired)", "!s.fenced()"}},
 	},
 	"an act is not answered when its parking ends": {
 		"TestActWhileAStepIsGivenUp", []edit{{"park.go", "} else if op != nil {", "} else if false {"}},
@@ -157,7 +158,7 @@ func testWith(t *testing.T, test string, edits []edit) (out string, err error) {
 	for _, e := range edits {
 		source, err := filepath.Abs(e.file)
 		require.NoError(t, err)
-		text, err := os.ReadFile(source)
+		text, err := os.ReadFile(cmp.Or(laid[source], source))
 		require.NoError(t, err)
 		require.Equal(t, 1, strings.Count(string(text), e.old), "%s has changed: find another place for the mistake", e.file)
 		laid[source] = filepath.Join(t.TempDir(), e.file)

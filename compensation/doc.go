@@ -51,7 +51,7 @@
 //
 // # Workers
 //
-// A worker, a replayer and a test environment of sagas has [NewInterceptor] among its interceptors. A workflow runs one saga,
+// A worker, a replayer and a test environment of sagas has [NewPlugin] among its plugins. A workflow runs one saga,
 // and has no cron schedule, no retry policy and no continue-as-new: its steps' keys are those of its workflow ID. A saga of
 // thousands of items is better a saga for each, or child workflows: a step with an item takes three events of the 51,200
 // that Temporal allows, and its undo three more.

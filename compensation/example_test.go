@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 
-	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/worker"
@@ -58,7 +57,7 @@ func Example() {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestWorkflowEnvironment()
-	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{compensation.NewInterceptor()}})
+	env.SetWorkerOptions(worker.Options{Plugins: []worker.Plugin{compensation.NewPlugin()}})
 	env.RegisterActivity(&seats{})
 	env.ExecuteWorkflow(BookFlight, "AM 42")
 	fmt.Println(env.GetWorkflowError() != nil)

@@ -22,6 +22,9 @@ const (
 	// ErrTypeTurnsBack is the type of the rejection of a cancel that changes nothing, because the saga turns back already or
 	// has. Its detail is the [State].
 	ErrTypeTurnsBack = "TurnsBackAlready"
+	// ErrTypeUndecided is the type of the rejection of a cancel while another one waits to be told whether it came in time. Its
+	// detail is the [State].
+	ErrTypeUndecided = "CancelUndecided"
 	// ErrTypeUnchanged is the type of the rejection of an operator's act that changes nothing, because the saga stands as the
 	// act asks. Its detail is the [State].
 	ErrTypeUnchanged = "Unchanged"

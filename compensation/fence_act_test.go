@@ -157,6 +157,49 @@ func TestCancelsOfASagaOnItsWayBack(t *testing.T) {
 	}
 }
 
+// One cancel waits for an uncertain saga's fence; more of them would take the places that Temporal has for acts.
+func TestCancelsOfASagaThatDoesNotKnowItsPivot(t *testing.T) {
+	t.Parallel()
+
+	for name, tt := range map[string]struct {
+		update string
+		state  compensation.State
+	}{
+		"it never happens": {compensation.UpdateMarkPrevented, compensation.Compensated},
+		"it has happened":  {compensation.UpdateMarkHappened, compensation.Completed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			env := sagatest.New(t, parkable)
+			env.CrashAt("Pay", func() {
+				env.CancelBetween()
+				env.RefuseUndo("Pay")
+			})
+			var cancels []*sagatest.Reply
+			var act *sagatest.Reply
+			env.WhenParked(func([]compensation.ParkedStep) {
+				if act != nil {
+					return
+				}
+				for range 20 {
+					cancels = append(cancels, env.Update(compensation.UpdateCancel, compensation.CancelRequest{By: "ada"}))
+				}
+				act = env.Act(tt.update, compensation.Act{By: "grace", Reason: "seen", Reference: "T-1"})
+			})
+			_ = env.Run(runParkable) // the state tells
+			require.NotNil(t, act)
+			require.NoError(t, act.Rejected)
+			require.NoError(t, act.Err)
+			env.RequireState(tt.state)
+			for _, c := range cancels {
+				require.False(t, c.Accepted)
+				requireType(t, c.Rejected, compensation.ErrTypeUndecided)
+			}
+		})
+	}
+}
+
 // Steps that started together are undone together: a dead service of one of them does not hold up the other's undo, but that
 // of the step before both waits for its order.
 func TestUndosThatDoNotWaitForEachOther(t *testing.T) {

@@ -12,16 +12,6 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// NewInterceptor returns the interceptor that every worker, replayer and test environment of sagas needs; [Run] panics
-// without it. It costs a saga no event. It
-//
-//   - notes which updates a workflow accepts, so that no step or undo runs express because of one that is not in the
-//     history yet;
-//   - refuses a second saga in one workflow, whose steps would have the keys of the first, and an update handler of the
-//     workflow's own under the name of one of the engine's;
-//   - measures the results of steps, so that one that Temporal could not record is an outcome like any other.
-func NewInterceptor() interceptor.WorkerInterceptor { return &workerInterceptor{} }
-
 const (
 	// maxExpressResult is the largest result of an express step, in bytes of JSON. The step becomes an ordinary activity
 	// with a larger one, whose result has an event of its own.
@@ -37,6 +27,7 @@ const (
 	ErrTypeTooLarge = "TooLargeToRecord"
 )
 
+// workerInterceptor is what the [NewPlugin] intercepts.
 type workerInterceptor struct {
 	interceptor.WorkerInterceptorBase
 }
@@ -71,7 +62,7 @@ type (
 func hostOf(ctx workflow.Context) *host {
 	h, ok := ctx.Value(hostKey{}).(*host)
 	if !ok {
-		panic("compensation: this worker has no compensation.NewInterceptor among its interceptors, without which no saga is safe")
+		panic("compensation: this worker has no compensation.NewPlugin among its plugins, without which no saga is safe")
 	}
 	return h
 }

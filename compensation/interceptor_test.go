@@ -23,7 +23,7 @@ func TestRunNeedsTheInterceptor(t *testing.T) {
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
 	env.ExecuteWorkflow(func(ctx workflow.Context) (string, error) { return compensation.Run(ctx, trip.plan, trip.book) })
-	require.ErrorContains(t, env.GetWorkflowError(), "this worker has no compensation.NewInterceptor")
+	require.ErrorContains(t, env.GetWorkflowError(), "this worker has no compensation.NewPlugin")
 }
 
 // A workflow whose runs would share their keys is refused before its first step.

@@ -365,7 +365,7 @@ func (p *projection) conclude() {
 			if w.For == deadlineSummary {
 				p.status.Deadline = w.Until
 			}
-			if w.For == "" || w.For == deadlineSummary || w.For == breathSummary {
+			if w.For == "" || w.For == deadlineSummary {
 				continue // it is for nothing that would move the saga on
 			}
 			p.status.Waits = append(p.status.Waits, w)

@@ -62,7 +62,9 @@ func (p *teller) run(t *testing.T, durable bool, before func(*testsuite.TestWork
 	}
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
-	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{compensation.NewInterceptor(), compensation.CarryReasons(nil)}})
+	env.SetWorkerOptions(worker.Options{
+		Plugins: []worker.Plugin{compensation.NewPlugin()}, Interceptors: []interceptor.WorkerInterceptor{compensation.CarryReasons(nil)},
+	})
 	env.RegisterWorkflowWithOptions(saga, workflow.RegisterOptions{Name: "Teller"})
 	env.RegisterActivity(p.first)
 	env.RegisterActivity(p.second)

@@ -68,6 +68,8 @@ type saga struct {
 	forward bool
 	// turned is set once nothing can turn the saga forward again.
 	turned bool
+	// canceling is set while a cancel waits to be told whether it came in time.
+	canceling bool
 	// reversal is what turns the saga back; nil if nothing does.
 	reversal *reversal
 	// cause is why the saga turned back, for people, and turnedBackBy the step because of which it did; empty if none is.

@@ -3,19 +3,20 @@ package compensation
 import (
 	"time"
 
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 )
 
 // A workflow task is where a saga's express steps run. What it did is on record once it has completed, and what comes
-// from outside meanwhile waits until then. A saga ends its task in between where one of the two matters, with a timer: that
-// is two events and a task.
+// from outside meanwhile waits until then. A saga ends its task in between where one of the two matters, with an activity:
+// that is three events and a task, and takes some 10 ms. A timer takes a second, since Temporal's are not finer than that.
 const (
 	// lookAfter is how long a task may have lasted for the pivot to be called in it. Whoever asks a saga to turn back in a
 	// task that lasts longer is heard before the pivot; nobody can ask sooner who has seen the saga's start. A PlaceOrder
 	// whose services answer in 5 ms comes to its pivot after 60 ms.
 	lookAfter = 500 * time.Millisecond
-	// breath is the timer's length.
-	breath = time.Millisecond
+	// endTaskLimit is how long the activity may take. However it ends, the task has ended.
+	endTaskLimit = 10 * time.Second
 	// maxCarried is how much results may make of a task before it is ended, in bytes. gRPC takes 4 MiB of the SDK.
 	maxCarried = 1 << 20
 	// maxExpressing is how many express steps may be in flight at the same time, each with a result of up to
@@ -79,10 +80,12 @@ func (s *saga) endTask(ctx workflow.Context) {
 	}
 	ending, settle := workflow.NewFuture(ctx)
 	s.task.ending = ending
-	timer := workflow.NewTimerWithOptions(ctx, breath, workflow.TimerOptions{Summary: breathSummary})
-	if err := timer.Get(ctx, nil); err != nil {
-		panic("compensation: a timer that nothing cancels failed: " + err.Error())
-	}
+	_ = workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue:              workflow.GetInfo(ctx).TaskQueueName,
+		ScheduleToCloseTimeout: endTaskLimit,
+		RetryPolicy:            &temporal.RetryPolicy{MaximumAttempts: 1},
+		Summary:                "what was decided so far is put on record",
+	}), ActivityEndTask).Get(ctx, nil) // a failure ends the task, too: there is no worker with a place for it, say
 	// The SDK lets this coroutine go on before those that came later, such as one that waits for Temporal's cancel. Another
 	// one that starts now has its turn after all of them.
 	heard := false
@@ -92,6 +95,3 @@ func (s *saga) endTask(ctx workflow.Context) {
 	settle.SetValue(nil)
 	s.tick(ctx)
 }
-
-// breathSummary tells the timer from others in histories.
-const breathSummary = "what was decided so far is put on record"

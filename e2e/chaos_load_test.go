@@ -196,7 +196,7 @@ func (c *chaos) setFaults(ctx context.Context, e *errand) error {
 
 // ask asks for the saga until it is accepted: the same request is the same saga.
 func (c *chaos) ask(ctx context.Context, e *errand) error {
-	return c.insist(ctx, c.s.apiURL+"/v1/"+e.collection, e.request, func(status int) bool { return status == http.StatusAccepted })
+	return c.insist(ctx, c.s.apiURL+"/v1/"+e.collection, e.request, func(status int, _ []byte) bool { return status == http.StatusAccepted })
 }
 
 // cancel cancels the saga, if it is in flight at that time. It asks again when no worker answered.
@@ -206,8 +206,8 @@ func (c *chaos) cancel(ctx, inFlight context.Context, o *outcome, after time.Dur
 		return nil
 	}
 	o.canceled.Store(true)
-	return c.insist(ctx, c.s.apiURL+o.path()+"/cancel", byAda, func(status int) bool {
-		if status == http.StatusAccepted {
+	return c.insist(ctx, c.s.apiURL+o.path()+"/cancel", byAda, func(status int, answer []byte) bool {
+		if status == http.StatusAccepted && !bytes.Contains(answer, []byte(`"undecided":true`)) {
 			c.cancels.Add(1)
 			o.told.Store(true)
 		}
@@ -217,14 +217,14 @@ func (c *chaos) cancel(ctx, inFlight context.Context, o *outcome, after time.Dur
 
 // tell tells the saga what it waits for, as soon as it waits for it, unless it ends before.
 func (c *chaos) tell(ctx, inFlight context.Context, e *errand) error {
-	return c.insist(ctx, c.s.apiURL+e.path()+e.tell, e.message, func(status int) bool {
+	return c.insist(ctx, c.s.apiURL+e.path()+e.tell, e.message, func(status int, _ []byte) bool {
 		return status == http.StatusAccepted || over(inFlight)
 	}, http.StatusConflict)
 }
 
 // insist posts until it is done. What is not the caller's fault is asked again after a while; so is what was answered
 // with that status.
-func (c *chaos) insist(ctx context.Context, url string, body any, done func(status int) bool, again ...int) error {
+func (c *chaos) insist(ctx context.Context, url string, body any, done func(status int, answer []byte) bool, again ...int) error {
 	encoded, err := json.Marshal(body)
 	if err != nil {
 		return err
@@ -236,7 +236,7 @@ func (c *chaos) insist(ctx context.Context, url string, body any, done func(stat
 		case err != nil:
 			return err
 		case status == http.StatusConflict && bytes.Contains(answer, []byte(`"in_flight"`)):
-		case done(status):
+		case done(status, answer):
 			return nil
 		case status < 500 && !slices.Contains(again, status):
 			return fmt.Errorf("POST %s: %d %s", url, status, answer)

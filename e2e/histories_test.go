@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
@@ -47,7 +46,7 @@ func (s *system) recordChangedSaga() {
 	c := s.dial()
 	set, err := activities.New(activities.Options{ServicesURL: s.servicesURL})
 	require.NoError(s.t, err)
-	w := worker.New(c, queue, worker.Options{Interceptors: []interceptor.WorkerInterceptor{compensation.NewInterceptor()}})
+	w := worker.New(c, queue, worker.Options{Plugins: []worker.Plugin{compensation.NewPlugin()}})
 	for _, participant := range set.All() {
 		w.RegisterActivity(participant)
 	}

@@ -3,7 +3,6 @@ package worker
 import (
 	"time"
 
-	"go.temporal.io/sdk/interceptor"
 	sdkworker "go.temporal.io/sdk/worker"
 
 	"github.com/amends-dev/amends/compensation"
@@ -42,7 +41,7 @@ const (
 )
 
 // Tuning are the options that differ from the SDK's, each for the reason given above, for a worker that drives so many sagas at
-// the same time, with the interceptor that sagas need. What made no difference larger than the measurement's own stays as it is: the slots for local activities, of
+// the same time, with the plugin that sagas need. What made no difference larger than the measurement's own stays as it is: the slots for local activities, of
 // which a task takes three at most. With eager start the SDK's 2 pollers stay, too: the first task of most sagas does not come
 // from the queue, and finds no place that a poller keeps for another.
 func Tuning(tasks int, eagerStart bool) sdkworker.Options {
@@ -52,7 +51,7 @@ func Tuning(tasks int, eagerStart bool) sdkworker.Options {
 		StickyScheduleToStartTimeout:           stickyTimeout,
 		MaxConcurrentWorkflowTaskExecutionSize: tasks,
 		DeadlockDetectionTimeout:               blockedAfter,
-		Interceptors:                           []interceptor.WorkerInterceptor{compensation.NewInterceptor()},
+		Plugins:                                []sdkworker.Plugin{compensation.NewPlugin()},
 	}
 	if !eagerStart {
 		options.MaxConcurrentWorkflowTaskPollers = pollers

@@ -8,7 +8,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 
@@ -57,7 +56,7 @@ func recorded(t *testing.T, folders ...string) []string {
 func replay(t *testing.T, file string) error {
 	t.Helper()
 	replayer, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{
-		Interceptors: []interceptor.WorkerInterceptor{compensation.NewInterceptor()},
+		Plugins: []worker.Plugin{compensation.NewPlugin()},
 	})
 	require.NoError(t, err)
 	workflows.Register(replayer)

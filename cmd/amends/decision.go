@@ -65,6 +65,9 @@ func accepted(p *process, a *client.Accepted) {
 	if a.Replayed {
 		again = "  (taken before, with this key)"
 	}
+	if a.Undecided {
+		again += "  (undecided: the saga finds out whether it can still turn back)"
+	}
 	fmt.Fprintf(p.stdout, "%s  %s%s\n", terminal.Printable(a.ID), terminal.Printable(string(a.State)), again)
 	saga := lastPart(cmp.Or(a.Links.Saga, a.Links.Self))
 	fmt.Fprintf(p.stdout, "\nWhat you can do next:\n  amends saga watch %s\n", terminal.Printable(saga))

@@ -140,7 +140,9 @@ func (e *Env) unsoundRest(standing []string) (faults []string) {
 		if back && stands && !slices.Contains(parked, label(c.Key)) && (!byHand || c.Key.Item == "") {
 			faults = append(faults, fmt.Sprintf("the saga is parked on its way back, but %s stands and is not parked", c))
 		}
-		if !back && c.Effect && c.Part == compensation.PartUndo && slices.Contains(e.told(), label(c.Key)) {
+		// One that is to turn back, and waits to be told whether it may, counts on nothing that was undone before it.
+		undone := c.Effect && c.Part == compensation.PartUndo && (e.cause == "" || c.Worker == e.worker.number)
+		if !back && undone && slices.Contains(e.told(), label(c.Key)) {
 			faults = append(faults, fmt.Sprintf("the saga is %s and counts on %s, but %s has taken effect", e.State(), label(c.Key), c))
 		}
 	}

@@ -104,7 +104,8 @@ func newWorker(e *Env) *worker {
 	w.suite.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: e.id, WorkflowTaskTimeout: taskTimeout})
 	w.suite.SetTestTimeout(unlimited)
 	w.suite.SetWorkerOptions(sdkworker.Options{
-		Interceptors:             []interceptor.WorkerInterceptor{w, compensation.NewInterceptor()},
+		Interceptors:             []interceptor.WorkerInterceptor{w},
+		Plugins:                  []sdkworker.Plugin{compensation.NewPlugin()},
 		DeadlockDetectionTimeout: unlimited,
 	})
 	w.registerFakes()

@@ -4,7 +4,6 @@ import (
 	"log/slog"
 
 	historypb "go.temporal.io/api/history/v1"
-	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
@@ -39,7 +38,7 @@ func Run(h History) Outcome {
 
 func run(events []*historypb.HistoryEvent) error {
 	replayer, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{
-		Interceptors: []interceptor.WorkerInterceptor{compensation.NewInterceptor()},
+		Plugins: []worker.Plugin{compensation.NewPlugin()},
 	})
 	if err != nil {
 		return err

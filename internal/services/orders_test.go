@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/worker"
@@ -180,7 +179,7 @@ func (s shop) environment(t require.TestingT, id string) *testsuite.TestWorkflow
 	suite.SetLogger(silent{})
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: id, TaskQueue: workflows.TaskQueue})
-	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{compensation.NewInterceptor()}})
+	env.SetWorkerOptions(worker.Options{Plugins: []worker.Plugin{compensation.NewPlugin()}})
 	env.SetTestTimeout(patience)
 	workflows.Register(env)
 	set, err := activities.New(activities.Options{ServicesURL: s.base})

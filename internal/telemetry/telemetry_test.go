@@ -177,11 +177,11 @@ func (b *bundle) runAs(t *testing.T, workflowType, id string, fail map[string][]
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestWorkflowEnvironment()
-	interceptors := []interceptor.WorkerInterceptor{compensation.NewInterceptor()}
+	var interceptors []interceptor.WorkerInterceptor
 	for _, i := range b.options.Interceptors {
 		interceptors = append(interceptors, i.(interceptor.WorkerInterceptor))
 	}
-	env.SetWorkerOptions(worker.Options{Interceptors: interceptors})
+	env.SetWorkerOptions(worker.Options{Interceptors: interceptors, Plugins: []worker.Plugin{compensation.NewPlugin()}})
 	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: id, TaskQueue: "test"})
 	env.RegisterWorkflowWithOptions(buy, workflow.RegisterOptions{Name: workflowType})
 	if len(headers) > 0 && headers[0] != nil {

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/worker"
 
@@ -189,7 +188,7 @@ func TestTemporalSagas(t *testing.T) {
 				books := steps.NewClient(server.URL)
 				var suite testsuite.WorkflowTestSuite
 				env := suite.NewTestWorkflowEnvironment()
-				env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{compensation.NewInterceptor()}})
+				env.SetWorkerOptions(worker.Options{Plugins: []worker.Plugin{compensation.NewPlugin()}})
 				env.RegisterActivity(tt.activity(books))
 				env.ExecuteWorkflow(tt.saga, "saga-1", c)
 
