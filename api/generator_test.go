@@ -51,7 +51,7 @@ var known = map[string][]string{
 	"fail_at":         {"ReserveStock", "BookShipment", "CapturePayment", "BookReturn"},
 	"Idempotency-Key": {"k", `"5f0c2d5e-7a9b"`},
 	"Prefer":          {"wait=1", "wait=0", "respond-async", `wait="2"`},
-	"If-Match":        {asSeen, "*", `"0Kc9bRkDVnhdWvyh"`},
+	"If-Match":        {asSeen, asSeen, asSeen, asSeen, "*", `"0Kc9bRkDVnhdWvyh"`},
 	"If-None-Match":   {"*", `"0Kc9bRkDVnhdWvyh"`},
 	"email":           {"ada@example.com"},
 	"deadline":        {"2027-01-31T12:00:00Z"},
@@ -63,6 +63,9 @@ var known = map[string][]string{
 	"parked_before":   {"2026-05-04T10:00:00Z"},
 	"customer":        {"c-1001"},
 	"voucher":         {"SPRING-0001"},
+	"currency":        {"EUR"},
+	"country":         {"DE"},
+	"sku":             {"TEA-EARL-GREY", "TEA-SENCHA", "MUG-STONEWARE"},
 	"carrier":         {"parcel"},
 	"page_token":      {"AAAA"},
 	"token":           {"tok_visa"},
@@ -200,7 +203,7 @@ func (g *generator) value(name string, ref *openapi3.SchemaRef, depth int) any {
 	switch {
 	case len(s.Enum) > 0:
 		return pick(g, s.Enum)
-	case known[name] != nil && !g.oneIn(20):
+	case known[name] != nil && !g.oneIn(20) && !s.Type.Includes(openapi3.TypeObject):
 		return pick(g, known[name])
 	case s.Type == nil:
 		return g.oddity() // anything goes

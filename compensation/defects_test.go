@@ -35,7 +35,7 @@ var defects = map[string][]edit{
 		{"saga.go", "case err != nil || (s.reversal != nil && !pastPivot):", "case s.reversal != nil && !pastPivot:"},
 	},
 	"an undo's error is swallowed": {
-		{"park.go", "case t.settled && t.err == nil:", "case t.settled && (t.err == nil || part == PartUndo):"},
+		{"undo.go", "err = fmt.Errorf(\"undo of %s: %w\", e.key.label(), err)", "_, err = fmt.Print()\n\t\te.undo = UndoDone"},
 	},
 	"a key has a part that changes": {
 		{
@@ -60,9 +60,6 @@ var defects = map[string][]edit{
 	},
 	"a refusal after a lost reply counts as definite": {
 		{"execute.go", "return DoRefused, !ok || refusal.Attempt != 1", "return DoRefused, !ok && refusal.Attempt != 1"},
-	},
-	"undos begin while steps are in flight": {
-		{"ending.go", "s.publishLater(ctx)\n\ts.await(ctx)\n", "s.publishLater(ctx)\n"},
 	},
 	"an undo acts before the decision is on record": {
 		{"ending.go", "if s.hasToUndo() && (!s.fenced()", "if false && (!s.fenced()"},
@@ -98,6 +95,9 @@ var found = map[string]struct {
 	},
 	"an act is not answered when its parking ends": {
 		"TestActWhileAStepIsGivenUp", []edit{{"park.go", "} else if op != nil {", "} else if false {"}},
+	},
+	"undos begin while steps are in flight": {
+		"TestTurningBackStopsWhatIsInFlight", []edit{{"ending.go", "s.publishLater(ctx)\n\ts.await(ctx)\n", "s.publishLater(ctx)\n"}},
 	},
 	"a run that was reset knows what it forgot": {
 		"TestCancelAfterAReset", []edit{{"certain.go", "s.reset = workflow.GetVersion(", "_ = workflow.GetVersion("}},

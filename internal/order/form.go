@@ -74,7 +74,7 @@ func patternForm(limit int, pattern, must, example string) Form {
 // codeForm is the form of an identifier of somebody else's: gid://shopify/Customer/1, a GTIN, "AB 12/3", letters of any script.
 func codeForm(limit int, example string) Form {
 	return Form{
-		Max: limit, Pattern: `^\S(.*\S)?$`, Example: example,
+		Max: limit, Pattern: `^[^\x00-\x20\x7f-\xa0]([^\x00-\x1f\x7f-\xa0]*[^\x00-\x20\x7f-\xa0])?$`, Example: example,
 		Must: fmt.Sprintf("1 to %d printable characters, with no space at either end", limit),
 		fits: func(s string) bool {
 			// unicode.IsPrint takes letters, marks, digits, punctuation and symbols, and of all spaces the plain one.
