@@ -122,6 +122,7 @@ type planStep struct {
 	Limit           string `json:"limit,omitempty" doc:"Bounds all tries; absent for steps that are tried until they are done." example:"5m0s"`
 	MaximumAttempts int32  `json:"maximum_attempts,omitempty" doc:"Bounds their number."`
 	UndoLimit       string `json:"undo_limit,omitempty" doc:"When an undo that does not succeed parks the saga." example:"10m0s"`
+	Settle          string `json:"settle,omitempty" doc:"How long its undo waits until no request can be on its way any more; absent for a step whose service keeps what was undone from being done." example:"1h0m0s"`
 }
 
 // planFailure is what a saga does when a step is refused.
@@ -171,6 +172,7 @@ func planStepOf(st compensation.StepInfo) planStep {
 	out := planStep{
 		Name: st.Name, Kind: st.Kind.String(), Group: st.Group, Express: st.Express, Participant: st.Participant, Undo: st.Undo,
 		AttemptTimeout: st.AttemptTimeout.String(), Limit: duration(st.Limit), MaximumAttempts: st.MaximumAttempts, UndoLimit: duration(st.UndoLimit),
+		Settle: duration(st.Settle),
 	}
 	if st.Kind == compensation.Compensatable {
 		out.OnUnknown = st.OnUnknown.String()

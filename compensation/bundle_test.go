@@ -1,6 +1,7 @@
 package compensation_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -42,7 +43,7 @@ func (d *desk) answer(call string) error {
 	return script[0]
 }
 
-// errRefused stands in scripts for a refusal.
+// errRefused stands in scripts for a refusal; what wraps it can give it another text.
 var errRefused = errors.New("refused")
 
 // errDown stands in scripts for a try without a definite outcome.
@@ -54,7 +55,7 @@ var errIrreversible = errors.New("irreversible")
 func (d *desk) do(ctx context.Context, key compensation.Key, in string) (string, error) {
 	err := d.answer(key.String())
 	if errors.Is(err, errRefused) {
-		return "", compensation.Refuse(ctx, "no_seats", "no seats left", nil)
+		return "", compensation.Refuse(ctx, "no_seats", cmp.Or(strings.TrimPrefix(err.Error(), errRefused.Error()), "no seats left"), nil)
 	}
 	return "done " + in, err
 }

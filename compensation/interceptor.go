@@ -20,6 +20,9 @@ const (
 	// what a codec adds must fit in between.
 	maxResult = 2<<20 - 128<<10
 
+	// maxFailure is the largest failure of a step that is passed on as it is, in bytes of protobuf.
+	maxFailure = 16 << 10
+
 	// errTypeNotExpress is the type of the failure of an express step whose result is for an ordinary activity.
 	errTypeNotExpress = "ResultNotExpress"
 	// ErrTypeTooLarge is the type of the failure of a step whose input or result Temporal could not record. Its outcome counts
@@ -140,8 +143,11 @@ type measured struct {
 
 func (m *measured) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
 	out, err := m.Next.ExecuteActivity(ctx, in)
-	if err != nil || len(in.Args) == 0 || out == nil {
-		return out, err
+	if err != nil {
+		return out, bounded(err)
+	}
+	if len(in.Args) == 0 || out == nil {
+		return out, nil
 	}
 	key, ok := in.Args[0].(Key)
 	if !ok {
@@ -155,6 +161,24 @@ func (m *measured) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteA
 		return nil, tooLargeToRecord("the result of "+key.label(), size)
 	}
 	return out, nil
+}
+
+// bounded returns a failure that fits into an event: err, or what a saga goes by of it with the beginning of its text.
+func bounded(err error) error {
+	failure := temporal.GetDefaultFailureConverter().ErrorToFailure(err)
+	if failure.Size() <= maxFailure {
+		return err
+	}
+	text := shortened(failure.GetMessage(), maxFailure)
+	kind, options := "", temporal.ApplicationErrorOptions{}
+	if app, ok := err.(*temporal.ApplicationError); ok { //nolint:errorlint // only the outermost failure counts, as in outcomeOf
+		kind = app.Type()
+		options.NonRetryable, options.NextRetryDelay, options.Category = app.NonRetryable(), app.NextRetryDelay(), app.Category()
+		if r, ok := refusalOf(app); ok {
+			options.Details = []any{r}
+		}
+	}
+	return temporal.NewApplicationErrorWithOptions(text, kind, options)
 }
 
 // tooLargeToRecord is the failure of a step because of what it was given or has answered.

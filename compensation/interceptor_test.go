@@ -2,6 +2,7 @@ package compensation_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -172,6 +173,63 @@ func TestLargeResults(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A failure of any size is the outcome that it names. Temporal records the beginning of its text.
+func TestLargeFailures(t *testing.T) {
+	t.Parallel()
+
+	text := strings.Repeat("é", 3<<20)
+	for name, tt := range map[string]struct {
+		failure error
+		calls   int
+		outcome compensation.DoState
+	}{
+		"refused":      {fmt.Errorf("%w%s", errRefused, text), 1, compensation.DoRefused},
+		"not tried":    {temporal.NewNonRetryableApplicationError(text, "Defect", nil), 1, compensation.DoUnknown},
+		"tried again":  {errors.New(text), 2, compensation.DoDone},
+		"with details": {temporal.NewApplicationError("see the details", "Detailed", text), 2, compensation.DoDone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			r := newRun(t, map[string][]error{key("BookCar"): {tt.failure}})
+			err := r.execute(r.trip.book)
+			others := slices.DeleteFunc(slices.Clone(r.ran()), func(call string) bool { return call == key("BookCar") })
+			require.Len(t, r.ran(), len(others)+tt.calls)
+			if tt.outcome == compensation.DoDone {
+				require.NoError(t, err)
+				return
+			}
+			require.Less(t, len(err.Error()), 40<<10)
+			require.Equal(t, tt.outcome == compensation.DoRefused, strings.Contains(err.Error(), "BookCar refused: ééé"), "%.100s", err)
+			require.Contains(t, err.Error(), "é…")
+		})
+	}
+}
+
+// What a saga returns has a size like any result. After the pivot it is a defect, which fails the workflow task until the
+// code is mended, and loses nothing.
+func TestLargeResultOfASaga(t *testing.T) {
+	t.Parallel()
+
+	run := func(steps ...step) func(ctx workflow.Context) (string, error) {
+		plan := inOrder{beside(steps...)}.plan()
+		return func(ctx workflow.Context) (string, error) {
+			return compensation.Run(ctx, plan, func(ctx workflow.Context) (string, error) {
+				for _, st := range steps {
+					if _, err := st.Run(ctx, st.Name); err != nil {
+						return "", err
+					}
+				}
+				return strings.Repeat("x", 3<<20), nil
+			})
+		}
+	}
+	env := sagatest.New(t, inOrder{beside(compensatable("A"))}.plan())
+	require.ErrorContains(t, env.Run(run(compensatable("A"))), "has 3145730 bytes, of which Temporal records")
+	env.RequireState(compensation.Compensated)
+	env.RequireEffects()
 }
 
 // What a task carries is bounded, so a saga of many results takes several.

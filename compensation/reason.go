@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/converter"
@@ -75,15 +74,7 @@ func (r Reason) bounded() Reason {
 		}
 		return c
 	}, strings.ToValidUTF8(r.Text, "\uFFFD"))
-	if len(r.Text) <= MaxReasonLength {
-		return r
-	}
-	const cut = "…"
-	end := MaxReasonLength - len(cut)
-	for !utf8.RuneStart(r.Text[end]) {
-		end--
-	}
-	r.Text = r.Text[:end] + cut
+	r.Text = shortened(r.Text, MaxReasonLength)
 	return r
 }
 

@@ -37,6 +37,9 @@ func Run[R any](ctx workflow.Context, plan *Plan, body func(workflow.Context) (R
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	for {
 		out, err := body(s.bodyContext(ctx))
+		if size := sizeOf(out); s.plan.since(2) && err == nil && size > maxResult {
+			err = tooLargeToRecord("the result of "+s.plan.name, size)
+		}
 		again, err := s.finish(ctx, err)
 		switch {
 		case again:

@@ -177,3 +177,16 @@ func EscapeMarkdown(text string) string {
 	}
 	return b.String()
 }
+
+// shortened is the text, or its beginning where it has more than limit bytes.
+func shortened(text string, limit int) string {
+	const cut = "…"
+	if len(text) <= limit {
+		return text
+	}
+	end := limit - len(cut)
+	for !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + cut
+}

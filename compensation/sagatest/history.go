@@ -64,7 +64,12 @@ type marker struct {
 	err      error
 }
 
-func (m marker) size() int { return m.out.Size() }
+func (m marker) size() int {
+	if m.err != nil {
+		return len(m.err.Error())
+	}
+	return m.out.Size()
+}
 
 // attempts is what the server knows of an ordinary activity, or a worker of a local one.
 type attempts struct {
