@@ -11,6 +11,7 @@ import (
 
 	"github.com/amends-dev/amends/compensation"
 	"github.com/amends-dev/amends/internal/access"
+	"github.com/amends-dev/amends/workflows"
 )
 
 // requestBounds are those of the requests' histogram, in seconds: a start takes milliseconds, a stream is open for hours.
@@ -92,7 +93,7 @@ var openStates = []compensation.State{compensation.Running, compensation.Compens
 func (s *server) watchOpen(meter metric.Meter) {
 	open := &openSagas{}
 	count := must(meter.Int64ObservableGauge("amends_sagas_open",
-		metric.WithDescription("Sagas that have not ended, by type and state. Every process of the API tells the same.")))
+		metric.WithDescription("Sagas and recoveries that have not ended, by type and state. Every process of the API tells the same.")))
 	oldest := must(meter.Float64ObservableGauge("amends_parked_oldest_age", metric.WithUnit("s"),
 		metric.WithDescription("How long the saga waits that is parked longest; 0 if none is.")))
 	must(meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -118,31 +119,30 @@ func (s *server) watchOpen(meter metric.Meter) {
 	}, count, oldest))
 }
 
-// readOpen asks Temporal, as somebody who sees all sagas.
+// readOpen asks Temporal, as a caller who sees all sagas. Recoveries count, too: they park like sagas.
 func (s *server) readOpen(ctx context.Context, open *openSagas, now time.Time) error {
 	ctx, cancel := context.WithTimeout(asEverybody(ctx), openTimeout)
 	defer cancel()
 	var counts []stateCount
-	parked := int64(0)
-	for _, c := range collections {
+	var since time.Time
+	for _, workflowType := range append(workflowTypes(), workflows.TypeRecoverSaga) {
 		for _, st := range openStates {
-			n, err := s.count(ctx, Filter{Type: c.workflowType, State: state(st)})
+			n, err := s.count(ctx, Filter{Type: workflowType, State: state(st)})
 			if err != nil {
 				return err
 			}
-			counts = append(counts, stateCount{Type: c.workflowType, State: state(st), Count: n})
-			if st == compensation.Parked {
-				parked += n
+			counts = append(counts, stateCount{Type: workflowType, State: state(st), Count: n})
+			if st != compensation.Parked || n == 0 {
+				continue
+			}
+			oldest, err := s.oldestParked(ctx, now, workflowType)
+			if err != nil {
+				return err
+			}
+			if at := compensation.ParkedSinceOf(oldest); since.IsZero() || (!at.IsZero() && at.Before(since)) {
+				since = at
 			}
 		}
-	}
-	var since time.Time
-	if parked > 0 {
-		oldest, err := s.oldestParked(ctx, now)
-		if err != nil {
-			return err
-		}
-		since = compensation.ParkedSinceOf(oldest)
 	}
 	open.at, open.counts, open.parkedSince = now, counts, since
 	return nil

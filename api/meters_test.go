@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -98,11 +99,19 @@ func TestOpenSagasAreCounted(t *testing.T) {
 		b.temporal.find = func(*workflowservice.ListWorkflowExecutionsRequest) []*workflowpb.WorkflowExecutionInfo {
 			return []*workflowpb.WorkflowExecutionInfo{b.parkedSince("order-1", time.Now().Add(-90*time.Second))}
 		}
+		sagas := b.temporal.count
+		b.temporal.count = func(query string) int64 {
+			if strings.Contains(query, "'RecoverSaga'") && strings.Contains(query, "'parked'") {
+				return 2
+			}
+			return sagas(query)
+		}
 		read := counted(t, b)
 
 		figures := read()
 		require.InDelta(t, 3, figures["amends_sagas_open{state=parked,type=PlaceOrder}"], 0)
 		require.Contains(t, figures, "amends_sagas_open{state=running,type=ReturnOrder}")
+		require.InDelta(t, 2, figures["amends_sagas_open{state=parked,type=RecoverSaga}"], 0)
 		require.InDelta(t, 90, figures["amends_parked_oldest_age{}"], 0)
 		asked := len(b.temporal.counted)
 

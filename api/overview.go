@@ -112,7 +112,7 @@ func (s *server) overview(ctx context.Context, now time.Time) (*overview, error)
 		})
 	}
 	g.Go(func() error {
-		oldest, err := s.oldestParked(ctx, now)
+		oldest, err := s.oldestParked(ctx, now, "")
 		if err == nil && oldest != nil {
 			o.OldestParked = &items([]*workflowpb.WorkflowExecutionInfo{oldest}, s.sagaItem)[0]
 		}
@@ -144,10 +144,10 @@ func (s *server) countMatching(ctx context.Context, query string) (int64, error)
 // longestPark is how long ago a saga can have been parked: longer than one lives.
 const longestPark = 20 * 365 * 24 * time.Hour
 
-// oldestParked is the saga that is parked longest; nil if none is. Where there are more than can be read at once, it halves
-// the time in which the oldest one was parked until there are not.
-func (s *server) oldestParked(ctx context.Context, now time.Time) (oldest *workflowpb.WorkflowExecutionInfo, _ error) {
-	f := Filter{State: state(compensation.Parked)}
+// oldestParked returns the workflow of that type that has been parked longest, or nil; the type "" stands for all sagas.
+// Where there are more than can be read at once, it halves the time in which the oldest one was parked until there are not.
+func (s *server) oldestParked(ctx context.Context, now time.Time, workflowType string) (oldest *workflowpb.WorkflowExecutionInfo, _ error) {
+	f := Filter{State: state(compensation.Parked), Type: workflowType}
 	early, late := now.Add(-longestPark), now
 	for at := now; ; at = early.Add(late.Sub(early) / 2) {
 		if !at.Equal(now) {
