@@ -14,14 +14,14 @@ import (
 	"github.com/amends-dev/amends/compensation"
 )
 
-// activityRun is an activity that the workflow asked for.
+// An activityRun is an activity that the workflow scheduled.
 type activityRun struct {
 	n        int
 	key      compensation.Key
 	activity compensation.Activity
 	in       reflect.Value
 	local    bool
-	// task is how many tasks were completed when the workflow asked for it.
+	// task is the number of tasks that were completed when the workflow scheduled it.
 	task int
 	// asked is the workflow's own context, which may be canceled.
 	asked       workflow.Context
@@ -31,16 +31,16 @@ type activityRun struct {
 	one         func(workflow.Context) workflow.Future
 	maxAttempts int32
 
-	// state is what became of its tries, told is set when the workflow hears of it, over when nothing is tried any more.
+	// state is the state of its tries, told is set when the workflow hears of it, over when nothing is tried any more.
 	state *attempts
 	told  bool
 	over  bool
 }
 
-// name tells the activity from the saga's others.
+// name distinguishes the activity from the saga's others.
 func (a *activityRun) name() string { return string(a.activity.Part) + " " + label(a.key) }
 
-// run lets the workflow have an activity.
+// run starts an activity for the workflow.
 func (w *worker) run(ctx workflow.Context, a *activityRun) workflow.Future {
 	future, settle := workflow.NewFuture(ctx)
 	w.open()
@@ -75,7 +75,7 @@ func (w *worker) runLocal(ctx workflow.Context, a *activityRun) {
 		w.await(ctx, func() bool { return w.live })
 		a.state = &attempts{name: a.name(), began: w.now()}
 		w.try(ctx, a)
-		w.await(ctx, func() bool { return !w.delivering }) // the workflow hears first of what began the task
+		w.await(ctx, func() bool { return !w.delivering }) // the workflow hears first of the events that began the task
 		w.task.settled = append(w.task.settled, marker{a.n, a.name(), w.now(), a.state.out, a.state.err})
 	}
 	a.over = true
@@ -93,12 +93,12 @@ func (w *worker) recall(m marker) {
 	a.state, a.told = &attempts{name: m.name, settled: true, out: m.out, err: m.err}, true
 }
 
-// runOrdinary runs an ordinary activity from the end of the task that asked for it, and lets the workflow hear of its end
-// in another one.
+// runOrdinary runs an ordinary activity from the end of the task that scheduled it, and reports its end to the workflow
+// in another task.
 func (w *worker) runOrdinary(ctx workflow.Context, a *activityRun) {
 	w.await(ctx, func() bool { return w.tasks > a.task || a.asked.Err() != nil })
 	if w.tasks == a.task {
-		a.state, a.over = &attempts{err: temporal.NewCanceledError()}, true // nobody was asked
+		a.state, a.over = &attempts{err: temporal.NewCanceledError()}, true // no service was called
 		return
 	}
 	known := w.env.history.activities
@@ -124,7 +124,7 @@ func (w *worker) runOrdinary(ctx workflow.Context, a *activityRun) {
 	w.await(ctx, func() bool { return a.told })
 }
 
-// note notes the order of starts and undos. It is not that of the calls, in which express ones come first.
+// note notes the order of starts and undos. The order of calls differs: express ones come first.
 func (w *worker) note(a *activityRun) {
 	list := &w.starts
 	switch {
@@ -138,7 +138,7 @@ func (w *worker) note(a *activityRun) {
 	}
 }
 
-// try makes the calls of an activity, one after the other, and draws the server's conclusions.
+// try makes the calls of an activity, one after the other, and concludes from them as the server does.
 func (w *worker) try(ctx workflow.Context, a *activityRun) {
 	s := a.state
 	for !s.settled {
@@ -171,7 +171,7 @@ func (w *worker) try(ctx workflow.Context, a *activityRun) {
 	}
 }
 
-// pause is how long the server waits before the next try.
+// pause returns the server's wait before the next try.
 func (a *activityRun) pause(err error, attempt int) time.Duration {
 	var app *temporal.ApplicationError
 	if errors.As(err, &app) && app.NextRetryDelay() > 0 {
@@ -192,7 +192,7 @@ func retryable(err error) bool {
 	return !errors.As(err, &app) || !app.NonRetryable()
 }
 
-// call makes one call. It takes its time, and is answered when its turn comes.
+// call makes one call. It takes its time, and gets its answer when its turn comes.
 func (w *worker) call(ctx workflow.Context, a *activityRun, attempt int) (*commonpb.Payload, error) {
 	o := &order{activity: a.activity, pivot: w.env.isPivot(a.key.Step), attempt: attempt}
 	w.setOff(ctx, a, o)
@@ -217,7 +217,7 @@ func (w *worker) call(ctx workflow.Context, a *activityRun, attempt int) (*commo
 		w.progressed()
 	}
 	if w.env.end(w, a, o, call) {
-		err = errNoAnswer // what an ordinary activity comes to whose worker is lost
+		err = errNoAnswer // the outcome of an ordinary activity whose worker is lost
 	}
 	if w.gone() && a.local {
 		w.await(ctx, never)
@@ -229,7 +229,7 @@ func (w *worker) call(ctx workflow.Context, a *activityRun, attempt int) (*commo
 	return encode(reflect.ValueOf(out).Elem().Interface()), nil
 }
 
-// setOff sends the call on its way, and waits for as long as it takes.
+// setOff sends the call on its way, and waits for its duration.
 func (w *worker) setOff(ctx workflow.Context, a *activityRun, o *order) {
 	if w == w.env.worker {
 		w.env.meet(ctx, w, a)
@@ -249,7 +249,7 @@ func (w *worker) setOff(ctx workflow.Context, a *activityRun, o *order) {
 	}
 }
 
-// next is the activity whose turn it is.
+// next returns the activity whose turn it is.
 func (w *worker) next() *activityRun {
 	var next *activityRun
 	for _, a := range w.waiting {
@@ -260,7 +260,7 @@ func (w *worker) next() *activityRun {
 	return next
 }
 
-// decode is a value from the record; nil if there is none.
+// decode returns a value from the record; nil for no value.
 func decode(p *commonpb.Payload, t reflect.Type) any {
 	if p == nil || t == nil {
 		return nil

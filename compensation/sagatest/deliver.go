@@ -4,7 +4,7 @@ import (
 	"slices"
 )
 
-// deliver gives the workflow what a task brought, all of it before the workflow goes on.
+// deliver delivers everything that a task brought before the workflow goes on.
 func (w *worker) deliver(events []event) {
 	w.delivering = true
 	rest := func() {
@@ -49,7 +49,7 @@ func (w *worker) deliver(events []event) {
 		w.post(over)
 	}
 	w.post(func() {
-		if !w.begun { // before the workflow begins, nobody can hear them
+		if !w.begun { // before the workflow begins, nothing can hear them
 			w.suite.RegisterDelayedCallback(rest, 0)
 			messages()
 			w.post(over)
@@ -60,7 +60,7 @@ func (w *worker) deliver(events []event) {
 	})
 }
 
-// give gives the workflow a message.
+// give delivers a message to the workflow.
 func (w *worker) give(m *message) {
 	switch {
 	case m.reply == nil:
@@ -68,7 +68,7 @@ func (w *worker) give(m *message) {
 	case w.live:
 		*m.reply = Reply{}
 		fallthrough
-	case m.reply.Rejected == nil: // no history has an update that was rejected
+	case m.reply.Rejected == nil: // no history has a rejected update
 		m.unheard = true
 		w.suite.UpdateWorkflow(m.name, "", replying{m.reply, w, func() { m.unheard = false }}, m.arg)
 	}

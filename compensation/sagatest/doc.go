@@ -25,11 +25,11 @@
 // is completed by a heartbeat, which puts on record what is settled and brings what has arrived. The history's length is
 // 3 in the first try of the first task, and larger from then on. Results that no server takes break the saga.
 //
-// Where a worker was lost ([Env.CrashAt] and those after it), what it had recorded is replayed in a new environment of the
-// suite, and the task that was lost is tried again when its limit of five seconds has passed, with a longer history. The
-// services keep their effects. A worker that is only slow ([Env.SlowAt]) goes on beside the other one. A reset ([Env.ResetAt])
+// After the loss of a worker ([Env.CrashAt] and those after it), its record is replayed in a new environment of the
+// suite, and the lost task is tried again when its limit of five seconds has passed, with a longer history. The services
+// keep their effects. A worker that is only slow ([Env.SlowAt]) goes on beside the other one. A reset ([Env.ResetAt])
 // goes on from an earlier task, in a run with an ID of its own.
 //
-// Signals, child workflows and activities that are not in the plan are the suite's own: they are brought to the workflow at
-// once, and no lost worker's successor replays them.
+// Signals, child workflows and activities outside the plan are the suite's own: they reach the workflow at once, and no
+// successor of a lost worker replays them.
 package sagatest

@@ -31,7 +31,7 @@ type Env struct {
 
 	services services
 	faults   map[faultKey][]fault
-	// takes are how long calls take, heartbeats the steps at which one comes, resets the steps whose activity is reset.
+	// takes are the durations of calls, heartbeats the steps with a heartbeat, resets the steps whose activity is reset.
 	takes      map[faultKey]time.Duration
 	heartbeats []faultKey
 	resets     []string
@@ -46,7 +46,7 @@ type Env struct {
 	history history
 	// run counts the runs of the workflow: each reset begins another one.
 	run int
-	// messages are what was sent to the workflow, in that order.
+	// messages are the messages to the workflow, in the order sent.
 	messages []*message
 
 	calls    []*Call
@@ -56,7 +56,7 @@ type Env struct {
 	onParked []func([]compensation.ParkedStep)
 	err      error
 	ended    bool
-	// broken is why the server does not take what a task did; empty if it does.
+	// broken explains why the server refuses a task; empty if it does not.
 	broken     string
 	terminated bool
 }
@@ -65,7 +65,7 @@ type Env struct {
 type timed struct {
 	after time.Duration
 	do    func()
-	// over is set when it was done.
+	// over is set once it was done.
 	over bool
 }
 
@@ -148,7 +148,7 @@ func (e *Env) Run(workflow any, args ...any) error {
 	return e.err
 }
 
-// work lets a new worker go on with the saga. again tells that another one has to.
+// work lets a new worker continue the saga. again reports that yet another one is needed.
 func (e *Env) work(workflow any, args []any) (again bool) {
 	e.t.Helper()
 	// What the saga wrote is written again from the history.
@@ -175,7 +175,7 @@ func (e *Env) work(workflow any, args []any) (again bool) {
 	return false
 }
 
-// lose goes back to what is in the history, and lets happen what happens before another worker goes on.
+// lose goes back to the history, and runs whatever happens before another worker goes on.
 func (e *Env) lose(w *worker) {
 	h, lost, now := &e.history, w.task, w.now()
 	if !w.live { // it came no further than the one before
@@ -205,7 +205,7 @@ func (e *Env) lose(w *worker) {
 	c := w.crash
 	e.worker = nil
 	switch {
-	case c == nil: // the server did not take the end of the workflow
+	case c == nil: // the server refused the end of the workflow
 	case c.reset > 0:
 		h.cut(c.reset, lost)
 		e.run++
@@ -239,7 +239,7 @@ func (e *Env) begin(w *worker, a *activityRun, o *order) *Call {
 	return c
 }
 
-// end notes what a call came to. lost tells that its answer is lost, since the worker is.
+// end notes the outcome of a call. lost reports that its answer is lost with the worker.
 func (e *Env) end(w *worker, a *activityRun, o *order, c *Call) (lost bool) {
 	c.Outcome, c.Effect = outcomeOf(o.err), o.effect
 	hit := e.crashFor(w, a)
@@ -251,7 +251,7 @@ func (e *Env) end(w *worker, a *activityRun, o *order, c *Call) (lost bool) {
 	return !a.local
 }
 
-// weigh finds out whether the server takes what a task did.
+// weigh checks whether the server accepts a task.
 func (e *Env) weigh(w *worker, t *task) {
 	size := 0
 	for _, m := range t.settled {
@@ -300,17 +300,17 @@ type Reply struct {
 	Accepted bool
 	// Rejected is why the workflow did not take the update.
 	Rejected error
-	// Result and Err are what the handler returned, once it has: Answered tells that.
+	// Result and Err are what the handler returned. Answered is set once it has.
 	Answered bool
 	Result   any
 	Err      error
 }
 
-// replying gives what the suite reports to a Reply, unless the worker was lost.
+// replying passes what the suite reports on to a Reply, unless the worker was lost.
 type replying struct {
 	*Reply
 	worker *worker
-	// heard is called when the workflow has taken the update, or rejected it.
+	// heard is called once the workflow has accepted or rejected the update.
 	heard func()
 }
 
@@ -377,7 +377,7 @@ func (e *Env) fatalf(format string, args ...any) {
 	panic(fmt.Sprintf(format, args...)) // for a TB that goes on
 }
 
-// Elapsed is how long the saga has run, on the suite's clock.
+// Elapsed returns how long the saga has run, on the suite's clock.
 func (e *Env) Elapsed() time.Duration {
 	if e.worker == nil {
 		return e.history.resume

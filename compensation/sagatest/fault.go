@@ -58,7 +58,7 @@ func (e *Env) LoseReply(step string, n int) { e.add(step, compensation.PartDo, f
 // LateDo leaves one call of the step without an answer. It arrives after the step's undo, or when the saga has ended.
 func (e *Env) LateDo(step string) { e.add(step, compensation.PartDo, faultLate, 1) }
 
-// Garble lets n calls of the step have their effect, and something between worker and service answer them that they failed
+// Garble lets n calls of the step have their effect, while something between worker and service answers that they failed
 // and should not be tried again: a failure of type [ErrTypeGarbled].
 func (e *Env) Garble(step string, n int) { e.add(step, compensation.PartDo, faultGarble, n) }
 
@@ -106,9 +106,9 @@ func (e *Env) takeFault(key compensation.Key, part compensation.Part) (kind faul
 	return faultNone, false
 }
 
-// Takes makes each call of the step take that long, on the suite's clock. Its effect comes about at the end. A call that
-// takes longer than a try may take is out of time, and its effect comes about later all the same, when that time is over, unless
-// it was undone by then.
+// Takes makes each call of the step take that long, on the suite's clock. Its effect comes at the end. A call that takes
+// longer than a try may take is out of time. Its effect still comes once that time is over, unless the step was undone by
+// then.
 func (e *Env) Takes(step string, d time.Duration) {
 	e.requireStep(step)
 	e.takes[faultKey{step, compensation.PartDo}] = d
@@ -120,9 +120,9 @@ func (e *Env) TakesUndo(step string, d time.Duration) {
 	e.takes[faultKey{step, compensation.PartUndo}] = d
 }
 
-// HeartbeatAt lets a heartbeat come while the step's call as a local activity is on its way, as if the workflow task had
-// lasted for four seconds by then: what is settled goes on record, the history grows, and what has arrived is brought to
-// the workflow. Without it, a heartbeat comes when a task has lasted that long (see [Env.Takes]).
+// HeartbeatAt makes a heartbeat come while the step's call as a local activity is on its way, as if the workflow task had
+// lasted for four seconds by then: settled activities go on record, the history grows, and the workflow gets what has
+// arrived. Without it, a heartbeat comes when a task has lasted that long (see [Env.Takes]).
 func (e *Env) HeartbeatAt(step string) {
 	e.requireStep(step)
 	e.heartbeats = append(e.heartbeats, faultKey{step, compensation.PartDo})
@@ -135,13 +135,13 @@ func (e *Env) HeartbeatAtUndo(step string) {
 }
 
 // ResetActivity resets the step's ordinary activity before its next try but the first, as "temporal activity reset" does:
-// that try is told that it is the first.
+// that try counts as the first.
 func (e *Env) ResetActivity(step string) {
 	e.requireStep(step)
 	e.resets = append(e.resets, step)
 }
 
-// CancelAt sends a cancel while the step runs. When it is brought to the workflow, [Env.Update] tells; together with
+// CancelAt sends a cancel while the step runs. [Env.Update] describes when it reaches the workflow; with
 // [Env.HeartbeatAt] that is while the step runs.
 func (e *Env) CancelAt(step string) *Reply {
 	e.requireStep(step)
@@ -176,7 +176,7 @@ type cancelAt struct {
 	sent  bool
 }
 
-// meet lets happen what is to happen when a step is called.
+// meet runs whatever is due when a step is called.
 func (e *Env) meet(ctx workflow.Context, w *worker, a *activityRun) {
 	if w.lost {
 		return

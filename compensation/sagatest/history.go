@@ -11,11 +11,12 @@ import (
 )
 
 const (
-	// firstTask is the history's length in a saga's first workflow task, lostTry what a lost try of a task adds to it.
+	// firstTask is the history's length in a saga's first workflow task. lostTry is what a lost try of a task adds to it.
 	firstTask = 3
 	lostTry   = 3
-	// taskTimeout is the limit of a workflow task: another worker gets what one was lost with. heartbeatAfter is when a
-	// worker that still waits for local activities completes the task, to be given another one at once: 80 % of it.
+	// taskTimeout is the limit of a workflow task: after it, another worker gets the task of a lost one. At
+	// heartbeatAfter, 80 % of it, a worker that still waits for local activities completes the task, to get another one
+	// at once.
 	taskTimeout    = 5 * time.Second
 	heartbeatAfter = 4 * time.Second
 	// maxResult is the largest result that a server takes, maxTask the most that it takes in one task.
@@ -23,39 +24,39 @@ const (
 	maxTask   = 4 << 20
 )
 
-// history is what the server has of the saga's run. All its times are counted from the saga's start.
+// A history is the server's record of the saga's run. All its times are counted from the saga's start.
 type history struct {
-	// tasks are the workflow tasks that were completed.
+	// tasks are the completed workflow tasks.
 	tasks []*task
-	// activities are the ordinary ones, by number. Those of a task that is lost are taken out again.
+	// activities are the ordinary ones, by number. Those of a lost task are removed.
 	activities map[int]*attempts
-	// effects are what side effects came to, in their order.
+	// effects are the results of side effects, in order.
 	effects []any
-	// resume is when the next worker begins, and retried the history's length in the task that it tries again; 0 if none
-	// was lost.
+	// resume is when the next worker begins, and retried the history's length in the task that it tries again; 0 if no
+	// task was lost.
 	resume  time.Duration
 	retried int
 }
 
-// task is a workflow task.
+// A task is a workflow task.
 type task struct {
 	began time.Duration
 	// length is the history's length when it began.
 	length  int
 	brought []event
-	// settled are the local activities that came to their end in it, in that order.
+	// settled are the local activities that ended in it, in that order.
 	settled []marker
-	// activities is the number of the last activity that it, or a task before it, asked for.
+	// activities is the number of the last activity that it, or a task before it, scheduled.
 	activities int
-	// effects is how many side effects there were by its end.
+	// effects is the number of side effects by its end.
 	effects int
 	// versions are the changes whose version it noted.
 	versions map[string]workflow.Version
-	// commands counts the timers and activities that it asked for.
+	// commands counts the timers and activities that it scheduled.
 	commands int
 }
 
-// marker is what a task's record says of a local activity.
+// A marker is the record of a local activity in a task.
 type marker struct {
 	activity int
 	name     string
@@ -71,10 +72,10 @@ func (m marker) size() int {
 	return m.out.Size()
 }
 
-// attempts is what the server knows of an ordinary activity, or a worker of a local one.
+// attempts is the server's view of an ordinary activity, or a worker's of a local one.
 type attempts struct {
 	name string
-	// made counts the tries, and told is how many of them came before somebody reset the activity.
+	// made counts the tries, told those before somebody reset the activity.
 	made, told int
 	began      time.Duration
 	// next is when the next try is due.
@@ -93,7 +94,7 @@ const (
 	eventMessage
 )
 
-// event is what a workflow task brings.
+// An event is something that a workflow task brings.
 type event struct {
 	kind eventKind
 	// n is the number of the activity or of the timer.
@@ -101,31 +102,31 @@ type event struct {
 	message *message
 }
 
-// message is an update, or Temporal's own cancel.
+// A message is an update, or Temporal's own cancel.
 type message struct {
 	// reply is nil for Temporal's cancel.
 	reply *Reply
 	name  string
 	arg   any
-	// given is set when its sender has given up.
+	// given is set once its sender has given up.
 	given bool
 	// unheard is set while the workflow has it and has neither accepted nor rejected it.
 	unheard bool
-	// delivered is set when the workflow has it.
+	// delivered is set once the workflow has it.
 	delivered bool
 }
 
-// errCompleted is what the server says to an update that comes too late.
+// errCompleted is the server's answer to an update that comes too late.
 var errCompleted = serviceerror.NewNotFound("workflow execution already completed")
 
-// recorded tells whether a completed task has the message.
+// recorded reports whether a completed task has the message.
 func (h *history) recorded(m *message) bool {
 	return slices.ContainsFunc(h.tasks, func(t *task) bool {
 		return slices.ContainsFunc(t.brought, func(e event) bool { return e.message == m })
 	})
 }
 
-// version is what the record says of a change up to that task, the default version if nothing.
+// version returns the recorded version of a change up to that task, the default version if there is no record.
 func (h *history) version(change string, until *task) workflow.Version {
 	for _, t := range h.tasks {
 		if v, ok := t.versions[change]; ok {
@@ -138,7 +139,7 @@ func (h *history) version(change string, until *task) workflow.Version {
 	return workflow.DefaultVersion
 }
 
-// marker is what is recorded of a local activity.
+// marker returns the record of a local activity.
 func (h *history) marker(activity int) (m marker, ok bool) {
 	for _, t := range h.tasks {
 		if i := slices.IndexFunc(t.settled, func(m marker) bool { return m.activity == activity }); i >= 0 {
@@ -148,7 +149,7 @@ func (h *history) marker(activity int) (m marker, ok bool) {
 	return m, false
 }
 
-// asked is the number of the last activity that is in the record.
+// asked returns the number of the last activity in the record.
 func (h *history) asked() int {
 	if len(h.tasks) == 0 {
 		return 0
@@ -156,7 +157,7 @@ func (h *history) asked() int {
 	return h.tasks[len(h.tasks)-1].activities
 }
 
-// forget takes out the activities and side effects of a task that was lost.
+// forget removes the activities and side effects of a lost task.
 func (h *history) forget() {
 	if len(h.tasks) == 0 {
 		h.effects = nil
@@ -170,8 +171,8 @@ func (h *history) forget() {
 	}
 }
 
-// cut takes back every task from the n-th on, counted from 1. It is tried again, with what it brought. lost is the one that
-// runs; nil if none does.
+// cut takes back every task from the n-th on, counted from 1. It is tried again, with what it brought. lost is the task
+// that runs; nil if no task does.
 func (h *history) cut(n int, lost *task) {
 	all := h.tasks
 	if lost != nil {
@@ -194,7 +195,7 @@ func (h *history) cut(n int, lost *task) {
 	}
 }
 
-// next is the history's length in the task that follows.
+// next returns the history's length in the task that follows.
 func (h *history) next(brought int) int {
 	if len(h.tasks) == 0 {
 		return firstTask
@@ -203,7 +204,7 @@ func (h *history) next(brought int) int {
 	return t.length + 1 + t.commands + len(t.settled) + brought + 2
 }
 
-// encode makes what a record says of a value.
+// encode encodes a value as in a record.
 func encode(value any) *commonpb.Payload {
 	p, err := converter.GetDefaultDataConverter().ToPayload(value)
 	if err != nil {

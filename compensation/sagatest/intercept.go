@@ -49,10 +49,10 @@ func (i *inbound) ExecuteWorkflow(ctx workflow.Context, in *interceptor.ExecuteW
 	return out, err
 }
 
-// runID is the ID of the workflow's n-th run.
+// runID returns the ID of the workflow's n-th run.
 func runID(n int) string { return fmt.Sprintf("run-%d", n) }
 
-// HandleSignal does what the worker has posted.
+// HandleSignal runs what the worker has posted.
 func (i *inbound) HandleSignal(ctx workflow.Context, in *interceptor.HandleSignalInput) error {
 	if in.SignalName == wakeSignal {
 		i.worker.wake()
@@ -67,7 +67,7 @@ type outbound struct {
 	worker *worker
 }
 
-// input is what a step's do is called with.
+// input returns the input of a step's do.
 func input(args []any) reflect.Value {
 	if len(args) < 2 {
 		return reflect.Value{}
@@ -158,8 +158,8 @@ func (o *outbound) MutableSideEffectWithOptions(
 	}, equals)
 }
 
-// GetVersion answers as a server's history has it: a change is noted in the task that first asks for it, and where a task is
-// replayed that did not ask, the code is as old as that.
+// GetVersion answers from the history as a server does: a change is noted in the task that first asks for it. If a
+// replayed task did not ask, the code is as old as that task.
 func (o *outbound) GetVersion(_ workflow.Context, change string, _, newest workflow.Version) workflow.Version {
 	w := o.worker
 	if v, ok := w.versions[change]; ok {
@@ -185,7 +185,7 @@ func (o *outbound) GetVersion(_ workflow.Context, change string, _, newest workf
 	return v
 }
 
-// effect is what a side effect came to when it was recorded, or comes to now.
+// effect returns the recorded result of a side effect, or its result now.
 func (w *worker) effect(f func() any) any {
 	h := &w.env.history
 	w.effects++

@@ -134,7 +134,7 @@ func (m *matrix) turnBack(i int) func(*Env) {
 	return func(e *Env) { e.CancelAt(m.plan[i].Name); e.HeartbeatAt(m.plan[i].Name) }
 }
 
-// resetCells are resets of the workflow while the step runs, and what the new run may find then.
+// resetCells returns resets of the workflow while the step runs, with what the new run may find.
 func (m *matrix) resetCells(i int) []cell {
 	name := m.plan[i].Name
 	cells := []cell{

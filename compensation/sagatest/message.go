@@ -7,11 +7,11 @@ import (
 	"github.com/amends-dev/amends/compensation"
 )
 
-// Update sends an update to the saga, from [Env.At], [Env.WhenParked], or what a crash calls before the next worker. As a
-// server does, it brings it to the workflow when no workflow task runs: local activities that take their time, or that
-// follow each other, hold it up until the task ends or a heartbeat completes it. A saga that ends first never hears of it.
+// Update sends an update to the saga, from [Env.At], [Env.WhenParked], or what a crash calls before the next worker. As
+// on a server, it reaches the workflow when no workflow task runs: local activities that take their time, or that follow
+// each other, hold it up until the task ends or a heartbeat completes it. A saga that ends first never hears of it.
 //
-// If a task is lost that has taken it, it comes again with the next one, unless its sender gave up (see [Env.GiveUp]).
+// If the task that has taken it is lost, it comes again with the next one, unless its sender gave up (see [Env.GiveUp]).
 func (e *Env) Update(name string, arg any) *Reply {
 	r := &Reply{}
 	e.send(r, name, arg)
@@ -27,15 +27,16 @@ func (e *Env) send(r *Reply, name string, arg any) *message {
 	return m
 }
 
-// GiveUp lets the sender of an update wait no more: if no record has it, it does not come again.
+// GiveUp makes the sender of an update stop waiting: if no record has the update, it does not come again.
 func (e *Env) GiveUp(r *Reply) {
 	for _, m := range e.messages {
 		m.given = m.given || m.reply == r
 	}
 }
 
-// RequestCancel is Temporal's own cancel. It waits for the end of a workflow task as an update does (see [Env.Update]), but
-// a saga cannot end before it has heard of it: the server discards the task, and lets it be tried again with the cancel.
+// RequestCancel sends Temporal's own cancel. Like an update, it waits for the end of a workflow task (see [Env.Update]),
+// but a saga cannot end before it has heard of it: the server discards the task, which is then tried again with the
+// cancel.
 func (e *Env) RequestCancel() {
 	m := &message{}
 	e.messages = append(e.messages, m)
@@ -77,7 +78,7 @@ func (e *Env) noted(w *worker, memo map[string]any) {
 	w.news = w.live
 }
 
-// tell tells those who want to know what is parked, once it is on record.
+// tell reports what is parked, once it is on record, to those who want to know.
 func (e *Env) tell() {
 	if len(e.parked) == 0 {
 		return

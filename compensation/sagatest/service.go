@@ -26,7 +26,7 @@ const (
 	ErrTypeKeyReused = "KeyReused"
 	// ErrTypeUndoRefused is the type of the failure of a pivot's undo that was told to refuse.
 	ErrTypeUndoRefused = "UndoRefused"
-	// ErrTypeGarbled is the type of the failure that [Env.Garble] asks for.
+	// ErrTypeGarbled is the type of the failure that [Env.Garble] causes.
 	ErrTypeGarbled = "Garbled"
 )
 
@@ -70,7 +70,7 @@ type order struct {
 	fault    faultKind
 	// endless tells that all calls to come have the same fault.
 	endless bool
-	// outOfTime tells that it takes longer than a try may take, lands when it arrives then.
+	// outOfTime marks a call that takes longer than a try may take. Then lands is when it arrives.
 	outOfTime bool
 	lands     time.Duration
 

@@ -119,7 +119,7 @@ func (e *Env) unsoundEnd(complete []string) []string {
 	return e.unsoundRest(standing)
 }
 
-// told are the steps that the saga counts on: the last worker's workflow was told that they are done.
+// told returns the steps that the saga counts on: the last worker's workflow was told that they are done.
 func (e *Env) told() []string { return slices.Clone(e.worker.told) }
 
 // unsoundRest checks the effects that stand of a saga that has not ended.
@@ -136,11 +136,11 @@ func (e *Env) unsoundRest(standing []string) (faults []string) {
 	}
 	for _, c := range e.calls {
 		stands := c.Effect && c.Part == compensation.PartDo && slices.Contains(standing, label(c.Key))
-		// The items that a reset made it forget are for a person to find.
+		// A person must find the items that a reset made it forget.
 		if back && stands && !slices.Contains(parked, label(c.Key)) && (!byHand || c.Key.Item == "") {
 			faults = append(faults, fmt.Sprintf("the saga is parked on its way back, but %s stands and is not parked", c))
 		}
-		// One that is to turn back, and waits to be told whether it may, counts on nothing that was undone before it.
+		// A saga that is to turn back, and waits to learn whether it may, counts on nothing that was undone before it.
 		undone := c.Effect && c.Part == compensation.PartUndo && (e.cause == "" || c.Worker == e.worker.number)
 		if !back && undone && slices.Contains(e.told(), label(c.Key)) {
 			faults = append(faults, fmt.Sprintf("the saga is %s and counts on %s, but %s has taken effect", e.State(), label(c.Key), c))
@@ -149,8 +149,8 @@ func (e *Env) unsoundRest(standing []string) (faults []string) {
 	return faults
 }
 
-// unsoundOrder checks that each worker's undos of what was done began in reverse order of its starts. Steps that it did not start are undone in
-// reverse order of the plan.
+// unsoundOrder checks that each worker's undos of what was done began in reverse order of its starts. Steps that it did
+// not start are undone in reverse order of the plan.
 func (e *Env) unsoundOrder() (faults []string) {
 	var plan []string
 	for _, st := range e.plan.Steps() {
@@ -220,9 +220,9 @@ func (e *Env) RequireEffects(want ...string) {
 	require.ElementsMatch(e.t, want, e.Effects())
 }
 
-// RequireSettled requires what holds for sagas with an operator, too, whatever that one does and when: each effect came about
-// at most once, the saga has ended, is parked, or tries something, and every update that it accepted is answered, but for a
-// cancel of which a parked saga cannot say yet whether it is too late.
+// RequireSettled requires what also holds for sagas with an operator, whatever the operator does and when: each effect
+// came about at most once; the saga has ended, is parked, or tries something; and every accepted update is answered. The
+// exception is a cancel in a parked saga that does not know yet whether it is too late.
 func (e *Env) RequireSettled() {
 	e.t.Helper()
 	if faults := slices.Concat(e.unsoundEffects(), e.hangs()); len(faults) > 0 {
@@ -231,7 +231,7 @@ func (e *Env) RequireSettled() {
 	}
 }
 
-// hangs finds out what waits for something that never comes.
+// hangs finds whatever waits for something that never comes.
 func (e *Env) hangs() (faults []string) {
 	if e.broken != "" {
 		faults = append(faults, e.broken)

@@ -25,7 +25,7 @@ var (
 	tour = compensation.MustPlan("Tour", legs[0], legs[1], legs[2], legs[3], legs[4], pay).AtRevision(1) // so that the engine ends no task by itself
 )
 
-// look is what a workflow saw.
+// A look is a workflow's view of its task.
 type look struct {
 	at      time.Duration
 	length  int
@@ -97,7 +97,7 @@ func TestHeartbeat(t *testing.T) {
 	require.Equal(t, 7, looks[2].length)
 }
 
-// What a heartbeat has put on record is not called again.
+// Activities that a heartbeat has put on record are not called again.
 func TestWorkerLostAfterAHeartbeat(t *testing.T) {
 	t.Parallel()
 
@@ -113,7 +113,7 @@ func TestWorkerLostAfterAHeartbeat(t *testing.T) {
 	env.RequireEffects("A", "B", "C", "D", "E", "Pay")
 }
 
-// A call that takes longer than a try may take is out of time, and arrives all the same.
+// A call that takes longer than a try may take is out of time, but still arrives.
 func TestCallOutOfTime(t *testing.T) {
 	t.Parallel()
 
@@ -203,7 +203,7 @@ func TestReset(t *testing.T) {
 	}
 }
 
-// A try after a reset of its activity is told that it is the first.
+// A try after a reset of its activity counts as the first.
 func TestResetActivity(t *testing.T) {
 	t.Parallel()
 
@@ -245,7 +245,7 @@ func TestSlowWorkerInALaterTask(t *testing.T) {
 	env.RequireEffects()
 }
 
-// The server does not take every result: an engine that has its interceptor does not ask it to.
+// The server does not take every result: an engine with its interceptor does not send it such results.
 func TestResultsOfASize(t *testing.T) {
 	t.Parallel()
 
@@ -276,7 +276,7 @@ func TestResultsOfASize(t *testing.T) {
 	}
 }
 
-// Something between worker and service answers in its stead.
+// Something between worker and service answers in its place.
 func TestGarble(t *testing.T) {
 	t.Parallel()
 
@@ -287,7 +287,7 @@ func TestGarble(t *testing.T) {
 	env.RequireEffects()
 }
 
-// A side effect is what it was, also in another worker and another run, if it is on record.
+// A recorded side effect keeps its result, also in another worker and another run.
 func TestSideEffectsAreReplayed(t *testing.T) {
 	t.Parallel()
 

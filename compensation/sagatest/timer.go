@@ -8,10 +8,10 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// timerRun is a timer of the workflow's. It fires on the suite's clock, and the workflow hears of it in the next task.
+// A timerRun is a timer of the workflow's. It fires on the suite's clock, and the workflow hears of it in the next task.
 type timerRun struct {
 	n int
-	// fired is set when its time has come, delivered when the workflow has heard of it, over when it fires no more.
+	// fired is set when its time has come, delivered when the workflow has heard of it, over when it no longer fires.
 	fired, delivered, over bool
 }
 
@@ -23,7 +23,7 @@ func (o *outbound) NewTimerWithOptions(ctx workflow.Context, d time.Duration, op
 	return o.worker.timer(ctx, d, o.Next.NewTimerWithOptions(ctx, d, options))
 }
 
-// timer is a timer of which the workflow hears in a task.
+// timer returns a timer that the workflow hears of in a task.
 func (w *worker) timer(asked workflow.Context, d time.Duration, fires workflow.Future) workflow.Future {
 	if d <= 0 {
 		return fires
@@ -56,7 +56,7 @@ func (w *worker) timer(asked workflow.Context, d time.Duration, fires workflow.F
 	return future
 }
 
-// AwaitWithTimeout and AwaitWithOptions forget the timer when the condition has come true: the SDK lets it run on.
+// AwaitWithTimeout and AwaitWithOptions forget the timer once the condition is true: the SDK lets it run on.
 func (o *outbound) AwaitWithTimeout(ctx workflow.Context, timeout time.Duration, condition func() bool) (bool, error) {
 	defer o.worker.expectTimer()()
 	return o.Next.AwaitWithTimeout(ctx, timeout, condition)
@@ -67,7 +67,7 @@ func (o *outbound) AwaitWithOptions(ctx workflow.Context, options workflow.Await
 	return o.Next.AwaitWithOptions(ctx, options, condition)
 }
 
-// expectTimer notes the next timer that is started, and returns what forgets it.
+// expectTimer notes the next timer that is started, and returns a function that forgets it.
 func (w *worker) expectTimer() (forget func()) {
 	t := new(*timerRun)
 	w.awaitTimer = t

@@ -42,20 +42,20 @@ type worker struct {
 	suite *testsuite.TestWorkflowEnvironment
 
 	number int
-	// script is what is still to be replayed, live is set when nothing is.
+	// script is the part of the history still to be replayed. live is set once nothing is left of it.
 	script []replayed
 	live   bool
 	// begun is set when the workflow may begin.
 	begun bool
-	// tasks counts the tasks that were completed, as far as this worker has come; task is the one that runs, nil if none
-	// does. What arrives meanwhile waits in the inbox. delivering is set while what the task brought is given to the workflow.
+	// tasks counts the completed tasks, as far as this worker has come. task is the running one; nil if no task runs.
+	// What arrives meanwhile waits in the inbox. delivering is set while the workflow is given what the task brought.
 	tasks      int
 	task       *task
 	inbox      []event
 	delivering bool
-	// commands counts the timers and activities that the task asked for, effects the side effects so far.
+	// commands counts the timers and activities that the task scheduled, effects the side effects so far.
 	commands, effects int
-	// posted are to be called when the workflow has come to rest.
+	// posted are functions to call when the workflow has come to rest.
 	posted []func()
 
 	// runs are the activities, by number, from 1; waiting are those that want to make a call, current is the call being
@@ -64,15 +64,15 @@ type worker struct {
 	waiting []*activityRun
 	current *order
 	flying  []*activityRun
-	// told are the steps that the workflow was told to be done, starts those that it started, undos those whose undo it
+	// told are the steps that the workflow was told are done, starts those that it started, undos those whose undo it
 	// started, each in that order.
 	told, starts, undos []string
 	// locals counts local activities that are not settled, bounded the ordinary ones that have a limit.
 	locals, bounded int
 	timers          []*timerRun
-	// awaitTimer is where the timer goes that bounds an await; nil while none begins.
+	// awaitTimer is where the timer goes that bounds an await; nil while no await begins.
 	awaitTimer **timerRun
-	// versions are what it was told of changes.
+	// versions are the answers that it got about changes.
 	versions map[string]workflow.Version
 	// pending counts what was asked for with [Env.At] and is still to come.
 	pending int
@@ -80,7 +80,7 @@ type worker struct {
 	progress time.Time
 	// news is set when the list of what is parked has changed in this task.
 	news bool
-	// lost is set when the worker is, by that crash; left when the saga comes no further, hung when nothing is tried either.
+	// lost is set once crash has lost the worker, left when the saga comes no further, hung when nothing is tried either.
 	lost, left, hung bool
 	crash            *crash
 	// slow is for a worker that only the server takes for lost (see [Env.SlowAt]).
@@ -90,7 +90,7 @@ type worker struct {
 	failure any
 }
 
-// replayed is a part of the history that is replayed at that time.
+// replayed is a part of the history, with the time at which it is replayed.
 type replayed struct {
 	at time.Duration
 	do func()
@@ -139,7 +139,7 @@ func (w *worker) registerFakes() {
 	}
 }
 
-// now is how long the saga has run.
+// now returns how long the saga has run.
 func (w *worker) now() time.Duration { return w.suite.Now().Sub(w.env.start) }
 
 // after calls f when that time has passed and the workflow has come to rest.
@@ -157,7 +157,7 @@ func (w *worker) post(f func()) {
 	w.suite.SignalWorkflow(wakeSignal, nil)
 }
 
-// wake is the call that was asked for first.
+// wake runs the call that was requested first.
 func (w *worker) wake() {
 	f := w.posted[0]
 	w.posted = w.posted[1:]
@@ -166,10 +166,10 @@ func (w *worker) wake() {
 	}
 }
 
-// gone tells that the worker does nothing more.
+// gone reports whether the worker does nothing more.
 func (w *worker) gone() bool { return w.left || (w.lost && !w.slow.on) }
 
-// at calls what is to be done when the saga has run for that long.
+// at calls the function when the saga has run for that long.
 func (w *worker) at(t *timed) {
 	if t.over {
 		return
@@ -205,7 +205,7 @@ func (w *worker) idle() bool {
 	return w.live && w.task == nil && w.pending == 0 && w.bounded == 0 && w.locals == 0
 }
 
-// tries counts the activities that are tried.
+// tries counts the activities that are being tried.
 func (w *worker) tries() (n int) {
 	for _, a := range w.runs {
 		if !a.over {
@@ -218,7 +218,7 @@ func (w *worker) tries() (n int) {
 // progressed notes that the saga came further.
 func (w *worker) progressed() { w.progress = w.suite.Now() }
 
-// writeScript writes down what of the history is to be replayed.
+// writeScript lists the parts of the history to replay.
 func (w *worker) writeScript() {
 	h := &w.env.history
 	for _, t := range h.tasks {
@@ -290,7 +290,7 @@ func (w *worker) goLive() {
 	}
 }
 
-// arrive lets something happen to the workflow, which hears of it in the next task.
+// arrive makes something happen to the workflow, which hears of it in the next task.
 func (w *worker) arrive(e event) {
 	if !w.live || w.lost {
 		return
@@ -331,8 +331,8 @@ func (w *worker) complete() {
 	}
 }
 
-// end ends the workflow with its task. ok is false if the server does not take it because of what has arrived meanwhile:
-// then the task is lost, and tried again with that.
+// end ends the workflow with its task. ok is false if the server refuses that because of what has arrived meanwhile: then
+// the task is lost, and tried again with that.
 func (w *worker) end() (ok bool) {
 	missed := func(e event) bool { return e.kind != eventMessage || e.message.reply == nil }
 	if slices.ContainsFunc(w.inbox, missed) {
@@ -344,7 +344,7 @@ func (w *worker) end() (ok bool) {
 	return !w.left
 }
 
-// open makes sure that there is a task: the workflow may have been called by what the kit does not know.
+// open makes sure that there is a task: something unknown to the kit may have called the workflow.
 func (w *worker) open() {
 	if w.live && w.task == nil {
 		w.task = &task{began: w.now(), length: w.env.history.next(0)}
@@ -360,7 +360,7 @@ func (w *worker) await(ctx workflow.Context, condition func() bool) {
 	}
 }
 
-// sleep waits on the suite's clock, but not longer than asked is not canceled; nil for a wait that nothing ends.
+// sleep waits on the suite's clock, but no longer than until asked is canceled; nil for a wait that nothing ends.
 func (w *worker) sleep(ctx, asked workflow.Context, d time.Duration) {
 	if d <= 0 {
 		return
