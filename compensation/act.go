@@ -25,11 +25,11 @@ const (
 	UpdateSkip = "skip"
 	// UpdateMarkDone goes on because somebody did it by hand; Act.Reference says where that is written down.
 	UpdateMarkDone = "mark-done"
-	// UpdateMarkHappened says of a pivot whose undo is parked that the pivot happened: nothing is undone, and the saga goes
-	// forward. Act.Reference says where that is written down, Act.Result what the pivot returned.
+	// UpdateMarkHappened records that a pivot whose undo is parked happened: nothing is undone, and the saga goes
+	// forward. Act.Reference names the record of that, Act.Result holds what the pivot returned.
 	UpdateMarkHappened = "mark-happened"
-	// UpdateMarkPrevented says of a pivot whose undo is parked that the pivot has not happened and never will: the saga
-	// undoes what was done. Act.Reference says where that is written down.
+	// UpdateMarkPrevented records that a pivot whose undo is parked has not happened and never will: the saga undoes its
+	// steps. Act.Reference names the record of that.
 	UpdateMarkPrevented = "mark-prevented"
 	// UpdateCompensate turns a saga back that is parked before its pivot.
 	UpdateCompensate = "compensate"
@@ -37,7 +37,7 @@ const (
 	UpdateExtendDeadline = "extend-deadline"
 )
 
-// MaxWait is the longest timer that Temporal keeps: it cuts longer ones to this, a hundred years, without a word
+// MaxWait is the longest timer that Temporal keeps, a hundred years. It silently shortens longer ones to this
 // (go.temporal.io/server, common/primitives/timestamp).
 const MaxWait = 100 * 365 * 24 * time.Hour
 
@@ -50,7 +50,7 @@ type Act struct {
 	By string `json:"by"`
 	// Reason is why. Required for every act but a retry.
 	Reason string `json:"reason,omitempty"`
-	// Reference is where something done by hand is written down, such as a ticket. Required for every act that marks.
+	// Reference names the record of something done by hand, such as a ticket. Required for every act that marks.
 	Reference string `json:"reference,omitempty"`
 	// Input is the new input of a retry, as JSON. Unknown fields are refused, and what its type's own Validate refuses.
 	Input json.RawMessage `json:"input,omitempty"`
@@ -58,8 +58,9 @@ type Act struct {
 	Result json.RawMessage `json:"result,omitempty"`
 	// Deadline is the new deadline.
 	Deadline time.Time `json:"deadline,omitzero"`
-	// IfActs refuses the act, with [ErrTypeActStale], unless the saga took exactly so many acts before. Of several who decide about
-	// the same saga as they saw it, one is taken. Nil asks for nothing.
+	// IfActs is the number of acts that the saga must have taken so far, or else it refuses the act with
+	// [ErrTypeActStale]. When several people decide about the same state of a saga, one act is taken. Nil sets no
+	// condition.
 	IfActs *int `json:"if_acts,omitempty"`
 }
 
@@ -71,7 +72,7 @@ type ActRecord struct {
 	At time.Time `json:"at"`
 }
 
-// marks are the acts that answer for something with a reference.
+// marks are the acts that need a reference.
 var marks = map[string]bool{UpdateMarkDone: true, UpdateMarkHappened: true, UpdateMarkPrevented: true}
 
 var actDescriptions = map[string]string{
@@ -260,13 +261,14 @@ func (s *saga) refuseFor(item *parked, name string, a Act) error {
 	return nil
 }
 
-// whichWay asks for the act that says what became of the pivot: the saga goes forward after one, and back after the other.
+// whichWay asks the operator to settle the pivot: the saga goes forward after one of the two acts, and back after the
+// other.
 func (s *saga) whichWay(item *parked) error {
 	return fmt.Errorf("nobody knows whether %s happened, and everything depends on it: ask its service, then say %s or %s",
 		item.execution.name, UpdateMarkHappened, UpdateMarkPrevented)
 }
 
-// checkResult finds what is wrong with a result that an operator gives; none is right.
+// checkResult reports why an operator's result is invalid. An empty one is valid.
 func (e *execution) checkResult(text json.RawMessage) error {
 	if len(text) == 0 {
 		return nil

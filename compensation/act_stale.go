@@ -6,8 +6,8 @@ import (
 	"go.temporal.io/sdk/temporal"
 )
 
-// refuseStale rejects an act whose operator has not seen all that were taken. Acts are counted where they begin, before anything
-// else comes in, so of those that arrive together the second finds the first.
+// refuseStale rejects an act whose operator has not seen every act taken so far. An act is counted when its handler
+// begins, before anything else comes in, so the second of two that arrive together finds the first.
 func (s *saga) refuseStale(name string, a Act) error {
 	if a.IfActs == nil || *a.IfActs == s.taken {
 		return nil

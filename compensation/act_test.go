@@ -145,7 +145,7 @@ func TestActs(t *testing.T) {
 		"skip a step":                   {sendParked, compensation.UpdateSkip, grace, compensation.Completed, []string{"Book", "Hold", "Pay"}},
 		"mark a step done":              {sendParked, compensation.UpdateMarkDone, grace, compensation.Completed, []string{"Book", "Hold", "Pay"}},
 		"the pivot happened":            {payUnknown, compensation.UpdateMarkHappened, grace, compensation.Completed, []string{"Book", "Hold", "Pay", "Send"}},
-		"the pivot was prevented":       {payUnknown, compensation.UpdateMarkPrevented, grace, compensation.Compensated, []string{"Pay"}}, // nobody told the fake
+		"the pivot was prevented":       {payUnknown, compensation.UpdateMarkPrevented, grace, compensation.Compensated, []string{"Pay"}}, // the fake does not know of it
 		"compensate":                    {holdParked, compensation.UpdateCompensate, grace, compensation.Compensated, nil},
 		"mark a step before pivot done": {holdParked, compensation.UpdateMarkDone, grace, compensation.Completed, []string{"Book", "Pay", "Send"}},
 	} {
@@ -193,7 +193,7 @@ func TestActsChangeInputAndResult(t *testing.T) {
 	}
 }
 
-// A deadline that the saga has already is no decision, and leaves no event.
+// An extension to the deadline that the saga already has is no decision, and leaves no event.
 func TestExtensionThatChangesNothing(t *testing.T) {
 	t.Parallel()
 
@@ -219,7 +219,7 @@ func TestExtensionThatChangesNothing(t *testing.T) {
 	require.Equal(t, compensation.Parked, state)
 }
 
-// Of acts that were decided on before they knew of each other, one is taken.
+// Of several acts decided on without knowledge of each other, one is taken.
 func TestOneOfSeveralActs(t *testing.T) {
 	t.Parallel()
 

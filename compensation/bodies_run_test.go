@@ -11,7 +11,7 @@ import (
 	"github.com/amends-dev/amends/compensation/sagatest"
 )
 
-// drawTimes lets steps take their time.
+// drawTimes draws how long steps take.
 func drawTimes(t *rapid.T, env *sagatest.Env, plan *compensation.Plan) {
 	times := []time.Duration{0, 0, 0, 10 * time.Millisecond, 300 * time.Millisecond, 700 * time.Millisecond, 950 * time.Millisecond, 1500 * time.Millisecond, 11 * time.Second}
 	for _, st := range plan.Steps() {
@@ -90,7 +90,7 @@ func drawLoss(t *rapid.T, env *sagatest.Env, plan *compensation.Plan, decisions 
 	}
 }
 
-// runDrama runs the saga with faults of any sort. decisions are the updates that it was sent.
+// runDrama runs the saga with faults of any sort. decisions are the updates that it gets.
 func runDrama(t *rapid.T, d *drama, also func(*sagatest.Env)) *sagatest.Env {
 	plan := compensation.MustPlan("Drama", d.steps...)
 	t.Logf("%s; pivot %v, conditional %v (%d), then %s", d.before, d.hasPivot, d.conditional, d.when, d.fallback)
@@ -117,11 +117,12 @@ func runDrama(t *rapid.T, d *drama, also func(*sagatest.Env)) *sagatest.Env {
 		drawLoss(t, env, plan, decisions)
 	}
 	also(env)
-	_ = env.Run(d.run(plan)) // any end will do that is sound
+	_ = env.Run(d.run(plan)) // any sound end will do
 	return env
 }
 
-// Any body and any faults, also in twos: what holds for every saga holds, and what stands is what the body counts on.
+// Any body and any faults, also in pairs: what holds for every saga holds, and the effects that stand are those that the
+// body counts on.
 func TestAnyBody(t *testing.T) {
 	t.Parallel()
 

@@ -13,14 +13,15 @@ import (
 	"github.com/amends-dev/amends/compensation"
 )
 
-// script is what a body does before its pivot, in order.
+// A script lists the actions of a body before its pivot, in order.
 type script []line
 
-// line is one thing that a body does.
+// A line is one action of a body.
 type line struct {
 	kind lineKind
 	leg  leg
-	// failing says what follows if the step is not done: the saga turns back, goes on without it, or falls back to other.
+	// failing is the consequence if the step is not done: the saga turns back, goes on without it, or falls back to
+	// other.
 	failing failing
 	other   leg
 	// when says when then is done, otherwise what.
@@ -52,16 +53,16 @@ const (
 type condition int
 
 const (
-	// onTime is about the clock, onResult about whether the steps so far are all done, onDecision about what somebody decided.
+	// onTime tests the clock, onResult whether the steps so far are all done, onDecision somebody's decision.
 	onTime condition = iota
 	onResult
 	onDecision
 )
 
-// drama is a saga whose body branches.
+// A drama is a saga whose body branches.
 type drama struct {
 	before script
-	// pivot says when it is run: always, on a condition, or not at all. after is what follows if it was refused.
+	// The pivot is run always, on a condition, or not at all. after is what follows if it was refused.
 	hasPivot, conditional bool
 	when                  condition
 	pay                   step
@@ -140,7 +141,7 @@ func (d *drama) drawScript(t *rapid.T, depth int) (s script) {
 	return s
 }
 
-// actor is one call of the body.
+// An actor is one call of the body.
 type actor struct {
 	decided, approved *bool
 	done              []string
@@ -175,7 +176,7 @@ func (a *actor) settle(ctx workflow.Context, l line, at leg, err error) error {
 	return nil
 }
 
-// join waits for what was started.
+// join waits for the steps that were started.
 func (a *actor) join(ctx workflow.Context) error {
 	for len(a.pending) > 0 {
 		p := a.pending[0]

@@ -170,7 +170,7 @@ const expressTries = 3
 // payTries is how often the pivot is tried durably before its outcome counts as unknown.
 const payTries = 3
 
-// sagaWorker has what a worker of sagas needs.
+// sagaWorker are the options that a worker of sagas needs.
 var sagaWorker = sdkworker.Options{Plugins: []sdkworker.Plugin{compensation.NewPlugin()}}
 
 // startOptions give the saga its ID.

@@ -21,7 +21,7 @@ func (s *saga) askToTurnBack(r reversal) {
 	}
 }
 
-// pastTurning reports whether the saga has gone so far that it cannot turn back without knowing what came of its pivot.
+// pastTurning reports whether the saga has gone so far that it can turn back only once the pivot's outcome is known.
 func (s *saga) pastTurning() bool {
 	if s.plan.since(2) {
 		return s.calling
@@ -55,7 +55,8 @@ func (s *saga) handleCancel(ctx workflow.Context) error {
 				case s.turned:
 					return s.unchanged("the saga turns back already", ErrTypeTurnsBack)
 				case s.canceling:
-					// Temporal takes ten updates at a time of one workflow, and a parked fence is waited for until somebody acts.
+					// Temporal takes up to ten updates at a time per workflow, and a parked fence waits until somebody
+					// acts.
 					return s.unchanged("the saga finds out for an earlier cancel whether it can still turn back", ErrTypeUndecided)
 				}
 				return nil
@@ -72,8 +73,8 @@ func (s *saga) tooLate() error {
 		temporal.ApplicationErrorOptions{NonRetryable: true, Category: temporal.ApplicationErrorCategoryBenign})
 }
 
-// unchanged is the rejection of an update that changes nothing. It leaves no event: a saga that is parked on its way back
-// can be canceled any number of times, and Temporal accepts 2,000 updates of one workflow.
+// unchanged returns the rejection of an update that changes nothing. It leaves no event: a saga parked on its way back
+// can be canceled any number of times, while Temporal accepts 2,000 updates per workflow.
 func (s *saga) unchanged(text, kind string) error {
 	return temporal.NewApplicationErrorWithOptions(text, kind,
 		temporal.ApplicationErrorOptions{NonRetryable: true, Category: temporal.ApplicationErrorCategoryBenign, Details: []any{s.shown()}})

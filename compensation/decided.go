@@ -17,17 +17,17 @@ type acceptedAct struct {
 	accepted int64
 }
 
-// decision is what an act makes of a step or its undo.
+// A decision is the effect of an act on a step or its undo.
 type decision struct {
 	// accepted is the event that accepted the act.
 	accepted int64
 	about    activityRef
 	before   StepStatus
-	// late is how the try ended that was on its way when the act came; nil if it did not end since.
+	// late is how the try ended that was running when the act came; nil if it has not ended since.
 	late *ending
 }
 
-// acted takes what an operator decided.
+// acted records an operator's decision.
 func (p *projection) acted(accepted int64, update *updatepb.Input, at time.Time) {
 	if _, known := actDescriptions[update.GetName()]; !known {
 		return
@@ -65,11 +65,10 @@ func (p *projection) acted(accepted int64, update *updatepb.Input, at time.Time)
 	}
 }
 
-// undoOpen tells whether the step's undo is neither over nor waits for its turn.
+// undoOpen reports whether the step's undo has started and is not over.
 func (st *StepStatus) undoOpen() bool { return st.Undo == UndoRunning || st.Undo == UndoFailed }
 
-// revoke takes back an act that was accepted, but came too late: what it was about was settled meanwhile by the try that
-// was on its way.
+// revoke takes back an act that was accepted but came too late: the running try had settled the matter meanwhile.
 func (p *projection) revoke(accepted int64) {
 	p.acts = slices.DeleteFunc(p.acts, func(a acceptedAct) bool { return a.accepted == accepted })
 	for _, d := range p.decisions {
@@ -83,7 +82,7 @@ func (p *projection) revoke(accepted int64) {
 	}
 }
 
-// payloadsOf is JSON as a step's result; nil for none.
+// payloadsOf returns JSON as a step's result; nil for no value.
 func payloadsOf(value json.RawMessage) *commonpb.Payloads {
 	if len(value) == 0 {
 		return nil
@@ -95,7 +94,7 @@ func payloadsOf(value json.RawMessage) *commonpb.Payloads {
 	return result
 }
 
-// decided tells whether an operator said what is to become of the step, or of its undo.
+// decided reports whether an operator has settled the step, or its undo.
 func (st *StepStatus) decided(undo bool) bool {
 	if undo {
 		happened := st.Kind == Pivot && st.Do == DoMarkedDone

@@ -10,7 +10,7 @@ import (
 	"go.temporal.io/sdk/converter"
 )
 
-// An operator's result takes the place of what the step would have returned; a step that is tried again returns anew.
+// An operator's result takes the place of the step's own; a step that is tried again returns a new one.
 func TestStatusOfAStepDoneByHand(t *testing.T) {
 	t.Parallel()
 
@@ -34,7 +34,7 @@ func TestStatusOfAStepDoneByHand(t *testing.T) {
 	require.Equal(t, h.result(car+2), s.Steps[2].Result)
 }
 
-// What an operator decides stands, whatever then becomes of the tries that were on their way.
+// An operator's decision stands, whatever then becomes of the running tries.
 func TestStatusOfWhatAnOperatorDecided(t *testing.T) {
 	t.Parallel()
 
@@ -55,7 +55,7 @@ func TestStatusOfWhatAnOperatorDecided(t *testing.T) {
 	require.Equal(t, DoSkipped, s.Steps[1].Do)
 }
 
-// A pivot whose undo is parked happened or not, as an operator says.
+// A pivot whose undo is parked happened or not, as an operator decides.
 func TestStatusOfAPivotThatAnOperatorKnows(t *testing.T) {
 	t.Parallel()
 
@@ -79,7 +79,7 @@ func TestStatusOfAPivotThatAnOperatorKnows(t *testing.T) {
 	}
 }
 
-// An act that came too late changes nothing: what it was about is as the try that was on its way has left it.
+// An act that came too late changes nothing: its step is as the running try has left it.
 func TestStatusOfAnActThatCameTooLate(t *testing.T) {
 	t.Parallel()
 

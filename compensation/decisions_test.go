@@ -14,7 +14,7 @@ import (
 	"github.com/amends-dev/amends/compensation/sagatest"
 )
 
-// onRecord is what the handler of a body's own update calls, so that nothing is done because of the update before it is on
+// onRecord is called by the handler of a body's own update, so that nothing is done because of the update before it is on
 // record.
 func onRecord(workflow.Context) {}
 
@@ -134,7 +134,7 @@ func TestCancelIsOnRecordBeforeItIsActedOn(t *testing.T) {
 	env.RequireSound(nil)
 }
 
-// So is what an operator did.
+// So is an operator's act.
 func TestActIsOnRecordBeforeItIsActedOn(t *testing.T) {
 	t.Parallel()
 
@@ -156,7 +156,7 @@ func TestActIsOnRecordBeforeItIsActedOn(t *testing.T) {
 			t.Parallel()
 
 			env := sagatest.New(t, parkable)
-			env.Garble("Hold", 1) // nobody tries it while it is parked, so what the act asks for follows at once
+			env.Garble("Hold", 1) // nobody tries it while it is parked, so the act's effect follows at once
 			var first, second *sagatest.Reply
 			env.WhenParked(func([]compensation.ParkedStep) {
 				if first == nil {
@@ -167,7 +167,7 @@ func TestActIsOnRecordBeforeItIsActedOn(t *testing.T) {
 				env.GiveUp(first)
 				second = env.Act(tt.second, grace)
 			})
-			_ = env.Run(runParkable) // the state says how it ends
+			_ = env.Run(runParkable) // the state shows how it ends
 			require.NotNil(t, second, "nothing was lost")
 			require.Error(t, second.Rejected, "the saga is %s: it acted on %s, which was not on record", env.State(), tt.first)
 			env.RequireState(tt.end)
@@ -199,7 +199,8 @@ func TestActsAtOnce(t *testing.T) {
 	}
 }
 
-// actAtOnce sends these when something is parked first, all at once and, for tries in flight, once more two seconds later.
+// actAtOnce sends these when something is first parked, all at once and, for tries in flight, once more two seconds
+// later.
 func actAtOnce(env *sagatest.Env, acts ...string) *[]*sagatest.Reply {
 	var replies []*sagatest.Reply
 	send := func() {
@@ -220,7 +221,7 @@ func actAtOnce(env *sagatest.Env, acts ...string) *[]*sagatest.Reply {
 	return &replies
 }
 
-// requireAnswered requires that the saga ended and everybody has an answer.
+// requireAnswered requires that the saga ended and every update has an answer.
 func requireAnswered(t sagatest.TB, env *sagatest.Env, replies []*sagatest.Reply) {
 	t.Helper()
 	require.True(t, env.Ended(), "the saga hangs: it is %s, and parked is %v", env.State(), env.Parked())

@@ -72,7 +72,7 @@ var defects = map[string][]edit{
 	},
 }
 
-// found are mistakes that a test by name finds.
+// found are mistakes, each found by a test, by name.
 var found = map[string]struct {
 	test  string
 	edits []edit

@@ -39,9 +39,9 @@ type definition struct {
 	group int
 	// undoSummary says in histories what the undo does.
 	undoSummary string
-	// checkIn and checkOut report why an operator's input or result cannot be taken.
+	// checkIn and checkOut report why an operator's input or result is invalid.
 	checkIn, checkOut func(json.RawMessage) error
-	// readIn reads an input. readOut reads a result into what out points to.
+	// readIn reads an input. readOut reads a result into the value that out points to.
 	readIn  func(json.RawMessage) (any, error)
 	readOut func(text json.RawMessage, out any) error
 }

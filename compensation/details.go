@@ -103,8 +103,7 @@ func words(name string) string {
 	return b.String()
 }
 
-// unworded turns words back into the name that they were made of. ok is false for a text that words never makes of a step's
-// name.
+// unworded turns words back into a step's name. ok is false for a text that words makes of no step's name.
 func unworded(text string) (name string, ok bool) {
 	var b strings.Builder
 	for word := range strings.SplitSeq(text, " ") {
@@ -130,5 +129,5 @@ func functionName(f any) string {
 	return strings.TrimSuffix(name[strings.LastIndexByte(name, '.')+1:], "-fm")
 }
 
-// wholeName is a function's name with its package and, of a method value, its type.
+// wholeName returns a function's name with its package and, of a method value, its type.
 func wholeName(f any) string { return runtime.FuncForPC(reflect.ValueOf(f).Pointer()).Name() }

@@ -18,8 +18,9 @@
 //     only, so it can be called for a step whose result never arrived.
 //   - Before the pivot a saga can turn back; after it, it only goes forward. [NewPlan] refuses plans in which that would
 //     not hold. A saga that turns back fences the pivot before it undoes anything, so that no other try of it can get
-//     past the pivot meanwhile; what could complete without the pivot is on record first ([Plan.RequirePivot]).
-//   - What people decide is in the history before a step or an undo runs because of it.
+//     past the pivot meanwhile; if a try could complete without the pivot, turning back is on record first
+//     ([Plan.RequirePivot]).
+//   - People's decisions are in the history before a step or an undo runs because of them.
 //   - Undos run in reverse order of start, in a context that no cancel reaches, and past an undo that fails for good to
 //     the next.
 //   - A step ends done, refused (definitely without effect, see [Refuse]) or unknown. Unknown is tried again with the
@@ -27,7 +28,7 @@
 //     decides which way the saga goes.
 //   - What can neither be done nor undone parks the saga: it stays running until an operator settles it, or until what
 //     failed succeeds after all.
-//   - A workflow that was reset is uncertain about all that its history lacks, and undoes it by key.
+//   - A workflow that was reset is uncertain about everything that its history lacks, and undoes it by key.
 //   - The workflow's status is the truth: Completed is done; Failed, with the original cause, is undone; Canceled is
 //     undone because somebody asked.
 //
@@ -36,34 +37,35 @@
 //
 // # Express steps
 //
-// An ordinary activity costs Temporal three events and as many database transactions before and after the work. So a step is
-// express unless it says otherwise: it runs as a local activity within the saga's workflow task, and only without a
-// definite outcome as an ordinary activity, with the same key. A saga in which all goes well is written twice, when it is
-// accepted and when it ends. A result of more than 64 KiB makes an ordinary activity of its step. The price is that a try of the saga can be lost together with its record; certain.go tells
-// how tries can differ, and why each difference is safe.
+// An ordinary activity costs Temporal three events and as many database transactions before and after the work. So a step
+// is express by default: it runs as a local activity within the saga's workflow task, and as an ordinary activity, with
+// the same key, only without a definite outcome. A saga in which all goes well is written twice, when it is accepted and
+// when it ends. A step with a result of more than 64 KiB becomes an ordinary activity. The price is that a try of the
+// saga can be lost together with its record; certain.go describes how tries can differ, and why each difference is safe.
 //
 // # Turning back
 //
 // A saga turns back when its body returns an error, when it is canceled ([UpdateCancel] or Temporal's own cancel), when
-// its deadline passes ([Plan.WithDeadline]) or when an operator says so ([UpdateCompensate]). All of it until the pivot is
-// called: later, a cancel is too late, and a deadline parks. What asks for it while express steps run is heard when the
-// workflow task ends; a task that has lasted for half a second ends before the pivot.
+// its deadline passes ([Plan.WithDeadline]) or when an operator decides so ([UpdateCompensate]). All of this holds until
+// the pivot is called: later, a cancel is too late, and a deadline parks. A saga hears requests that come while express
+// steps run when its workflow task ends; a task that has lasted for half a second ends before the pivot.
 //
 // # Workers
 //
-// A worker, a replayer and a test environment of sagas has [NewPlugin] among its plugins. A workflow runs one saga,
-// and has no cron schedule, no retry policy and no continue-as-new: its steps' keys are those of its workflow ID. A saga of
-// thousands of items is better a saga for each, or child workflows: a step with an item takes three events of the 51,200
-// that Temporal allows, and its undo three more.
+// Every worker, replayer and test environment of sagas needs [NewPlugin] among its plugins. A workflow runs one saga, and
+// has no cron schedule, no retry policy and no continue-as-new: its steps' keys are those of its workflow ID. Split a
+// saga of thousands of items into a saga for each, or child workflows: a step with an item takes three events of the
+// 51,200 that Temporal allows, and its undo three more.
 //
-// A try of the saga whose record was lost may have turned back already. Then the next one finds that its steps were undone. It
-// still names the cause of the first if the participants remember it: see [UndoReason], [RefuseUndone] and [CarryReasons].
+// A try of the saga whose record was lost may have turned back already. Then the next one finds its steps undone. It
+// still names the cause of the first if the participants remember it: see [UndoReason], [RefuseUndone] and
+// [CarryReasons].
 //
 // # Parked sagas
 //
 // These park a saga: an undo that is refused or not done within its UndoLimit; a step after the pivot that is refused; a
 // step with [ParkUnknown] whose outcome stays unknown; a deadline that passes after the pivot. What may still succeed is
-// tried all the while, and goes on by itself if it does. An operator has [UpdateRetry], [UpdateRetryWithInput],
+// is tried all the while, and goes on by itself if it does. An operator has [UpdateRetry], [UpdateRetryWithInput],
 // [UpdateSkip], [UpdateMarkDone], [UpdateCompensate] and [UpdateExtendDeadline], and for a pivot whose undo is parked
 // [UpdateMarkHappened] and [UpdateMarkPrevented]; each takes an [Act], which stays in the history.
 //

@@ -17,11 +17,11 @@ import (
 	"go.temporal.io/sdk/converter"
 )
 
-// keeper is Temporal with the runs of one saga.
+// A keeper is Temporal with the runs of one saga.
 type keeper struct {
-	client.Client // panics on what nobody has business calling
+	client.Client // panics on any other call
 
-	// newest is the newest run, and status how it ended.
+	// newest is the newest run, and status its end.
 	newest string
 	status enumspb.WorkflowExecutionStatus
 	state  State
@@ -55,7 +55,7 @@ func (k *keeper) GetWorkflowHistory(_ context.Context, _, run string, _ bool, _ 
 	}
 }
 
-// reel gives a history's events, or the error.
+// A reel returns a history's events, or the error.
 type reel struct {
 	events []*historypb.HistoryEvent
 	err    error
@@ -94,7 +94,7 @@ func (h *tape) workflowFailed(f *failurepb.Failure) {
 	})
 }
 
-// resetFrom is where a run begins that goes on from a point of another one.
+// resetFrom begins a run that continues another one from an earlier point.
 func (h *tape) resetFrom(run string) {
 	h.add(&historypb.HistoryEvent{
 		EventType: enumspb.EVENT_TYPE_WORKFLOW_TASK_FAILED,
@@ -106,7 +106,7 @@ func (h *tape) resetFrom(run string) {
 	})
 }
 
-// started are the keys of order-42's steps.
+// started returns the keys of order-42's steps.
 func started(labels ...string) []Key {
 	var keys []Key
 	for _, label := range labels {

@@ -7,7 +7,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// turnBack undoes the saga and returns the failure with which it ends, unless it finds that the pivot happened.
+// turnBack undoes the saga and returns the failure that ends it, unless it finds that the pivot happened.
 func (s *saga) turnBack(ctx workflow.Context, cause error) (again bool, _ error) {
 	s.state = Compensating
 	s.cause = plain(cause)
@@ -20,7 +20,7 @@ func (s *saga) turnBack(ctx workflow.Context, cause error) (again bool, _ error)
 	s.publishLater(ctx)
 	s.await(ctx)
 	certain := s.certain(ctx)
-	// A certain saga that has nothing to undo can do no harm to another try.
+	// A certain saga with nothing to undo cannot harm another try.
 	if s.needsFence(ctx) && (!certain || s.hasToUndo()) && s.fence(ctx, s.pivotExecution()) {
 		s.goForward(ctx)
 		return true, nil
@@ -52,7 +52,7 @@ func (s *saga) turnBack(ctx workflow.Context, cause error) (again bool, _ error)
 	return false, failureOf(cause)
 }
 
-// goForward is what follows when the pivot was found done by a try whose record was lost.
+// goForward resumes a saga whose pivot was done by a try whose record was lost.
 func (s *saga) goForward(ctx workflow.Context) {
 	s.forward = true
 	s.reversal = nil // it came too late
@@ -66,7 +66,7 @@ func (s *saga) goForward(ctx workflow.Context) {
 	}
 }
 
-// end waits until whoever sent an update has its answer, and leaves nothing behind.
+// end waits until every sender of an update has an answer, and leaves nothing behind.
 func (s *saga) end(ctx workflow.Context) {
 	s.deadline.stop()
 	for _, item := range slices.Clone(s.parked) {

@@ -12,7 +12,7 @@ import (
 	"github.com/amends-dev/amends/compensation"
 )
 
-// A deadline is a promise to whoever started the saga, also when a worker took it up late.
+// A deadline is a promise to those who start the saga, also when a worker took it up late.
 func TestDeadlineCountsFromTheStart(t *testing.T) {
 	t.Parallel()
 
@@ -87,7 +87,7 @@ func TestCompensatedSagasAreNotRetried(t *testing.T) {
 	}
 }
 
-// Whoever sent an update has its answer before the saga ends, also where the handler is the workflow's own.
+// Every sender of an update has an answer before the saga ends, also where the handler is the workflow's own.
 func TestTheEndWaitsForHandlers(t *testing.T) {
 	t.Parallel()
 

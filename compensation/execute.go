@@ -66,7 +66,7 @@ func (s *saga) doExpress(ctx workflow.Context, e *execution) error {
 			e.do = DoNotRun
 			return ctx.Err()
 		case s.task.expressing >= maxExpressing:
-			return errNotTried // what they bring back could be too much for the task
+			return errNotTried // their results could be too much for the task
 		}
 	}
 	certain := s.certain(ctx)
@@ -75,7 +75,7 @@ func (s *saga) doExpress(ctx workflow.Context, e *execution) error {
 	s.tick(ctx)
 	s.task.expressing--
 	if s.plan.since(2) {
-		// The call may have been begun by a worker that was lost after a heartbeat, and be made anew in a later task.
+		// A worker that was lost after a heartbeat may have begun the call, which is then made again in a later task.
 		certain = certain && s.certain(ctx)
 		s.task.carried += sizeOf(e.out)
 	}
@@ -97,8 +97,8 @@ func (s *saga) doDurable(ctx workflow.Context, e *execution, before error, unlim
 	}
 	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, e.doOptions(e.key, unlimited)),
 		functionName(e.definition.do), e.key, e.in).Get(ctx, e.out)
-	// The attempt that a refusal names proves nothing: `temporal activity reset` counts from 1 again, and a workflow that was
-	// reset forgets the tries before.
+	// The attempt in a refusal proves nothing: `temporal activity reset` counts from 1 again, and a workflow that was
+	// reset forgets earlier tries.
 	return s.noteDo(ctx, e, err, s.plan.since(2) || !errors.Is(before, errNotTried))
 }
 
@@ -199,8 +199,8 @@ func (s *saga) commit(ctx workflow.Context, e *execution) error {
 	return err
 }
 
-// prepare undoes what the body went on without, and hears who asks the saga to turn back. The error is that of a saga
-// that does: nothing has been asked of the pivot's service.
+// prepare undoes what the body went on without, and hears requests to turn back. It returns an error if the saga turns
+// back, and then has asked nothing of the pivot's service.
 func (s *saga) prepare(ctx workflow.Context) error {
 	s.undoRest(ctx)
 	if s.reversal == nil && !s.forward {

@@ -25,9 +25,9 @@ type Failure struct {
 	// AtMost is what runs otherwise, in that order: the undo of everything that was started, the step itself included if
 	// it may have had its effect, and of every express step before the pivot, seen or not.
 	AtMost []UndoInfo `json:"at_most"`
-	// Within is the longest that it takes from the saga's start until all of that is undone, or parked because an undo is
-	// not done within its limit: the limits of the steps until the refusal and of AtMost, of a group the longest, added up. What else a saga waits for comes on top: a person, a pause that a service asked for, a worker. 0 is no bound,
-	// where the saga parks.
+	// Within is the longest time from the saga's start until all of that is undone, or parked because an undo is not done
+	// within its limit. It adds up the limits of the steps until the refusal and of AtMost, of a group the longest. Other
+	// waits come on top: for a person, a pause that a service asked for, a worker. 0 is no bound, where the saga parks.
 	Within time.Duration `json:"-"`
 }
 
@@ -41,8 +41,8 @@ type UndoInfo struct {
 	Activity string `json:"activity"`
 	// Express tells whether it is tried as a local activity first.
 	Express bool `json:"express"`
-	// Within is how long its tries take, express ones and the wait before them included (see [Step.Settle]), until it is done
-	// or parks the saga.
+	// Within is the longest time until it is done or parks the saga, with express tries and the wait before them (see
+	// [Step.Settle]).
 	Within time.Duration `json:"-"`
 }
 
@@ -108,8 +108,8 @@ func (p *Plan) FailAt(step string) (Failure, error) {
 	return f, nil
 }
 
-// undos are the undos of these compensatable steps, after that of the pivot if it is fenced. At revision 1, the first is
-// durable without a fence: the decision to turn back is on record before anything is undone.
+// undos returns the undos of these compensatable steps, after that of the pivot if it is fenced. At revision 1, the first
+// is durable without a fence: the decision to turn back is on record before anything is undone.
 func (p *Plan) undos(fence bool, of func(definition) bool) []UndoInfo {
 	undos := []UndoInfo{}
 	for _, d := range slices.Backward(p.steps) {
@@ -124,8 +124,8 @@ func (p *Plan) undos(fence bool, of func(definition) bool) []UndoInfo {
 	return undos
 }
 
-// within is how long the undos take at most: one group after the other, and in a group the express tries one after the
-// other, then the rest beside each other.
+// within returns the longest time that the undos take: one group after the other, and in a group the express tries one
+// after the other, then the rest beside each other.
 func (p *Plan) within(undos []UndoInfo) (t time.Duration) {
 	slowest := map[int]time.Duration{}
 	for _, u := range undos {

@@ -19,16 +19,16 @@ const (
 	ErrTypeIrreversible = "Irreversible"
 	// ErrTypeTooLate is the type of the rejection of a cancel that comes after the pivot.
 	ErrTypeTooLate = "TooLateToCancel"
-	// ErrTypeTurnsBack is the type of the rejection of a cancel that changes nothing, because the saga turns back already or
-	// has. Its detail is the [State].
+	// ErrTypeTurnsBack is the type of the rejection of a cancel that changes nothing, because the saga is turning back or
+	// has turned back. Its detail is the [State].
 	ErrTypeTurnsBack = "TurnsBackAlready"
-	// ErrTypeUndecided is the type of the rejection of a cancel while another one waits to be told whether it came in time. Its
-	// detail is the [State].
+	// ErrTypeUndecided is the type of the rejection of a cancel while an earlier one waits to learn whether it came in
+	// time. Its detail is the [State].
 	ErrTypeUndecided = "CancelUndecided"
-	// ErrTypeUnchanged is the type of the rejection of an operator's act that changes nothing, because the saga stands as the
-	// act asks. Its detail is the [State].
+	// ErrTypeUnchanged is the type of the rejection of an operator's act that changes nothing, because the saga is
+	// already as the act asks. Its detail is the [State].
 	ErrTypeUnchanged = "Unchanged"
-	// ErrTypeNotASaga is the type of the failure of a workflow that starts a saga where there can be none.
+	// ErrTypeNotASaga is the type of the failure of a workflow that starts a saga where none is possible.
 	ErrTypeNotASaga = "NotASaga"
 	// ErrTypeDeadline is the type of a saga's failure when it was not done by its deadline.
 	ErrTypeDeadline = "DeadlineExceeded"
@@ -47,7 +47,7 @@ type Refusal struct {
 	// Attempt is the try that was refused, counted from 1. Behind a refusal of a later one, an earlier try may still
 	// have its effect, so the step is undone all the same.
 	Attempt int32 `json:"attempt"`
-	// Because is why a step that is refused because it was undone had been undone; nil if that is not known.
+	// Because is the reason for which the step had been undone, if it is refused for that; nil if unknown.
 	Because *Reason `json:"because,omitempty"`
 }
 
@@ -58,8 +58,8 @@ func Refuse(ctx context.Context, code, message string, cause error) error {
 	return refuse(message, cause, Refusal{Code: code, Attempt: activity.GetInfo(ctx).Attempt})
 }
 
-// RefuseUndone is [Refuse] for a step that cannot be done because it was undone before, for that reason, as its participant
-// remembers it. A saga that knows nothing of that turns back, and its failure names the reason instead of the refusal.
+// RefuseUndone is [Refuse] for a step that was undone before, for that reason, as its participant remembers it. A saga
+// that has no record of the undo turns back, and its failure names the reason instead of the refusal.
 func RefuseUndone(ctx context.Context, code, message string, because Reason) error {
 	r := Refusal{Code: code, Attempt: activity.GetInfo(ctx).Attempt}
 	if because.Text != "" {
@@ -127,7 +127,7 @@ func (e *StepError) Error() string {
 // Unwrap is the activity's failure.
 func (e *StepError) Unwrap() error { return e.cause }
 
-// turnedBackBy is the step because of which a saga turns back that fails with err; empty if none is.
+// turnedBackBy returns the step that turned back a saga which fails with err; empty if no step did.
 func turnedBackBy(err error) string {
 	failed := stepErrorOf(err)
 	switch {

@@ -28,7 +28,7 @@ func runPaying(ctx workflow.Context) (string, error) {
 	})
 }
 
-// Where nobody can find out what became of the pivot, an operator says which it is, in words that mean one thing.
+// If nobody can find out what became of the pivot, an operator decides it, with an act of only one meaning.
 func TestPivotThatNobodyKnowsOf(t *testing.T) {
 	t.Parallel()
 
@@ -41,7 +41,7 @@ func TestPivotThatNobodyKnowsOf(t *testing.T) {
 		update string
 		act    compensation.Act
 		state  compensation.State
-		// shipped is what the step after the pivot was asked for.
+		// shipped is the input of the step after the pivot.
 		shipped string
 		effects []string
 	}{
@@ -78,7 +78,7 @@ func TestPivotThatNobodyKnowsOf(t *testing.T) {
 					reply = env.Act(tt.update, tt.act)
 				}
 			})
-			_ = env.Run(runPaying) // how it ends is for the next lines
+			_ = env.Run(runPaying) // the next lines check how it ends
 			require.NotNil(t, reply, "the pivot's undo is not parked: %v", env.Calls())
 			require.NoError(t, reply.Rejected)
 			require.NoError(t, reply.Err)
@@ -89,7 +89,7 @@ func TestPivotThatNobodyKnowsOf(t *testing.T) {
 	}
 }
 
-// The acts that could be read either way are refused for a pivot's undo, and those for it everywhere else.
+// Acts with two meanings are refused for a pivot's undo, and the acts for it everywhere else.
 func TestWordsForAPivotsUndo(t *testing.T) {
 	t.Parallel()
 
@@ -187,7 +187,7 @@ func TestCancelsOfASagaThatDoesNotKnowItsPivot(t *testing.T) {
 				}
 				act = env.Act(tt.update, compensation.Act{By: "grace", Reason: "seen", Reference: "T-1"})
 			})
-			_ = env.Run(runParkable) // the state tells
+			_ = env.Run(runParkable) // the state shows it
 			require.NotNil(t, act)
 			require.NoError(t, act.Rejected)
 			require.NoError(t, act.Err)
@@ -200,8 +200,8 @@ func TestCancelsOfASagaThatDoesNotKnowItsPivot(t *testing.T) {
 	}
 }
 
-// Steps that started together are undone together: a dead service of one of them does not hold up the other's undo, but that
-// of the step before both waits for its order.
+// Steps that started together are undone together: a dead service of one does not hold up the other's undo. The undo of
+// the step before both waits its turn.
 func TestUndosThatDoNotWaitForEachOther(t *testing.T) {
 	t.Parallel()
 

@@ -13,7 +13,7 @@ import (
 	"github.com/amends-dev/amends/compensation/sagatest"
 )
 
-// five are steps that take longer together than a workflow task without a heartbeat, and a pivot.
+// five are steps that together take longer than a workflow task without a heartbeat, and a pivot.
 var five = inOrder{
 	beside(compensatable("A")), beside(compensatable("B")), beside(compensatable("C")), beside(compensatable("D")),
 	beside(compensatable("E")), beside(pivot()), beside(retriable("X")),
@@ -63,7 +63,7 @@ func TestRefusalAfterAHeartbeatIsDoubtful(t *testing.T) {
 	}
 }
 
-// The heartbeat comes within the refused call itself: before it the saga was certain, after it it is not.
+// The heartbeat comes within the refused call itself: before it the saga was certain, afterwards it is not.
 func TestSagaIsUncertainAfterAHeartbeat(t *testing.T) {
 	t.Parallel()
 
@@ -75,7 +75,7 @@ func TestSagaIsUncertainAfterAHeartbeat(t *testing.T) {
 	env.RequireSound(nil)
 }
 
-// A saga whose steps take long enough for a person to ask looks whether somebody did before it starts its pivot.
+// A saga whose steps take long enough for a person's request looks for one before it starts its pivot.
 func TestCancelDuringExpressSteps(t *testing.T) {
 	t.Parallel()
 

@@ -103,8 +103,8 @@ var endings = map[enumspb.EventType]enumspb.WorkflowExecutionStatus{
 	enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:  enumspb.WORKFLOW_EXECUTION_STATUS_TIMED_OUT,
 }
 
-// endOf is how the event ended a saga from outside, in words, or the cause that the saga itself had given before it failed;
-// empty for any other event.
+// endOf describes how the event ended a saga from outside, or returns the cause that the saga itself had given before it
+// failed. It is empty for any other event.
 func endOf(event *historypb.HistoryEvent, cause string) string {
 	switch event.GetEventType() {
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED:

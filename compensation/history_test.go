@@ -113,7 +113,7 @@ func (h *tape) marker(t *testing.T, summary string, attempt int, f *failurepb.Fa
 	})
 }
 
-// answered is how the update ended that the event with that ID accepted; a nil failure is success.
+// answered records how the update ended that the event with that ID accepted; a nil failure is success.
 func (h *tape) answered(accepted int64, f *failurepb.Failure) {
 	outcome := &updatepb.Outcome{Value: &updatepb.Outcome_Success{}}
 	if f != nil {

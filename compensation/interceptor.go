@@ -13,24 +13,24 @@ import (
 )
 
 const (
-	// maxExpressResult is the largest result of an express step, in bytes of JSON. The step becomes an ordinary activity
-	// with a larger one, whose result has an event of its own.
+	// maxExpressResult is the largest result of an express step, in bytes of JSON. A step with a larger one becomes an
+	// ordinary activity, whose result has an event of its own.
 	maxExpressResult = 64 << 10
-	// maxResult is the largest result of a step, in bytes of JSON. Temporal refuses payloads of 2 MiB (limit.blobSize.error);
-	// what a codec adds must fit in between.
+	// maxResult is the largest result of a step, in bytes of JSON. Temporal refuses payloads of 2 MiB
+	// (limit.blobSize.error); the difference leaves room for what a codec adds.
 	maxResult = 2<<20 - 128<<10
 
-	// maxFailure is the largest failure of a step that is passed on as it is, in bytes of protobuf.
+	// maxFailure is the largest failure of a step that is passed on unchanged, in bytes of protobuf.
 	maxFailure = 16 << 10
 
-	// errTypeNotExpress is the type of the failure of an express step whose result is for an ordinary activity.
+	// errTypeNotExpress is the type of the failure of an express step whose result needs an ordinary activity.
 	errTypeNotExpress = "ResultNotExpress"
-	// ErrTypeTooLarge is the type of the failure of a step whose input or result Temporal could not record. Its outcome counts
-	// as unknown: with a result that is too large, it has happened.
+	// ErrTypeTooLarge is the type of the failure of a step whose input or result Temporal could not record. Its outcome
+	// counts as unknown: a step whose result is too large has happened.
 	ErrTypeTooLarge = "TooLargeToRecord"
 )
 
-// workerInterceptor is what the [NewPlugin] intercepts.
+// A workerInterceptor intercepts the workflows and activities of a worker with [NewPlugin].
 type workerInterceptor struct {
 	interceptor.WorkerInterceptorBase
 }
@@ -40,18 +40,18 @@ func (*workerInterceptor) InterceptWorkflow(_ workflow.Context, next interceptor
 	return &inbound{WorkflowInboundInterceptorBase: interceptor.WorkflowInboundInterceptorBase{Next: next}, host: &host{ours: map[string]bool{}, handlers: map[string]bool{}}}
 }
 
-// InterceptActivity implements [interceptor.WorkerInterceptor]. The SDK takes local activities through it, too.
+// InterceptActivity implements [interceptor.WorkerInterceptor]. The SDK passes local activities through it, too.
 func (*workerInterceptor) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
 	return &measured{interceptor.ActivityInboundInterceptorBase{Next: next}}
 }
 
-// host is what the engine knows of the workflow that a saga runs in.
+// A host is the engine's view of the workflow that a saga runs in.
 type host struct {
 	// heardAt is the history's length in the workflow task that accepted the last update.
 	heardAt int
 	// saga is the workflow's saga; nil before it starts.
 	saga *saga
-	// ours are the updates that the engine handles, handlers those of the workflow itself.
+	// ours are the updates that the engine handles, handlers the workflow's own.
 	ours, handlers map[string]bool
 }
 
@@ -61,7 +61,7 @@ type (
 	engineKey struct{}
 )
 
-// hostOf is the host that the workflow of ctx runs in.
+// hostOf returns the host that the workflow of ctx runs in.
 func hostOf(ctx workflow.Context) *host {
 	h, ok := ctx.Value(hostKey{}).(*host)
 	if !ok {
@@ -70,7 +70,7 @@ func hostOf(ctx workflow.Context) *host {
 	return h
 }
 
-// enter makes s the workflow's saga, and the updates with these names the engine's.
+// enter makes s the workflow's saga, unless the workflow cannot be one.
 func (h *host) enter(ctx workflow.Context, s *saga) error {
 	info := workflow.GetInfo(ctx)
 	bad := checkSagaID(s.id)
@@ -90,12 +90,12 @@ func (h *host) enter(ctx workflow.Context, s *saga) error {
 	return nil
 }
 
-// refused is the failure of a workflow that cannot be a saga.
+// refused returns the failure of a workflow that cannot be a saga.
 func refused(format string, args ...any) error {
 	return temporal.NewNonRetryableApplicationError(fmt.Sprintf(format, args...), ErrTypeNotASaga, nil)
 }
 
-// inbound sees what comes to the workflow.
+// inbound intercepts calls into the workflow.
 type inbound struct {
 	interceptor.WorkflowInboundInterceptorBase
 	host *host
@@ -114,13 +114,13 @@ func (i *inbound) ExecuteUpdate(ctx workflow.Context, in *interceptor.UpdateInpu
 	return i.Next.ExecuteUpdate(ctx, in)
 }
 
-// outbound sees what the workflow asks for.
+// outbound intercepts calls that the workflow makes.
 type outbound struct {
 	interceptor.WorkflowOutboundInterceptorBase
 	host *host
 }
 
-// SetUpdateHandler refuses a handler for one of the engine's updates that is not the engine's.
+// SetUpdateHandler refuses a handler of the workflow's own for one of the engine's updates.
 func (o *outbound) SetUpdateHandler(ctx workflow.Context, name string, handler any, options workflow.UpdateHandlerOptions) error {
 	h := o.host
 	if engines := ctx.Value(engineKey{}) != nil; engines && h.handlers[name] {
@@ -136,7 +136,7 @@ func (o *outbound) SetUpdateHandler(ctx workflow.Context, name string, handler a
 	return o.Next.SetUpdateHandler(ctx, name, handler, options)
 }
 
-// measured refuses the results of steps that are too large to be recorded.
+// measured refuses results of steps that are too large to record.
 type measured struct {
 	interceptor.ActivityInboundInterceptorBase
 }
@@ -163,7 +163,8 @@ func (m *measured) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteA
 	return out, nil
 }
 
-// bounded returns a failure that fits into an event: err, or what a saga goes by of it with the beginning of its text.
+// bounded returns a failure that fits into an event: err, or the parts of it that a saga goes by with the beginning of
+// its text.
 func bounded(err error) error {
 	failure := temporal.GetDefaultFailureConverter().ErrorToFailure(err)
 	if failure.Size() <= maxFailure {
@@ -181,14 +182,14 @@ func bounded(err error) error {
 	return temporal.NewApplicationErrorWithOptions(text, kind, options)
 }
 
-// tooLargeToRecord is the failure of a step because of what it was given or has answered.
+// tooLargeToRecord returns the failure of a step whose input or result is too large.
 func tooLargeToRecord(what string, size int) error {
 	return temporal.NewNonRetryableApplicationError(
 		fmt.Sprintf("%s has %d bytes, of which Temporal records %d at most", what, size, maxResult), ErrTypeTooLarge, nil)
 }
 
-// sizeOf is about how much of a task's or an event's size a result takes, in bytes. The same value has the same size always: of
-// what encoding/json is known for, only its cache of types is not deterministic, which no caller sees.
+// sizeOf estimates the size of a result in a task or an event, in bytes. The same value always has the same size: in
+// encoding/json, only the cache of types is not deterministic, which no caller sees.
 //
 //workflowcheck:ignore
 func sizeOf(result any) int {

@@ -64,7 +64,7 @@ func TestSecondSagaInOneWorkflow(t *testing.T) {
 	require.Equal(t, keys("BookFlight", "BookHotel", "BookCar", "Pay", "SendTicket", "SendMail"), r.ran())
 }
 
-// The names of the engine's updates are the engine's, whoever comes first.
+// The names of the engine's updates are the engine's, whichever handler comes first.
 func TestUpdateNamesOfTheEngine(t *testing.T) {
 	t.Parallel()
 
@@ -114,7 +114,7 @@ func TestUpdateOfTheWorkflowItself(t *testing.T) {
 	}))
 }
 
-// A result that is too large for a workflow task is recorded by itself, and one that Temporal cannot record at all is an
+// A result that is too large for a workflow task is recorded by itself. A result that Temporal cannot record at all is an
 // unknown outcome.
 func TestLargeResults(t *testing.T) {
 	t.Parallel()
@@ -175,7 +175,7 @@ func TestLargeResults(t *testing.T) {
 	}
 }
 
-// A failure of any size is the outcome that it names. Temporal records the beginning of its text.
+// A failure of any size is the outcome that its type names. Temporal records the beginning of its text.
 func TestLargeFailures(t *testing.T) {
 	t.Parallel()
 
@@ -208,8 +208,8 @@ func TestLargeFailures(t *testing.T) {
 	}
 }
 
-// What a saga returns has a size like any result. After the pivot it is a defect, which fails the workflow task until the
-// code is mended, and loses nothing.
+// A saga's result has a limit, like any result. After the pivot, a larger one is a defect, which fails the workflow task
+// until the code is fixed, and loses nothing.
 func TestLargeResultOfASaga(t *testing.T) {
 	t.Parallel()
 
@@ -232,7 +232,7 @@ func TestLargeResultOfASaga(t *testing.T) {
 	env.RequireEffects()
 }
 
-// What a task carries is bounded, so a saga of many results takes several.
+// A task carries limited results, so a saga of many results takes several.
 func TestManyResults(t *testing.T) {
 	t.Parallel()
 

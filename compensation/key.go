@@ -22,15 +22,14 @@ type Key struct {
 	Item string
 }
 
-// MaxKeyLength is how long a key's text form may be, in bytes. Every service that keeps the step contract takes keys of
-// this length.
+// MaxKeyLength limits a key's text form, in bytes. Every service that keeps the step contract takes keys of this length.
 const MaxKeyLength = 512
 
-// MaxSagaIDLength is how long the ID of a saga may be, in bytes, so that each key that it can have fits into
-// [MaxKeyLength]: with the longest name of a step and the longest item. Temporal itself takes workflow IDs of up to 1,000.
+// MaxSagaIDLength limits the ID of a saga, in bytes, so that each of its keys fits into [MaxKeyLength], even with the
+// longest step name and the longest item. Temporal itself takes workflow IDs of up to 1,000.
 const MaxSagaIDLength = MaxKeyLength - len(":") - maxName - len(".") - maxName
 
-// maxName is how long the name of a step and an item may be, in bytes.
+// maxName limits the name of a step and an item, in bytes.
 const maxName = 64
 
 var (

@@ -30,7 +30,7 @@ type StepInfo struct {
 	MaximumAttempts int32 `json:"maximum_attempts,omitempty"`
 	// UndoLimit is when a durable undo that does not succeed parks the saga; 0 where there is no undo.
 	UndoLimit time.Duration `json:"-"`
-	// Settle is how long the undo waits after the last try of Do; 0 where it does not.
+	// Settle is the wait of the undo after the last try of Do; 0 if it does not wait.
 	Settle time.Duration `json:"-"`
 }
 

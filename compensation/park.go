@@ -24,7 +24,7 @@ type parked struct {
 	byHand bool
 	// late marks what only the deadline has parked.
 	late bool
-	// act is what an operator wants done; nil once it is answered.
+	// act is an operator's act; nil once it is answered.
 	act *operation
 }
 
@@ -35,7 +35,7 @@ type operation struct {
 	// input is the new input of a retry.
 	input  any
 	record ActRecord
-	// answered is set once the act was carried out, or found to be too late: then err says why.
+	// answered is set once the act was carried out, or found to be too late. In the latter case err is the reason.
 	answered bool
 	err      error
 }
@@ -184,7 +184,7 @@ func (s *saga) carryOut(ctx workflow.Context, item *parked) (over bool) {
 	return false
 }
 
-// readResult takes the result that an operator gave.
+// readResult reads an operator's result.
 func (s *saga) readResult(e *execution, text json.RawMessage) {
 	if err := e.readOut(text, e.out); err != nil {
 		panic(fmt.Sprintf("compensation: result of %s: it was checked when the update came: %v", e.key.label(), err))
@@ -200,7 +200,7 @@ func (s *saga) stuck(ctx workflow.Context, cause error) {
 	s.leaveToOperator(ctx, &parked{part: PartSaga}, reason)
 }
 
-// leaveToOperator parks the saga until an operator has seen to it.
+// leaveToOperator parks the saga until an operator has handled the item.
 func (s *saga) leaveToOperator(ctx workflow.Context, item *parked, reason string) {
 	s.park(ctx, item, reason)
 	wait(ctx, func() bool { return item.act != nil })
@@ -241,7 +241,7 @@ func (s *saga) unpark(ctx workflow.Context, item *parked) {
 	s.publishParked(ctx)
 }
 
-// settle takes the item from the list for good. An act that has come for it meanwhile is too late.
+// settle takes the item off the list for good. An act about it that has come meanwhile is too late.
 func (s *saga) settle(ctx workflow.Context, item *parked) {
 	s.unpark(ctx, item)
 	if op := item.act; op != nil && op.name == UpdateRetry {

@@ -16,14 +16,14 @@ import (
 	"github.com/amends-dev/amends/compensation"
 )
 
-// busy is a participant that asks to be left alone for a while when it is first asked to do, or to undo.
+// A busy participant asks for a pause when it is first asked to do, or to undo.
 type busy struct {
 	env   *testsuite.TestWorkflowEnvironment
 	part  compensation.Part
 	pause time.Duration
 
 	mu sync.Mutex
-	// asked are the times at which it was asked to do and to undo.
+	// dos and undos are the times at which it was asked to do and to undo.
 	dos, undos []time.Time
 }
 
@@ -49,8 +49,8 @@ func (b *busy) refuse(ctx context.Context, _ compensation.Key, _ string) (string
 	return "", compensation.Refuse(ctx, "no", "no", nil)
 }
 
-// TestPauseOfAParticipant: a participant that says when to ask again is not asked before, express or not, neither to do nor
-// to undo.
+// TestPauseOfAParticipant: a participant that names the time of the next try is not called before then, express or not,
+// neither to do nor to undo.
 func TestPauseOfAParticipant(t *testing.T) {
 	t.Parallel()
 

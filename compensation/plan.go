@@ -12,17 +12,18 @@ type Plan struct {
 	name     string
 	steps    []definition
 	deadline time.Duration
-	// revision is the engine's.
+	// revision is the engine's revision.
 	revision      int
 	pivotRequired bool
 }
 
-// Revision is the engine's. A history is replayed by the rules of the revision that wrote it, see [Plan.AtRevision]:
+// Revision is the engine's revision. A history is replayed by the rules of the revision that wrote it, see
+// [Plan.AtRevision]:
 //
 //   - 1: as it was before there were revisions.
 //   - 2: a refusal counts as definite only if its step ran whole in the first try of the first task; a saga turns back
 //     until its pivot is really called, and looks before that; decisions are on record before anything is done because of
-//     them; what only another try may have done is undone last; undos that do not wait for each other run beside each other.
+//     them; what only another try may have done is undone last; undos that do not wait for each other run concurrently.
 const Revision = 2
 
 // AnyStep is a [Step] of any types, or several that [Parallel] puts beside each other.
@@ -41,10 +42,11 @@ func Parallel(steps ...AnyStep) AnyStep {
 	return p
 }
 
-// NewPlan checks the steps, in the order in which a saga without failure starts them. It refuses, with every fault
-// named: an empty plan; a name that is missing, malformed or used twice; two functions of one name; a step without Do; a compensatable step or a
-// pivot without Undo; a retriable step with Undo or Limit; two pivots; a compensatable step after the pivot; a retriable
-// step before it, or without one; other steps beside the pivot; a negative limit; an OnUnknown or a Settle that does not fit.
+// NewPlan checks the steps, in the order in which a saga without failure starts them. It refuses, and names every fault:
+// an empty plan; a name that is missing, malformed or used twice; two functions of one name; a step without Do; a
+// compensatable step or a pivot without Undo; a retriable step with Undo or Limit; two pivots; a compensatable step after
+// the pivot; a retriable step before it, or without one; other steps beside the pivot; a negative limit; an OnUnknown or
+// a Settle that does not fit.
 func NewPlan(name string, steps ...AnyStep) (*Plan, error) {
 	p := &Plan{name: name, revision: Revision}
 	var errs []error
@@ -79,8 +81,8 @@ func NewPlan(name string, steps ...AnyStep) (*Plan, error) {
 	return p, nil
 }
 
-// checkNames finds functions that a worker could not tell apart: an activity is called by the last part of its function's
-// name.
+// checkNames finds functions that a worker could not tell apart: the last part of a function's name is the name of its
+// activity.
 func (p *Plan) checkNames() (errs []error) {
 	known := map[string]string{}
 	for _, d := range p.steps {
@@ -132,28 +134,30 @@ func MustPlan(name string, steps ...AnyStep) *Plan {
 // Name is the saga's type, by convention the workflow's.
 func (p *Plan) Name() string { return p.name }
 
-// WithDeadline returns the plan with a soft deadline, counted from the saga's start; 0 is none. A saga that is not
-// done by then turns back, or, after its pivot, parks. Nothing is ever cut off. Temporal cuts what is longer than [MaxWait].
+// WithDeadline returns the plan with a soft deadline, counted from the saga's start; 0 is no deadline. A saga that is not
+// done by then turns back, or, after its pivot, parks. Nothing is ever cut off. Temporal shortens any wait longer than
+// [MaxWait].
 func (p *Plan) WithDeadline(d time.Duration) *Plan {
 	q := *p
 	q.deadline = max(d, 0)
 	return &q
 }
 
-// RequirePivot returns the plan with the promise that no saga of it completes without its pivot: where the body returns
-// without an error and the pivot is not done, [Run] panics, which fails the workflow task until corrected code is deployed.
+// RequirePivot returns the plan with the promise that no saga of it completes without its pivot. If the body returns
+// without an error and the pivot is not done, [Run] panics, which fails the workflow task until corrected code is
+// deployed.
 //
 // A saga that has fenced its pivot then knows that no other try of it can complete, and undoes its steps at once. Without
-// the promise, it puts on record first that it turns back, which costs a workflow task.
+// the promise, it first puts on record that it turns back, which costs a workflow task.
 func (p *Plan) RequirePivot() *Plan {
 	q := *p
 	q.pivotRequired = p.pivot() != nil
 	return &q
 }
 
-// AtRevision returns the plan as sagas of that revision of the engine run it, so that those that began before the engine
-// was changed go on, and replay: keep the revision that a saga began with in its input, and a 0 there for what began before
-// this function was used is revision 1. It panics for a revision that there is not.
+// AtRevision returns the plan with the rules of that revision of the engine, so that sagas that began before the engine
+// was changed go on, and replay. Keep the revision that a saga began with in its input. A 0 there, for sagas that began
+// before this function was used, is revision 1. It panics for an unknown revision.
 func (p *Plan) AtRevision(revision int) *Plan {
 	if revision < 0 || revision > Revision {
 		panic(fmt.Sprintf("compensation: plan %s: the engine has no revision %d; its newest is %d", p.name, revision, Revision))
@@ -163,7 +167,7 @@ func (p *Plan) AtRevision(revision int) *Plan {
 	return &q
 }
 
-// since reports whether sagas of the plan run by the rules of that revision or of a later one.
+// since reports whether sagas of the plan run by the rules of that revision or a later one.
 func (p *Plan) since(revision int) bool { //nolint:unparam // there will be later ones
 	return p.revision >= revision
 }

@@ -10,16 +10,16 @@ import (
 )
 
 // ActivityEndTask is the name of the engine's own activity. It does nothing: a saga that waits for it ends its workflow
-// task, so that what it did so far is on record, and hears what was asked of it meanwhile.
+// task, which puts its actions so far on record and lets it hear the requests that came meanwhile.
 const ActivityEndTask = "amends.EndTask"
 
 // NewPlugin returns the plugin that every worker, replayer and test environment of sagas needs; [Run] panics without it. It
 //
-//   - notes which updates a workflow accepts, so that no step or undo runs express because of one that is not in the
-//     history yet;
-//   - refuses a second saga in one workflow, whose steps would have the keys of the first, and an update handler of the
-//     workflow's own under the name of one of the engine's;
-//   - measures the results of steps, so that one that Temporal could not record is an outcome like any other;
+//   - notes which updates a workflow accepts, so that no step or undo runs express because of an update that is not in
+//     the history yet;
+//   - refuses a second saga in one workflow, whose steps would have the keys of the first, and a handler of the
+//     workflow's own for one of the engine's updates;
+//   - measures the results of steps, so that a result too large for Temporal to record is an outcome like any other;
 //   - registers [ActivityEndTask].
 func NewPlugin() worker.Plugin {
 	p, err := temporal.NewSimplePlugin(temporal.SimplePluginOptions{

@@ -23,10 +23,10 @@ type projection struct {
 	// activities are the steps' and undos' executions by the event that scheduled them.
 	activities map[int64]activityRef
 	timers     map[string]Wait
-	// acts are what operators decided, and decisions what that made of steps.
+	// acts are the decisions of operators, and decisions their effects on steps.
 	acts      []acceptedAct
 	decisions []*decision
-	// admitted are updates that are not accepted yet, by ID.
+	// admitted are updates that are not yet accepted, by ID.
 	admitted map[string]*updatepb.Request
 	// now is the workflow's own clock: when its code went on last, and with it came to the next steps. groups are the
 	// plan's, by step, and began is when a group's steps started that are express.
@@ -133,7 +133,7 @@ func (p *projection) apply(event *historypb.HistoryEvent) {
 		p.marked(event)
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
 		p.accepted(event.GetEventId(), event.GetWorkflowExecutionUpdateAcceptedEventAttributes(), at)
-	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED: // by a reset, which brings along what had been accepted
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED: // by a reset, which carries over accepted updates
 		request := event.GetWorkflowExecutionUpdateAdmittedEventAttributes().GetRequest()
 		p.admitted[request.GetMeta().GetUpdateId()] = request
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED:
@@ -189,7 +189,7 @@ func (p *projection) begin(ref activityRef, at time.Time) activityRef {
 	return ref
 }
 
-// localActivityMarker is the name of the SDK's records of local activities.
+// localActivityMarker is the name of the SDK's marker for a local activity.
 const localActivityMarker = "LocalActivity"
 
 // localActivity is what the SDK notes of a local activity: the workflow's time when it was over, and its tries.
@@ -245,7 +245,7 @@ func (p *projection) tick(at time.Time) {
 	}
 }
 
-// ending is how and when an activity ended.
+// An ending is the outcome of an activity, with its time.
 type ending struct {
 	outcome DoState
 	result  *commonpb.Payloads
@@ -289,7 +289,7 @@ func (p *projection) settled(id int64, end ending, at time.Time) {
 		p.concluded(ref, end)
 		return
 	}
-	// An operator was faster: what was still tried counts only if the act turns out to have come too late.
+	// An operator was faster: the result of the running try counts only if the act turns out to have come too late.
 	for _, d := range p.decisions {
 		if d.about.step == ref.step && d.about.item == ref.item && d.about.undo == ref.undo {
 			d.late = &end
@@ -297,7 +297,7 @@ func (p *projection) settled(id int64, end ending, at time.Time) {
 	}
 }
 
-// concluded takes how the step or its undo ended.
+// concluded records the ending of a step or its undo.
 func (p *projection) concluded(ref activityRef, end ending) {
 	st := p.step(ref.step, ref.item)
 	if end.outcome == DoDone {

@@ -25,7 +25,7 @@ func (h *tape) accepted(t *testing.T, update string, act Act) int64 {
 	})
 }
 
-// A reset brings along what had been accepted: the request stands where it was admitted, and not where it is accepted again.
+// A reset carries over accepted updates: the request stands where it was admitted, and not where it is accepted again.
 func TestActsOfBeforeAReset(t *testing.T) {
 	t.Parallel()
 

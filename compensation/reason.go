@@ -13,23 +13,23 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// Reason says why a step was undone. The participant keeps it, and tells it to a do that comes later: so a try of the saga
-// whose predecessor was lost after it had turned back learns why (see [RefuseUndone]).
+// A Reason explains why a step was undone. The participant keeps it and gives it to a later do. That way a try of the
+// saga learns the reason even if its predecessor was lost after it had turned back (see [RefuseUndone]).
 //
-// It holds what a participant said in its refusal, and nothing that people wrote: of a cancel it says only that it was one.
+// It holds what a participant said in its refusal, and nothing that people wrote: for a cancel it holds only the fact.
 type Reason struct {
-	// Text is for people, at most [MaxReasonLength] bytes: what the saga's failure says. Empty if there is no reason.
+	// Text is the text for people in the saga's failure, at most [MaxReasonLength] bytes. Empty if there is no reason.
 	Text string `json:"text"`
-	// Step is the step because of which the saga turned back; empty if none is.
+	// Step is the step that turned the saga back; empty if no step did.
 	Step string `json:"step,omitempty"`
 	// Code is the code of that step's refusal; empty if it was not refused.
 	Code string `json:"code,omitempty"`
 }
 
-// MaxReasonLength is how long the text of a [Reason] may be, in bytes of UTF-8.
+// MaxReasonLength limits the text of a [Reason], in bytes of UTF-8.
 const MaxReasonLength = 256
 
-// reasonOf is the reason that a saga which turns back for that cause gives to its participants.
+// reasonOf returns the reason that a saga turned back by that cause gives to its participants.
 func reasonOf(cause error, r *reversal) Reason {
 	switch {
 	case r != nil && r.cancel != nil:
@@ -47,8 +47,8 @@ func reasonOf(cause error, r *reversal) Reason {
 	return failed.because().bounded()
 }
 
-// because is why the step was refused: what its participant said, or if it said that the step was undone before, the reason
-// that it was given then.
+// because returns the reason that the participant gave for its refusal. If it refused because the step was undone before,
+// that is the reason it was given for the undo.
 func (e *StepError) because() Reason {
 	if r := lostReason(e.cause); r != nil {
 		return *r
@@ -56,7 +56,8 @@ func (e *StepError) because() Reason {
 	return Reason{Text: e.Error(), Step: e.Key.Step, Code: RefusalCode(e.cause)}
 }
 
-// lostReason is the reason of a try whose record was lost, in a refusal made by [RefuseUndone]; nil if err is none.
+// lostReason returns the reason of a try whose record was lost, from a refusal made by [RefuseUndone]; nil for other
+// errors.
 func lostReason(err error) *Reason {
 	var app *temporal.ApplicationError
 	if !errors.As(err, &app) {
@@ -66,7 +67,7 @@ func lostReason(err error) *Reason {
 	return r.Because
 }
 
-// bounded is the reason with a text that is not too long and has no control characters.
+// bounded returns the reason with a text that is not too long and has no control characters.
 func (r Reason) bounded() Reason {
 	r.Text = strings.Map(func(c rune) rune {
 		if unicode.IsControl(c) {
@@ -78,12 +79,12 @@ func (r Reason) bounded() Reason {
 	return r
 }
 
-// reasonHeader is what the reason is called in an undo's headers.
+// reasonHeader is the name of the reason in an undo's headers.
 const reasonHeader = "amends-undo-reason"
 
 type reasonKey struct{}
 
-// withReason is the context of an undo.
+// withReason returns the context of an undo.
 func (s *saga) withReason(ctx workflow.Context) workflow.Context {
 	if s.reason.Text == "" {
 		return ctx
@@ -91,16 +92,16 @@ func (s *saga) withReason(ctx workflow.Context) workflow.Context {
 	return workflow.WithValue(ctx, reasonKey{}, s.reason)
 }
 
-// UndoReason is why the activity, which undoes a step, was called. ctx is the activity's. It is empty if the saga gives no
-// reason, or if the worker lacks the interceptor of [CarryReasons].
+// UndoReason returns the reason for which the activity was called to undo a step. ctx is the activity's. It is empty if
+// the saga gives no reason, or if the worker lacks the interceptor of [CarryReasons].
 func UndoReason(ctx context.Context) Reason {
 	r, _ := ctx.Value(reasonKey{}).(Reason)
 	return r
 }
 
-// CarryReasons makes the interceptor that brings a saga's reason to the activities that undo its steps, as a header (see
-// [UndoReason]). It is for [go.temporal.io/sdk/worker.Options]; without it nothing is lost but the reason. dc is the worker's
-// data converter; nil is the SDK's own.
+// CarryReasons returns the interceptor that passes a saga's reason to the activities that undo its steps, as a header
+// (see [UndoReason]). It is for [go.temporal.io/sdk/worker.Options]; without it only the reason is lost. dc is the
+// worker's data converter; nil is the SDK's own.
 func CarryReasons(dc converter.DataConverter) interceptor.WorkerInterceptor {
 	if dc == nil {
 		dc = converter.GetDefaultDataConverter()
@@ -156,7 +157,7 @@ func (c *carrier) write(ctx workflow.Context) {
 		return
 	}
 	if header := interceptor.WorkflowHeader(ctx); header != nil {
-		if p, err := c.dc.ToPayload(reason); err == nil { // nothing hangs on it
+		if p, err := c.dc.ToPayload(reason); err == nil { // nothing depends on it
 			header[reasonHeader] = p
 		}
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/amends-dev/amends/compensation"
 )
 
-// teller is a participant that notes why its steps are undone.
+// A teller is a participant that notes why its steps are undone.
 type teller struct {
 	mu      sync.Mutex
 	reasons map[string]compensation.Reason
@@ -77,7 +77,7 @@ func (p *teller) run(t *testing.T, durable bool, before func(*testsuite.TestWork
 	return env.GetWorkflowError()
 }
 
-// TestUndosAreToldWhy: what a participant said is passed on; what people wrote, and what else went wrong, is not.
+// TestUndosAreToldWhy: a participant's own words are passed on; people's words, and other errors, are not.
 func TestUndosAreToldWhy(t *testing.T) {
 	t.Parallel()
 

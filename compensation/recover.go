@@ -19,12 +19,12 @@ import (
 type Ended struct {
 	// SagaID is its workflow ID.
 	SagaID string `json:"saga_id"`
-	// RunID is the run that ended; empty in recoveries that began before it was noted.
+	// RunID is the run that ended; empty in recoveries that began before this field was added.
 	RunID string `json:"run_id,omitempty"`
 	// How it ended, for people.
 	How string `json:"how"`
-	// Started are the steps that its history shows as started, in that order; after a reset also those that the runs before
-	// had started. An express step of a workflow task that was lost is in no history.
+	// Started are the steps that its history shows as started, in that order; after a reset also those that the runs
+	// before had started. An express step of a lost workflow task is in no history.
 	Started []Key `json:"started"`
 	// Headers are what came with its start, as in [Status].
 	Headers map[string]*commonpb.Payload `json:"headers,omitempty"`
@@ -94,12 +94,12 @@ func Recover(ctx workflow.Context, plan *Plan, ended Ended) (Recovery, error) {
 	return r, nil
 }
 
-// addEnded notes every step that the ended saga may have started: those that it is known to have started, and each step of
-// the plan once more without an item, since no history tells of every express try. It returns those that the plan does not
-// have any more.
+// addEnded notes every step that the ended saga may have started: those that it is known to have started, and each step
+// of the plan once more without an item, since no history shows every express try. It returns the steps that the plan no
+// longer has.
 //
-// They are undone as if the saga had run the plan in its order, one group after the other, and within that in the order in
-// which it is known to have started them: nobody knows which of them had ended when another one started.
+// They are undone as if the saga had run the plan in its order, one group after the other, and within a group in the
+// order in which it is known to have started them: nobody knows which of them had ended when another one started.
 func (s *saga) addEnded(started []Key) (gone []Key) {
 	width := len(started) + 1 // places in a group
 	place := -1
@@ -128,8 +128,8 @@ func (s *saga) addEnded(started []Key) (gone []Key) {
 	return gone
 }
 
-// startedAfterPivot reports whether the ended saga is known to have started a step that only follows a pivot. Then the pivot
-// happened, whatever its service says of the key that it has in this plan.
+// startedAfterPivot reports whether the ended saga is known to have started a step that can only follow a pivot. If so,
+// the pivot happened, whatever its service answers for its key in this plan.
 func (s *saga) startedAfterPivot(started []Key) bool {
 	return s.plan.since(2) && slices.ContainsFunc(started, func(k Key) bool {
 		i := s.plan.index(k.Step)
@@ -137,7 +137,7 @@ func (s *saga) startedAfterPivot(started []Key) bool {
 	})
 }
 
-// undoByHand parks until an operator has undone the steps that the plan does not have any more.
+// undoByHand parks until an operator has undone the steps that the plan no longer has.
 func (s *saga) undoByHand(ctx workflow.Context, gone []Key) {
 	if len(gone) == 0 {
 		return
@@ -146,7 +146,7 @@ func (s *saga) undoByHand(ctx workflow.Context, gone []Key) {
 		"the plan does not have these steps any more, which the saga had started: undo them by hand, by key: "+keysOf(gone))
 }
 
-// maxKeys bounds how many keys a sentence lists.
+// maxKeys limits the keys that a sentence lists.
 const maxKeys = 50
 
 // keysOf lists the keys in a sentence.
@@ -184,9 +184,9 @@ func (s *saga) finishByHand(ctx workflow.Context, gone []Key) {
 // recover: the newest run with that ID still runs, completed, or turned back before it ended; or it failed because it could
 // not be a saga (see [ErrTypeNotASaga]).
 //
-// Runs with one ID have the same keys, so what stands under them belongs to the newest run. A run that was ended by a reset,
-// or was followed by a new one, has nothing to recover. What such runs had started and the newest one has forgotten by the
-// reset is among [Ended.Started].
+// Runs with one ID have the same keys, so the effects under those keys belong to the newest run. A run that was ended by
+// a reset, or was followed by a new one, has nothing to recover. Steps that such runs had started and the newest one
+// forgot by the reset are among [Ended.Started].
 func ReadEnded(ctx context.Context, c client.Client, workflowID string) (ended Ended, ok bool, err error) {
 	desc, err := c.DescribeWorkflowExecution(ctx, workflowID, "")
 	if err != nil {
@@ -219,7 +219,7 @@ func ReadEnded(ctx context.Context, c client.Client, workflowID string) (ended E
 	return ended, len(ended.Started) > 0 || !neverASaga(events), nil
 }
 
-// startedBefore are the steps that the run with that history had started, and the runs that it was reset from.
+// startedBefore returns the steps that the run with that history had started, and the runs that it was reset from.
 func startedBefore(ctx context.Context, c client.Client, workflowID, run string, events []*historypb.HistoryEvent) ([]Key, error) {
 	histories := [][]*historypb.HistoryEvent{events}
 	seen := map[string]bool{run: true}
@@ -255,8 +255,8 @@ func startedBefore(ctx context.Context, c client.Client, workflowID, run string,
 	return started, nil
 }
 
-// startedBy is the step that the event tells was started. That of an express step is its outcome, which has the step's name
-// in words only; a workflow's own local activity with a summary of that form is taken for one.
+// startedBy returns the step that the event shows as started. The event of an express step is its outcome, which has the
+// step's name in words only; a workflow's own local activity with such a summary is taken for a step.
 func startedBy(event *historypb.HistoryEvent) (k Key, ok bool) {
 	if id := event.GetActivityTaskScheduledEventAttributes().GetActivityId(); id != "" {
 		label, ok := strings.CutSuffix(id, doSuffix)

@@ -27,7 +27,7 @@ var voyage = compensation.MustPlan("Voyage",
 	compensation.Step[string, string]{Name: "SendMail", Kind: compensation.Retriable, Do: perform},
 )
 
-// ofVoyage are keys of the saga that was ended, such as "BookHotel.rome".
+// ofVoyage returns keys of the ended saga's steps, such as "BookHotel.rome".
 func ofVoyage(steps ...string) []compensation.Key {
 	var keys []compensation.Key
 	for _, st := range steps {
@@ -37,17 +37,17 @@ func ofVoyage(steps ...string) []compensation.Key {
 	return keys
 }
 
-// endedVoyage is a saga that was ended after it had done these steps, of which its history tells.
+// An endedVoyage is a saga that was ended after it had done these steps, which its history shows.
 type endedVoyage struct {
 	plan *compensation.Plan
 	done []string
-	// unrecorded are steps that it had done, too.
+	// unrecorded are further steps that it had done.
 	unrecorded []string
-	// gone are steps that it had started and the plan does not have any more.
+	// gone are steps that it had started and the plan no longer has.
 	gone []string
 }
 
-// recover does in env what the saga had done, and recovers it.
+// recover does in env the steps that the saga had done, and recovers it.
 func (e endedVoyage) recover(ctx workflow.Context) (compensation.Recovery, error) {
 	options := workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: time.Second})
 	for _, k := range ofVoyage(append(e.done, e.unrecorded...)...) {
@@ -66,7 +66,7 @@ func (e endedVoyage) env(t *testing.T) *sagatest.Env {
 	return sagatest.New(t, e.plan, sagatest.ID("recover-voyage-7"))
 }
 
-// undos are the calls of env that are undos.
+// undos returns the calls of env that are undos.
 func undos(env *sagatest.Env) []string {
 	calls := []string{}
 	for _, call := range env.Log() {
@@ -77,9 +77,9 @@ func undos(env *sagatest.Env) []string {
 	return calls
 }
 
-// settled is what became of what was parked.
+// settled is the result of settling what was parked.
 type settled struct {
-	// reasons are why.
+	// reasons are the reasons for parking.
 	reasons []string
 	*sagatest.Reply
 }
@@ -210,7 +210,7 @@ func TestRecoverPastThePivot(t *testing.T) {
 	}
 }
 
-// A step that the plan does not have any more is no worker's to undo, so an operator is told its key.
+// No worker can undo a step that the plan no longer has, so an operator is told its key.
 func TestRecoverLeavesStepsThatAreGoneToAnOperator(t *testing.T) {
 	t.Parallel()
 
@@ -232,7 +232,7 @@ func TestRecoverLeavesStepsThatAreGoneToAnOperator(t *testing.T) {
 	require.ElementsMatch(t, ofVoyage("Pay", "BookCar", "BookHotel", "BookFlight"), r.Undone)
 }
 
-// Thousands of keys make no sentence.
+// A sentence lists only some of thousands of keys.
 func TestRecoverListsSomeOfManyStepsThatAreGone(t *testing.T) {
 	t.Parallel()
 
@@ -249,7 +249,7 @@ func TestRecoverListsSomeOfManyStepsThatAreGone(t *testing.T) {
 	require.Len(t, r.Exceptions, 1000)
 }
 
-// What an operator says of a pivot that nobody can ask decides.
+// An operator decides about a pivot that nobody can ask.
 func TestRecoverWithAPivotThatNobodyCanAsk(t *testing.T) {
 	t.Parallel()
 
@@ -292,7 +292,7 @@ func TestRecoverWithoutAPivot(t *testing.T) {
 	require.Equal(t, []string{"undo BookFlight"}, undos(env))
 }
 
-// A recovery that began at revision 1 goes on as it began: in its history is what that revision did.
+// A recovery that began at revision 1 goes on as it began: its history has what that revision did.
 func TestRecoverAtRevision1(t *testing.T) {
 	t.Parallel()
 

@@ -6,8 +6,8 @@ import (
 )
 
 // ReplayOptions returns the options with which a replayer replays a saga's history as that of the run that wrote it. With
-// the SDK's own, the run of a workflow that was reset counts as the one that it was reset from, and a saga tells the two
-// apart. The replayer needs the plugin (see [NewPlugin]).
+// the SDK's own options, a run that was reset counts as the run that it was reset from, and a saga distinguishes the two.
+// The replayer needs the plugin (see [NewPlugin]).
 func ReplayOptions(h *historypb.History) worker.ReplayWorkflowHistoryOptions {
 	var options worker.ReplayWorkflowHistoryOptions
 	for _, event := range h.GetEvents() {

@@ -65,7 +65,7 @@ func TestCancelAfterAReset(t *testing.T) {
 	}
 }
 
-// Of a step with items, a run that has forgotten them cannot know which there were: it undoes them, or parks.
+// A run that has forgotten a step's items cannot know which there were: it undoes them, or parks.
 func TestCancelAfterAResetThatForgotItems(t *testing.T) {
 	t.Parallel()
 
@@ -80,7 +80,7 @@ func TestCancelAfterAResetThatForgotItems(t *testing.T) {
 	require.Contains(t, env.Parked()[0].Reason, "for which items it ran A")
 }
 
-// The pivot happened, but the run that goes on after a reset has forgotten it. It goes forward, whatever it is asked.
+// The pivot happened, but the run that goes on after a reset has forgotten it. It goes forward, whatever the request.
 func TestCancelAfterAResetBehindThePivot(t *testing.T) {
 	t.Parallel()
 
@@ -136,7 +136,7 @@ func TestResetOnTheWayBack(t *testing.T) {
 	}
 }
 
-// A durable step is refused by its first try in a run that is not the first one. An earlier run's may still be on its way.
+// A durable step is refused in its first try in a later run. A try of an earlier run may still be on its way.
 func TestRefusalAfterAReset(t *testing.T) {
 	t.Parallel()
 

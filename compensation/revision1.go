@@ -6,10 +6,10 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// Sagas that began at revision 1 of the engine (see [Revision]) undo as follows.
+// Sagas that began at revision 1 of the engine (see [Revision]) undo as below.
 
-// undoAllOfRevision1 undoes what may stand, in reverse order of start. It goes past an undo that parks the saga to the next, and
-// comes to its end when all are done or an operator has settled them.
+// undoAllOfRevision1 undoes what may stand, in reverse order of start. It goes past an undo that parks the saga to the
+// next, and ends when all are done or an operator has settled them.
 func (s *saga) undoAllOfRevision1(ctx workflow.Context) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	left := 0
@@ -25,7 +25,7 @@ func (s *saga) undoAllOfRevision1(ctx workflow.Context) {
 		left++
 		done := false
 		workflow.Go(ctx, func(ctx workflow.Context) {
-			_ = s.insistAfter(ctx, e, PartUndo, err) // what it settles, it notes
+			_ = s.insistAfter(ctx, e, PartUndo, err) // it notes what it settles
 			left--
 			done = true
 		})

@@ -63,7 +63,7 @@ type saga struct {
 	executions []*execution
 	// stop cancels the context of everything before the pivot.
 	stop workflow.CancelFunc
-	// pivot is set from the pivot's start until it is known not to happen, and calling once its service may have been called.
+	// pivot is set from the pivot's start until it is known not to happen, calling once its service may have been called.
 	pivot     *execution
 	calling   bool
 	committed bool
@@ -71,14 +71,14 @@ type saga struct {
 	forward bool
 	// turned is set once nothing can turn the saga forward again.
 	turned bool
-	// canceling is set while a cancel waits to be told whether it came in time.
+	// canceling is set while a cancel waits to learn whether it came in time.
 	canceling bool
 	// reversal is what turns the saga back; nil if nothing does.
 	reversal *reversal
 	// cause is why the saga turned back, for people, and turnedBackBy the step because of which it did; empty if none is.
 	cause        string
 	turnedBackBy string
-	// reason is what participants are told of why it turned back.
+	// reason is the reason for turning back that participants get.
 	reason Reason
 	// published is the cause that lists show, and unpublished tells that they do not show the state yet.
 	published   string
@@ -87,7 +87,7 @@ type saga struct {
 	publishedStep string
 	// recordFirst makes the next undo an ordinary activity, in sagas of revision 1.
 	recordFirst bool
-	// reset is set once the run is known to go on from an earlier point of another one.
+	// reset is set once the run is known to continue another one from an earlier point.
 	reset bool
 	// steps counts the starts and the ends of steps.
 	steps int
@@ -125,15 +125,15 @@ type execution struct {
 	expressing bool
 	// unseen marks a step that this try did not start, but another one may have.
 	unseen bool
-	// began and ended are when it was started and settled, as the saga counts steps.
+	// began and ended are the counts of steps at its start and when it was settled.
 	began, ended int
-	// undoing is set while its undo is under way, begun once that has asked for its activity.
+	// undoing is set while its undo is under way, begun once the undo has requested its activity.
 	undoing, begun bool
-	// given is the result that an operator gave for a pivot that this try did not start.
+	// given is the operator's result for a pivot that this try did not start.
 	given json.RawMessage
 	// doubtful marks a refusal behind which an earlier try may still have its effect.
 	doubtful bool
-	// doEnded is when the last try of Do ended; zero if this saga made none.
+	// doEnded is the time at which the last try of Do ended; zero if this saga made no try.
 	doEnded time.Time
 	// settled is set once err is final. Until then the step is in flight, also while it rests between tries or its undo
 	// decides about it.

@@ -13,11 +13,11 @@ func (s *saga) awaitSettle(ctx workflow.Context, e *execution) error {
 		return nil
 	}
 	if e.doEnded.IsZero() && s.wasReset(ctx) {
-		e.doEnded = workflow.Now(ctx) // the run before may have asked a moment ago
+		e.doEnded = workflow.Now(ctx) // the run before may have called a moment ago
 	}
 	ended := e.doEnded
 	if ended.IsZero() {
-		// Another workflow started the step, and its try may go on now. It began before this workflow did.
+		// Another workflow started the step, and its try may still be running. It began before this workflow did.
 		ended = workflow.GetInfo(ctx).WorkflowStartTime.Add(e.attemptTimeout)
 	}
 	left := e.settle - workflow.Now(ctx).Sub(ended)
@@ -29,7 +29,7 @@ func (s *saga) awaitSettle(ctx workflow.Context, e *execution) error {
 	}).Get(ctx, nil)
 }
 
-// settleFault is why the definition's Settle cannot be; empty if it can.
+// settleFault explains why the definition's Settle is invalid; empty if it is valid.
 func (d definition) settleFault() string {
 	switch {
 	case d.settle < 0:
@@ -44,7 +44,7 @@ func (d definition) settleFault() string {
 	return ""
 }
 
-// undoWithin is how long the undo takes at most before it parks the saga.
+// undoWithin returns the longest time that the undo takes before it parks the saga.
 func (d definition) undoWithin(express bool) time.Duration {
 	t := d.settle + d.undoLimit
 	if express {

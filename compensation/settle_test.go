@@ -18,8 +18,8 @@ import (
 	"github.com/amends-dev/amends/compensation"
 )
 
-// forgetful is a service without a fence: a request that arrives after its undo has its effect all the same. Its log has
-// what happened, by the minute of the saga's clock.
+// A forgetful service has no fence: a request that arrives after its undo still has its effect. Its log has the events,
+// by the minute of the saga's clock.
 type forgetful struct {
 	env *testsuite.TestWorkflowEnvironment
 
@@ -27,7 +27,7 @@ type forgetful struct {
 	start  time.Time
 	log    []string
 	stands map[string]bool
-	// answers are those to Do, by step, one after the other; the last one stays.
+	// answers are the answers to Do, by step, one after the other; the last one stays.
 	answers map[string][]error
 }
 
@@ -57,7 +57,7 @@ func (f *forgetful) undo(_ context.Context, key compensation.Key) error {
 	return nil
 }
 
-// arrive lets a request have its effect so long after the saga's start.
+// arrive schedules a request's effect for that long after the saga's start.
 func (f *forgetful) arrive(step string, after time.Duration) {
 	f.env.RegisterDelayedCallback(func() {
 		f.mu.Lock()
@@ -67,7 +67,8 @@ func (f *forgetful) arrive(step string, after time.Duration) {
 	}, after)
 }
 
-// TestSettle: no request of a step has its effect after the step's undo, if none is on its way for longer than Settle.
+// TestSettle: no request of a step has its effect after the step's undo, if no request is on its way for longer than
+// Settle.
 func TestSettle(t *testing.T) {
 	t.Parallel()
 
@@ -144,8 +145,8 @@ func TestSettle(t *testing.T) {
 	}
 }
 
-// TestSettleOfTheRecovered: a workflow that recovers a saga does not know when the last request was sent: its try may go on
-// for as long as it may take.
+// TestSettleOfTheRecovered: a workflow that recovers a saga does not know when the last request was sent: its try may run
+// for as long as its limit allows.
 func TestSettleOfTheRecovered(t *testing.T) {
 	t.Parallel()
 
@@ -169,7 +170,7 @@ func TestSettleOfTheRecovered(t *testing.T) {
 	require.False(t, f.stands["Take"])
 }
 
-// TestSettleOfThePivot: whether a pivot of unknown outcome happened is asked when it can no longer come to happen.
+// TestSettleOfThePivot: a pivot of unknown outcome is asked about once it can no longer happen.
 func TestSettleOfThePivot(t *testing.T) {
 	t.Parallel()
 

@@ -159,10 +159,10 @@ type ParkedStep struct {
 	Trying bool `json:"trying"`
 }
 
-// AcceptedUpdate is an update that a saga accepted.
+// An AcceptedUpdate is an update that a saga accepted.
 type AcceptedUpdate struct {
 	ID, Name string
-	// Args are what it was sent with.
+	// Args are the update's arguments.
 	Args *commonpb.Payloads
 }
 
@@ -185,7 +185,7 @@ type Status struct {
 	Parked []ParkedStep
 	// Acts are what operators did, in order.
 	Acts []ActRecord
-	// Updates are those that the saga accepted, in order: acts, cancels, and the saga's own.
+	// Updates are the updates that the saga accepted, in order: acts, cancels, and the workflow's own.
 	Updates   []AcceptedUpdate
 	StartedAt time.Time
 	// EndedAt is zero while the saga runs.

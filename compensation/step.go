@@ -108,15 +108,15 @@ type Step[In, Out any] struct {
 	// saga always knows that it was started. It does not make a request harmless that arrives after the undo. A service
 	// that cannot make a late Do fail needs Settle as well.
 	Durable bool
-	// Repeats says that the step runs for items (see [Step.For]), which makes it durable. A compensatable step with items
-	// needs it: after a reset of its workflow, a saga knows by it that there may be effects whose keys it does not.
+	// Repeats marks a step that runs for items (see [Step.For]), which makes it durable. A compensatable step with items
+	// needs it: after a reset of its workflow, it warns the saga of effects whose keys it may not know.
 	Repeats bool
-	// Settle is for a service that cannot make a late Do fail: the longest that a request of Do can still be on its way, and
-	// have its effect, after the try that sent it has ended. The undo waits for as long after the last try, also where Do
-	// succeeded, since an earlier try may have been the one that is late. So add up every time limit between the worker
-	// and the effect: of proxies, queues and the service itself, and how long a worker may stand still before it sends what it
-	// was about to. A pivot's undo waits likewise before it decides. It needs Durable. Default 0: the service keeps the
-	// contract, and nothing waits.
+	// Settle is for a service that cannot make a late Do fail: the longest time for which a request of Do can still be on
+	// its way, and have its effect, after the try that sent it has ended. The undo waits that long after the last try,
+	// even if Do succeeded, since an earlier try may be the late one. So add up every time limit between the worker and
+	// the effect: of proxies, queues and the service itself, and how long a worker may stall before it sends a request. A
+	// pivot's undo waits likewise before it decides. It needs Durable. Default 0: the service keeps the contract, and
+	// nothing waits.
 	Settle time.Duration
 	// OnUnknown is for compensatable steps. A pivot's undo decides about a pivot of unknown outcome, and a retriable
 	// step is tried until it is done.
@@ -247,8 +247,8 @@ func (st Step[In, Out]) definitions() []definition {
 	return []definition{d}
 }
 
-// check is [read] for what an operator gives now: names that stand twice or mean one field are refused. What was accepted
-// before there was this check is read without it, so that its history replays.
+// check is [read] for what an operator gives now: it also refuses names that stand twice or mean one field. What was
+// accepted before this check existed is read without it, so that its history replays.
 func check[T any](text json.RawMessage) error {
 	v, err := read[T](text)
 	if err != nil {

@@ -7,34 +7,34 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// A workflow task is where a saga's express steps run. What it did is on record once it has completed, and what comes
-// from outside meanwhile waits until then. A saga ends its task in between where one of the two matters, with an activity:
-// that is three events and a task, and takes some 10 ms. A timer takes a second, since Temporal's are not finer than that.
+// A saga's express steps run in a workflow task. The steps are on record once the task has completed, and requests from
+// outside wait until then. Where either matters, a saga ends its task early, with an activity: that is three events and a
+// task, and takes some 10 ms. A timer takes a second, since Temporal's are not finer than that.
 const (
-	// lookAfter is how long a task may have lasted for the pivot to be called in it. Whoever asks a saga to turn back in a
-	// task that lasts longer is heard before the pivot; nobody can ask sooner who has seen the saga's start. A PlaceOrder
-	// whose services answer in 5 ms comes to its pivot after 60 ms.
+	// lookAfter limits the age of a task in which the pivot is called. A request to turn back that comes in an older task
+	// is heard before the pivot; nobody who has seen the saga's start can send one sooner. A PlaceOrder whose services
+	// answer in 5 ms comes to its pivot after 60 ms.
 	lookAfter = 500 * time.Millisecond
-	// endTaskLimit is how long the activity may take. However it ends, the task has ended.
+	// endTaskLimit limits the activity's time. However it ends, the task has ended.
 	endTaskLimit = 10 * time.Second
-	// maxCarried is how much results may make of a task before it is ended, in bytes. gRPC takes 4 MiB of the SDK.
+	// maxCarried limits the results in a task, in bytes, before it is ended. gRPC takes up to 4 MiB from the SDK.
 	maxCarried = 1 << 20
-	// maxExpressing is how many express steps may be in flight at the same time, each with a result of up to
-	// maxExpressResult: with what the task carries already, half of the 4 MiB, since a codec can add to it.
+	// maxExpressing limits the express steps in flight at the same time, each with a result of up to maxExpressResult:
+	// with what the task carries already, they take half of the 4 MiB, since a codec can add to it.
 	maxExpressing = 16
 )
 
-// task is what the saga knows of the workflow task that it is in.
+// A task is the saga's view of its current workflow task.
 type task struct {
-	// length is the history's when the task began: it tells tasks apart.
+	// length is the history's length when the task began: it tells tasks apart.
 	length int
-	// began is when it did, on the workflow's clock; looked is when the engine last asked.
+	// began is the task's start on the workflow's clock; looked is the time at which the engine last asked.
 	began, looked time.Time
-	// carried is how much the results of its express steps are, in bytes.
+	// carried is the size of the results of its express steps, in bytes.
 	carried int
-	// expressing is how many express steps are in flight.
+	// expressing is the number of express steps in flight.
 	expressing int
-	// ending is settled when the task has been ended; nil if nobody ends it.
+	// ending is settled when the task has been ended; nil if nothing is ending it.
 	ending workflow.Future
 }
 
@@ -44,17 +44,17 @@ func (s *saga) tick(ctx workflow.Context) {
 	if length != s.task.length {
 		s.task.length, s.task.carried, s.task.began = length, 0, now
 		if s.task.expressing > 0 {
-			s.task.began = s.task.looked // it began while they ran, which no clock of a workflow's shows
+			s.task.began = s.task.looked // it began while they ran, which no workflow clock shows
 		}
 	}
 	s.task.looked = now
 }
 
-// historyLength is the history's length when the current workflow task began.
+// historyLength returns the history's length when the current workflow task began.
 func historyLength(ctx workflow.Context) int { return workflow.GetInfo(ctx).GetCurrentHistoryLength() }
 
-// ready ends the task where an express step or undo must not run in it: while something that people decided is not on
-// record, or when the task carries a lot.
+// ready ends the task where an express step or undo must not run in it: while a person's decision is not on record, or
+// when the task carries a lot.
 func (s *saga) ready(ctx workflow.Context) {
 	s.tick(ctx)
 	if s.host.heardAt == s.task.length || s.task.carried > maxCarried {
@@ -62,7 +62,7 @@ func (s *saga) ready(ctx workflow.Context) {
 	}
 }
 
-// look ends the task before the pivot if it has lasted for so long that somebody may have asked for the saga to turn back.
+// look ends the task before the pivot if it has lasted so long that somebody may have asked the saga to turn back.
 func (s *saga) look(ctx workflow.Context) {
 	s.tick(ctx)
 	if s.task.looked.Sub(s.task.began) >= lookAfter {
@@ -70,7 +70,7 @@ func (s *saga) look(ctx workflow.Context) {
 	}
 }
 
-// endTask ends the workflow task, and returns in the next one, when everything that waited has been heard. No cancel
+// endTask ends the workflow task, and returns in the next one, once everything that waited has been heard. No cancel
 // reaches it.
 func (s *saga) endTask(ctx workflow.Context) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
@@ -85,9 +85,9 @@ func (s *saga) endTask(ctx workflow.Context) {
 		ScheduleToCloseTimeout: endTaskLimit,
 		RetryPolicy:            &temporal.RetryPolicy{MaximumAttempts: 1},
 		Summary:                "what was decided so far is put on record",
-	}), ActivityEndTask).Get(ctx, nil) // a failure ends the task, too: there is no worker with a place for it, say
-	// The SDK lets this coroutine go on before those that came later, such as one that waits for Temporal's cancel. Another
-	// one that starts now has its turn after all of them.
+	}), ActivityEndTask).Get(ctx, nil) // a failure ends the task, too: if no worker has room for it, say
+	// The SDK resumes this coroutine before those that came later, such as one that waits for Temporal's cancel. A
+	// coroutine that starts now has its turn after all of them.
 	heard := false
 	workflow.Go(ctx, func(workflow.Context) { heard = true })
 	wait(ctx, func() bool { return heard })

@@ -6,10 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// Hidden returns the first character of text that its readers do not see, or that changes how they see the text around it:
-// controls, characters that turn the direction of writing, zero-width ones, tags, fillers, and what Unicode leaves to private
-// use or has not assigned. It passes joiners and variation selectors where writing needs them: within words of the scripts that
-// have them, and in emoji. What is not UTF-8 is hidden, as [utf8.RuneError].
+// Hidden returns the first character of text that readers do not see, or that changes how they see the text around it:
+// controls, characters that turn the direction of writing, zero-width ones, tags, fillers, and characters that Unicode
+// leaves to private use or has not assigned. It passes joiners and variation selectors where writing needs them: within
+// words of the scripts that have them, and in emoji. Invalid UTF-8 is hidden, as [utf8.RuneError].
 func Hidden(text string) (r rune, found bool) {
 	for at := 0; at < len(text); {
 		n := visible(text, at)
@@ -22,7 +22,8 @@ func Hidden(text string) (r rune, found bool) {
 	return 0, false
 }
 
-// visible returns how many bytes at text[at:] are a character that people see, with what belongs to it; 0 for one that is hidden.
+// visible returns the number of bytes at text[at:] that form a visible character, with those that belong to it; 0 for a
+// hidden one.
 func visible(text string, at int) int {
 	r, n := utf8.DecodeRuneInString(text[at:])
 	if r == utf8.RuneError && n == 1 {
@@ -43,11 +44,11 @@ func visible(text string, at int) int {
 	return 0
 }
 
-// hides reports whether r is hidden, unless it is needed where it stands.
+// hides reports whether r is hidden where nothing around it needs it.
 func hides(r rune) bool {
 	switch {
 	case unicode.Is(unicode.Prepended_Concatenation_Mark, r):
-		return false // signs around numbers, which are drawn
+		return false // drawn signs around numbers
 	case unicode.Is(unicode.Cn, r):
 		return unicode.Is(unicode.Noncharacter_Code_Point, r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) ||
 			!unicode.Is(comesNext, r)
@@ -65,14 +66,15 @@ const (
 )
 
 var (
-	// blanks are drawn as nothing and are no spaces.
+	// blanks are drawn as nothing, but are not spaces.
 	blanks = &unicode.RangeTable{
 		R16: []unicode.Range16{{Lo: 0x2800, Hi: 0x2800, Stride: 1}},
 		R32: []unicode.Range32{
 			{Lo: 0x13441, Hi: 0x13442, Stride: 1}, {Lo: 0x16fe4, Hi: 0x16fe4, Stride: 1}, {Lo: 0x1d159, Hi: 0x1d159, Stride: 1},
 		},
 	}
-	// comesNext is where Unicode adds pictographs and ideographs, which stand in people's names and messages before Go knows them.
+	// comesNext has the ranges to which Unicode adds pictographs and ideographs. They appear in people's names and
+	// messages before Go knows them.
 	comesNext = &unicode.RangeTable{R32: []unicode.Range32{
 		{Lo: 0x1f000, Hi: 0x1faff, Stride: 1}, {Lo: 0x20000, Hi: 0x3fffd, Stride: 1},
 	}}
@@ -83,14 +85,14 @@ var (
 		unicode.Kannada, unicode.Malayalam, unicode.Sinhala, unicode.Khmer, unicode.Myanmar, unicode.Balinese, unicode.Javanese,
 		unicode.Tibetan,
 	}
-	// rightToLeft is where Unicode has the scripts that are written so (UAX #9, table 4).
+	// rightToLeft has the ranges of scripts that are written from right to left (UAX #9, table 4).
 	rightToLeft = &unicode.RangeTable{
 		R16: []unicode.Range16{{Lo: 0x0590, Hi: 0x08ff, Stride: 1}, {Lo: 0xfb1d, Hi: 0xfdff, Stride: 1}, {Lo: 0xfe70, Hi: 0xfefe, Stride: 1}},
 		R32: []unicode.Range32{{Lo: 0x10800, Hi: 0x10fff, Stride: 1}, {Lo: 0x1e800, Hi: 0x1efff, Stride: 1}},
 	}
 )
 
-// needed reports whether r, which is hidden by itself, is part of how the text around it is written.
+// needed reports whether the writing around r needs it, although r by itself is hidden.
 func needed(before string, r rune, after string) bool {
 	last, n := utf8.DecodeLastRuneInString(before)
 	next, _ := utf8.DecodeRuneInString(after)
@@ -108,12 +110,12 @@ func needed(before string, r rune, after string) bool {
 	case unicode.In(r, unicode.Variation_Selector, unicode.Cf) && unicode.Is(unicode.Mongolian, r):
 		return unicode.IsLetter(last) && unicode.Is(unicode.Mongolian, last)
 	case unicode.Is(unicode.Variation_Selector, r):
-		return unicode.Is(unicode.Han, last) // it selects the form of an ideograph, which names insist on
+		return unicode.Is(unicode.Han, last) // it selects the form of an ideograph, which matters in names
 	}
 	return false
 }
 
-// pictograph reports whether r may be drawn as an emoji, or is the color of its skin.
+// pictograph reports whether r may be drawn as an emoji, or is an emoji's skin color.
 func pictograph(r rune) bool {
 	if r == utf8.RuneError { // also where there is no character
 		return false
@@ -121,8 +123,8 @@ func pictograph(r rune) bool {
 	return unicode.In(r, unicode.So, unicode.Sm) && r >= utf8.RuneSelf || strings.ContainsRune("‼⁉〰", r) || r >= 0x1f000 && r <= 0x1faff
 }
 
-// flagOfRegion returns the tags at the beginning of text that make the flag of England, Scotland or Wales of a black one.
-// Unicode recommends no others (UTS #51, ED-14a); as any others they would be a text within the text.
+// flagOfRegion returns the tags at the beginning of text that turn a black flag into that of England, Scotland or Wales.
+// Unicode recommends no others (UTS #51, ED-14a); any other tags would be a text within the text.
 func flagOfRegion(text string) string {
 	for _, region := range [...]string{"gbeng", "gbsct", "gbwls"} {
 		var tags strings.Builder
@@ -137,8 +139,8 @@ func flagOfRegion(text string) string {
 	return ""
 }
 
-// markdownSpecial are the characters that could make markup, a link, a formula or a table's cell out of somebody's text. They are
-// all that the Web UI's renderer takes for escaped after a backslash.
+// markdownSpecial are the characters that could turn a person's text into markup, a link, a formula or a table's cell.
+// They are all that the Web UI's renderer accepts as escaped after a backslash.
 const markdownSpecial = "\\`*_{}[]()<>#+-.!|~&:$^"
 
 const (
@@ -146,9 +148,10 @@ const (
 	endIsolate = '\u2069' // POP DIRECTIONAL ISOLATE
 )
 
-// EscapeMarkdown makes text safe to stand in a line of Markdown, which the Web UI renders in summaries and details: as what it
-// is, and nothing around it otherwise than without it. A control character becomes a space, another [Hidden] one U+FFFD. Text
-// that is written from right to left is isolated, so that what follows keeps its order. Escape each person's text by itself.
+// EscapeMarkdown makes text safe in a line of Markdown, which the Web UI renders in summaries and details: it appears as
+// it is, and leaves everything around it as it was. A control character becomes a space, another [Hidden] one U+FFFD.
+// Text that is written from right to left is isolated, so that what follows keeps its order. Escape each person's text by
+// itself.
 func EscapeMarkdown(text string) string {
 	var b strings.Builder
 	turned := strings.ContainsFunc(text, func(r rune) bool { return unicode.Is(rightToLeft, r) })
@@ -178,7 +181,7 @@ func EscapeMarkdown(text string) string {
 	return b.String()
 }
 
-// shortened is the text, or its beginning where it has more than limit bytes.
+// shortened returns the text, or its beginning if it has more than limit bytes.
 func shortened(text string, limit int) string {
 	const cut = "…"
 	if len(text) <= limit {

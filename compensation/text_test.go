@@ -45,7 +45,8 @@ func TestHidden(t *testing.T) {
 	require.Equal(t, '\u202e', r)
 }
 
-// TestNoCharacterHides tries each character between letters: what Unicode's tables call invisible is hidden.
+// TestNoCharacterHides tries each character between letters: the characters that Unicode's tables call invisible are
+// hidden.
 func TestNoCharacterHides(t *testing.T) {
 	t.Parallel()
 
@@ -84,7 +85,7 @@ func TestEscapeMarkdown(t *testing.T) {
 	}
 }
 
-// TestWhatOperatorsSaid escapes each person's text by itself, so that none reorders or swallows another's.
+// TestWhatOperatorsSaid escapes each person's text by itself, so that no text reorders or swallows another's.
 func TestWhatOperatorsSaid(t *testing.T) {
 	t.Parallel()
 

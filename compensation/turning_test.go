@@ -43,8 +43,8 @@ func runOrder(ctx workflow.Context, steps ...step) (done []string, err error) {
 	return done, nil
 }
 
-// A saga has come to its pivot, but has something to undo before it that it went on without. Until the pivot is really
-// called, everything that asks it to turn back does.
+// A saga has come to its pivot, but first has to undo a step that it went on without. Until the pivot is really called,
+// any request to turn back turns it back.
 func TestTurningBackBeforeThePivotIsCalled(t *testing.T) {
 	t.Parallel()
 
@@ -102,8 +102,8 @@ func TestTurningBackBeforeThePivotIsCalled(t *testing.T) {
 	}
 }
 
-// A worker that the server took for lost has decided to turn back. Another one completes the saga without its pivot, which
-// says nothing to the first one. When that wakes up, it must not undo what the other one counts on.
+// A worker that the server took for lost has decided to turn back. Another one completes the saga without its pivot,
+// which the first one does not notice. When the first one wakes up, it must not undo what the other one counts on.
 func TestSagaWithoutItsPivotIsNotUndoneByAFrozenWorker(t *testing.T) {
 	t.Parallel()
 
@@ -179,7 +179,7 @@ func TestFallbackToAStepThatWasNotSeen(t *testing.T) {
 	requireCounted(t, env)
 }
 
-// What a saga has never seen does not hold up its pivot, and is undone in the end.
+// A step that a saga has never seen does not hold up its pivot, and is undone in the end.
 func TestStepThatWasNotSeenIsUndoneAfterThePivot(t *testing.T) {
 	t.Parallel()
 

@@ -21,7 +21,7 @@ func (s *saga) undoExpress(ctx workflow.Context, e *execution) error {
 	return s.noteUndo(ctx, e, e.express(s.withReason(ctx), e.definition.undo, e.undoSummary, e.key).Get(ctx, nil))
 }
 
-// undoDurable runs Undo as an ordinary activity, and notes the outcome. before is that of the tries before. With
+// undoDurable runs Undo as an ordinary activity, and notes the outcome. before is the outcome of the tries before. With
 // unlimited, it is tried until it is done.
 func (s *saga) undoDurable(ctx workflow.Context, e *execution, before error, unlimited bool) error {
 	e.expressing, e.begun = false, true
@@ -35,7 +35,7 @@ func (s *saga) undoDurable(ctx workflow.Context, e *execution, before error, unl
 		functionName(e.definition.undo), e.key).Get(ctx, nil))
 }
 
-// noteUndo notes the outcome of Undo. That a pivot happened is an answer, too.
+// noteUndo notes the outcome of Undo. A pivot that happened is an answer, too.
 func (s *saga) noteUndo(ctx workflow.Context, e *execution, err error) error {
 	switch {
 	case e.kind == Pivot && typeOf(err) == ErrTypeIrreversible:
@@ -54,13 +54,13 @@ func (s *saga) noteUndo(ctx workflow.Context, e *execution, err error) error {
 
 // fence makes sure that the pivot never happens, or finds that it did.
 func (s *saga) fence(ctx workflow.Context, e *execution) (happened bool) {
-	_ = s.insist(ctx, e, PartUndo) // what it settles, it notes
+	_ = s.insist(ctx, e, PartUndo) // it notes what it settles
 	return e.undo == UndoNone
 }
 
-// undoAll undoes what may stand, in reverse order of start, and comes to its end when all is undone or an operator has
-// settled it, or with enough. It goes past an undo that parks the saga to the next. Steps of which neither had ended when
-// the other started do not wait for each other's limits.
+// undoAll undoes what may stand, in reverse order of start. It ends when all is undone or an operator has settled it, or
+// when enough reports true. It goes past an undo that parks the saga to the next. If neither of two steps had ended when
+// the other started, they do not wait for each other's limits.
 func (s *saga) undoAll(ctx workflow.Context, enough func() bool) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	for !enough() {
@@ -77,22 +77,23 @@ func (s *saga) undoAll(ctx workflow.Context, enough func() bool) {
 
 func never() bool { return false }
 
-// startUndo undoes the step beside whoever waits for it.
+// startUndo starts the step's undo, which runs concurrently.
 func (s *saga) startUndo(ctx workflow.Context, e *execution) {
 	e.undoing, e.expressing, e.begun = true, e.isExpress(), false
 	workflow.Go(ctx, func(ctx workflow.Context) {
-		_ = s.insist(ctx, e, PartUndo) // what it settles, it notes
+		_ = s.insist(ctx, e, PartUndo) // it notes what it settles
 		e.undoing, e.expressing = false, false
 	})
-	wait(ctx, func() bool { return e.begun || !e.undoing }) // the order in which they begin is that of the history
+	wait(ctx, func() bool { return e.begun || !e.undoing }) // they begin in the order of the history
 }
 
 func (s *saga) isUndoing() bool {
 	return slices.ContainsFunc(s.executions, func(e *execution) bool { return e.undoing })
 }
 
-// nextUndo is the step whose undo is due; nil while there is none. A step waits for the undos of those that may have counted
-// on it: they began when it had ended. Express tries come one after the other, since they are over soon.
+// nextUndo returns the step whose undo is due; nil while no undo is. A step waits for the undos of the steps that began
+// after it had ended, since those may have counted on it. Express tries come one after the other, since they are over
+// soon.
 func (s *saga) nextUndo() *execution {
 	last := 0
 	for _, e := range s.executions {
@@ -117,18 +118,18 @@ func (s *saga) undoRest(ctx workflow.Context) {
 	if !s.hasToUndo() {
 		return
 	}
-	s.endTask(ctx) // another try may be going on with what is undone here
+	s.endTask(ctx) // another try may be working with what is undone here
 	s.undoAll(ctx, func() bool { return s.reversal != nil && !s.forward })
 }
 
-// undoUnseen undoes, before the saga completes, what only another try may have done. It is last, so that what this try
-// needs does not wait for a service that it may not need.
+// undoUnseen undoes, before the saga completes, what only another try may have done. It runs last, so that this try's own
+// steps do not wait for a service that they may not need.
 func (s *saga) undoUnseen(ctx workflow.Context) {
 	if !s.certain(ctx) {
 		s.addUnseen(ctx)
 	}
 	if s.hasToUndo() {
-		s.endTask(ctx) // another try may be going on with what is undone here
+		s.endTask(ctx) // another try may be working with what is undone here
 		s.undoAll(ctx, func() bool { return s.reversal != nil && !s.committed && !s.forward })
 	}
 	if s.reversal == nil || s.committed || s.forward {
@@ -136,8 +137,8 @@ func (s *saga) undoUnseen(ctx workflow.Context) {
 	}
 }
 
-// undoRepeats waits for an operator to undo what no saga can: repeats of a step that a reset made it forget, whose items
-// nobody knows.
+// undoRepeats waits for an operator to undo what no saga can: repeats of a step that a reset made it forget, with items
+// that nobody knows.
 func (s *saga) undoRepeats(ctx workflow.Context) {
 	if !s.wasReset(ctx) {
 		return
@@ -156,7 +157,7 @@ func (s *saga) undoRepeats(ctx workflow.Context) {
 
 func (s *saga) hasToUndo() bool { return slices.ContainsFunc(s.executions, s.mustUndo) }
 
-// mustUndo tells whether the step's effect may stand although it must not.
+// mustUndo reports whether the step's effect may stand although it must not.
 func (s *saga) mustUndo(e *execution) bool {
 	if e.kind != Compensatable || e.undo.over() {
 		return false
