@@ -42,7 +42,7 @@ func setupGuarded(t *testing.T, options api.Options, callers ...string) *guarded
 	return g
 }
 
-// serve puts the API in front of that Temporal.
+// serve serves the API in front of that Temporal.
 func (g *guarded) serve(temporal client.Client, options api.Options) {
 	options.Access, options.Logger = g.access, g.logger()
 	g.handler = api.New(temporal, options)

@@ -57,10 +57,11 @@ type Options struct {
 	EagerStart bool
 	// StreamsPerCaller is how many streams of events one caller may have open at this process. Default 20.
 	StreamsPerCaller int
-	// WaitsPerCaller is how many requests with Prefer: wait one caller may have open at this process. Default 500.
+	// WaitsPerCaller limits the requests with Prefer: wait that one caller may have open at this process. Default 500.
 	WaitsPerCaller int
-	// Rate is how many requests a second a caller may make, over time; Burst is how many at once. Outside of /v1, where nobody is
-	// asked who they are, an address is the caller; /healthz is not counted. Default: no limit; of Burst, twice the rate.
+	// Rate limits the requests a caller may make per second, over time; Burst limits those at once. Outside of /v1, where
+	// callers are not asked to identify themselves, the address counts as the caller; /healthz is not counted. Default:
+	// no limit; of Burst, twice the rate.
 	Rate  float64
 	Burst int
 	// Origins are those of other sites whose scripts may use the API, such as https://console.example. Default: none.
@@ -126,22 +127,22 @@ type server struct {
 	log      *slog.Logger
 	meters   meters
 	flights  flights
-	// streams and waits are what callers have open.
+	// streams and waits are the streams and waiting answers that callers have open.
 	streams, waits *perCaller
 	watches        watches
 	// overviews and durations are the last ones that were made.
 	overviews kept[*overview]
 	durations kept[durations]
-	// readiness is how many workers there are, and what is not ready.
+	// readiness is the number of workers, and the reason if something is not ready.
 	readiness inbound.Readiness[int]
 	// rules are those of the routes, by method and pattern.
 	rules map[string]rule
-	// bodies are the schemas of what is posted, by pattern, and schemas those that they refer to.
+	// bodies are the schemas of request bodies, by pattern, and schemas those that they refer to.
 	bodies  map[string]*huma.Schema
 	schemas huma.Registry
-	// seal is that of page tokens; nil until it is needed first.
+	// seal is the seal of page tokens; nil until it is first needed.
 	seal atomic.Pointer[pageSeal]
-	// acts are what the audit log calls those of the routes that are in it.
+	// acts are the names in the audit log of the routes that it covers.
 	acts map[string]string
 }
 

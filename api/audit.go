@@ -34,8 +34,8 @@ type deed struct {
 	act, saga, step, by, reason string
 }
 
-// acts are the operations whose every request is in the audit log, with what a line calls one that was refused before anything of
-// it was read.
+// acts are the operations whose every request is in the audit log. Each has the name that a line gives a request that was
+// refused before anything of it was read.
 var acts = map[string]string{
 	"cancel-order": "cancel", "cancel-return": "cancel", "cancel-saga": "cancel", "cancel-batch": "cancel",
 	"decide-order": "decide", "decide-saga": "decide", "report-arrival": "arrival",
@@ -43,7 +43,7 @@ var acts = map[string]string{
 	"extend-deadline": compensation.UpdateExtendDeadline, "start-batch": "batch",
 }
 
-// auditRefused has an act written down also if it is refused before its operation gets it, such as for its body.
+// auditRefused also records an act that is refused before its operation gets it, such as for its body.
 func (s *server) auditRefused(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		route := chi.RouteContext(r.Context()).RoutePattern()
@@ -60,14 +60,14 @@ func (s *server) auditRefused(next http.Handler) http.Handler {
 	})
 }
 
-// noteRefusal tells who wants to know with what problem the request is answered that ctx belongs to.
+// noteRefusal reports the code of the problem that answers the request of ctx to the request's observer, if it has one.
 func noteRefusal(ctx context.Context, code Code) {
 	if l := learn(ctx); l.refused != nil {
 		l.refused(code)
 	}
 }
 
-// pathValue is a parameter in the request's path, without what would not be seen in it; empty if there is none.
+// pathValue returns a parameter in the request's path; empty if it is missing or has hidden characters.
 func pathValue(r *http.Request, name string) string {
 	value, err := url.PathUnescape(chi.URLParam(r, name))
 	if err != nil || unreadable(value) != "" {
@@ -76,7 +76,7 @@ func pathValue(r *http.Request, name string) string {
 	return value
 }
 
-// sagaIn is the workflow that a path is about.
+// sagaIn returns the workflow ID that a path names.
 func sagaIn(route, id string) string {
 	if id == "" {
 		return ""

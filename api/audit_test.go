@@ -108,7 +108,7 @@ func TestAudit(t *testing.T) {
 	require.Contains(t, g.log.String(), "caller=key:starter@acme tenant=acme")
 }
 
-// Acts and batches that are refused before anything is done are in the audit log once, whatever they are refused for.
+// Acts and batches that are refused before anything is done are in the audit log once, whatever the reason.
 func TestAuditOfRefused(t *testing.T) {
 	t.Parallel()
 	g := setupGuarded(t, api.Options{}, "starter@acme", "operator@acme")

@@ -141,7 +141,7 @@ func (r batchRequest) check(now time.Time) []Fault {
 	return faults
 }
 
-// deadlineFaults is what is wrong with a new deadline. Temporal would cut one that is too far away, without a word.
+// deadlineFaults returns the faults of a new deadline. Temporal would silently shorten one that is too far away.
 func deadlineFaults(deadline *time.Time, now time.Time) []Fault {
 	latest := now.Add(compensation.MaxWait)
 	switch {
@@ -174,7 +174,7 @@ func (s *server) createBatch(ctx context.Context, in *batchInput) (_ *batchOutpu
 	if err != nil {
 		return nil, err
 	}
-	// A repeat is answered as what it is, whatever has changed since that a new batch would be refused for.
+	// A repeat gets the answer of its batch, even if by now a new batch would be refused.
 	if _, before, err := s.startedBy(ctx, workflows.BatchWorkflowID(id), fingerprint); err != nil || before {
 		return s.startedBatch(ctx, id, before, err)
 	}
@@ -217,7 +217,7 @@ func (s *server) createBatch(ctx context.Context, in *batchInput) (_ *batchOutpu
 	return s.startedBatch(ctx, id, before, err)
 }
 
-// startedBatch is the answer to the start of a batch, or its error.
+// startedBatch returns the answer to the start of a batch, or its error.
 func (s *server) startedBatch(ctx context.Context, id string, before bool, err error) (*batchOutput, error) {
 	if err != nil {
 		return nil, err
@@ -309,7 +309,7 @@ func (s *server) describeBatch(ctx context.Context, id string) (*workflowpb.Work
 	return d.GetWorkflowExecutionInfo(), nil
 }
 
-// takesNoBody refuses a request with something in its body: of two with one key, nobody could tell whether they ask for the same.
+// takesNoBody refuses a request with a body: otherwise two requests with one key might not ask for the same.
 func (s *server) takesNoBody(answer huma.Context, next func(huma.Context)) {
 	r, w := humachi.Unwrap(answer)
 	body, err := io.ReadAll(r.Body)

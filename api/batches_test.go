@@ -128,18 +128,18 @@ func TestDryRun(t *testing.T) {
 	require.Empty(t, b.temporal.sagas)
 	require.NotContains(t, b.log.String(), "msg=act ", "nobody did anything")
 
-	// Nothing was done with its key; but one with which something was done is not free for a dry run.
+	// Nothing was done with its key; but a key with which something was done is not free for a dry run.
 	dry := strings.Replace(exampleBatch, `"act"`, `"dry_run":true,"act"`, 1)
 	require.Equal(t, 200, b.ask(t, http.MethodPost, "/v1/batches", dry, "Idempotency-Key", "k").status)
 	require.Equal(t, 202, b.ask(t, http.MethodPost, "/v1/batches", exampleBatch, "Idempotency-Key", "k").status)
 	requireProblem(t, b.ask(t, http.MethodPost, "/v1/batches", dry, "Idempotency-Key", "k"), 422, "idempotency_key_reused")
 }
 
-// A batch that is repeated is answered as the one that it was, also when a new one would come too late.
+// A batch that is repeated gets the answer of the first one, even when a new one would come too late.
 func TestBatchAgainAfterItsDeadline(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	description(t) // outside the bubble: others use it, too
+	description(t) // outside the bubble: other tests use it, too
 	synctest.Test(t, func(t *testing.T) {
 		b.temporal.count = func(string) int64 { return 1 }
 		body := `{"act":"extend-deadline","filter":{"state":"parked"},"reason":"why","deadline":"` + time.Now().Add(time.Hour).UTC().Format(time.RFC3339) + `"}`
@@ -157,7 +157,7 @@ func TestBatchAgainAfterItsDeadline(t *testing.T) {
 	})
 }
 
-// Temporal would make a deadline of the year 9999 one of a hundred years from now, without a word.
+// Temporal would silently shorten a deadline in the year 9999 to a hundred years from now.
 func TestDeadlineBeyondWhatTemporalKeeps(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -27,14 +27,14 @@ import (
 // Limits of a request's body.
 const (
 	maxBody   = 1 << 20 // bytes
-	maxDepth  = 64      // arrays and objects in one another
-	maxValues = 5_000   // arrays, objects, and what is in them
-	maxText   = 4096    // bytes of a text whose length the description bounds, which is always shorter
+	maxDepth  = 64      // arrays and objects inside one another
+	maxValues = 5_000   // arrays, objects, and their members
+	maxText   = 4096    // bytes of a text whose length the description bounds, always to less than this
 )
 
-// readBody takes the body in, within limits, and refuses one that is not strict JSON: of another media type, malformed,
-// with a name twice in one object, with a number that is no int64, or with text that is not Unicode or controls a terminal.
-// What passes means the same to every JSON reader. What comes with a method that has no use for a body is read within the same
+// readBody reads the body, within limits, and refuses one that is not strict JSON: of another media type, malformed, with
+// a name twice in one object, with a number that is no int64, or with text that is not Unicode or controls a terminal. A
+// body that passes means the same to every JSON reader. If the method has no use for a body, it is read within the same
 // limits, and dropped.
 func (s *server) readBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -48,7 +48,7 @@ func (s *server) readBody(next http.Handler) http.Handler {
 	})
 }
 
-// takeBody is the body of a request that has a use for one.
+// takeBody returns the body of a request that has a use for one.
 func (s *server) takeBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
@@ -63,7 +63,7 @@ func (s *server) takeBody(w http.ResponseWriter, r *http.Request) ([]byte, error
 		return nil, unread(r.Context(), err)
 	}
 	if len(body) == 0 {
-		return nil, nil // the operation says whether it needs one
+		return nil, nil // the operation decides whether it needs one
 	}
 	if err := checkMedia(r.Header); err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func (s *server) takeBody(w http.ResponseWriter, r *http.Request) ([]byte, error
 	return body, checkJSON(body, s.bodies[chi.RouteContext(r.Context()).RoutePattern()], s.schemas)
 }
 
-// unread is the failure of a body that could not be read; nil if err is.
+// unread returns the failure of a body that could not be read; nil if err is nil.
 func unread(ctx context.Context, err error) error {
 	var tooLarge *http.MaxBytesError
 	switch {
@@ -87,7 +87,7 @@ func unread(ctx context.Context, err error) error {
 	return &failure{code: codeMalformed, detail: "The body broke off."}
 }
 
-// checkMedia refuses a body that is said to be anything but JSON as it is, and says so of JSON alike from then on.
+// checkMedia refuses a body that is declared as anything but plain JSON, and gives all JSON the same Content-Type.
 func checkMedia(h http.Header) error {
 	for _, coding := range h.Values("Content-Encoding") {
 		if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
@@ -103,9 +103,9 @@ func checkMedia(h http.Header) error {
 	return nil
 }
 
-// checkJSON returns a [*failure] unless body is strict JSON, and no more than what the schema may hold; nil is a schema of
-// anything. It does bounded work for each byte of the body, and keeps nothing of it: what comes after it, huma's validation first,
-// collects every fault there is and makes values of every part.
+// checkJSON returns a [*failure] unless body is strict JSON within the limits of the schema; nil is a schema of anything.
+// It does bounded work for each byte of the body, and keeps nothing of it. The code that runs after it does not: huma's
+// validation first collects every fault and makes values of every part.
 func checkJSON(body []byte, schema *huma.Schema, schemas huma.Registry) error {
 	if !utf8.Valid(body) {
 		return &failure{code: codeMalformed, detail: "The body is not UTF-8."}
@@ -135,8 +135,8 @@ type strictness struct {
 	body    []byte
 	tokens  *json.Decoder
 	schemas huma.Registry
-	// at is the place: the names of fields, and the indexes of items. It is made a text only for a fault, since a deep place
-	// would be longer than what is there.
+	// at is the place: the names of fields, and the indexes of items. It becomes text only for a fault, since the text of
+	// a deep place would be longer than the values there.
 	at []any
 	// values counts the values so far.
 	values int
@@ -144,7 +144,7 @@ type strictness struct {
 	unknown []Fault
 }
 
-// pointer is the place as a JSON pointer.
+// pointer returns the place as a JSON pointer.
 func (c *strictness) pointer() string {
 	var b strings.Builder
 	for _, part := range c.at {
@@ -161,10 +161,10 @@ func (c *strictness) pointer() string {
 
 var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
 
-// refuse is the failure of what is at the place.
+// refuse returns the failure of the value at the place.
 func (c *strictness) refuse(code Code, detail string) error { return refuse(code, c.pointer(), detail) }
 
-// value reads the value that comes next.
+// value reads the next value.
 func (c *strictness) value(schema *huma.Schema) error {
 	if c.values++; c.values > maxValues {
 		return &failure{code: codeMalformed, detail: fmt.Sprintf("The body has more than %d values.", maxValues)}
@@ -179,7 +179,7 @@ func (c *strictness) value(schema *huma.Schema) error {
 	}
 	switch t := token.(type) {
 	case nil:
-		if len(c.at) > 0 { // the operation says what it needs
+		if len(c.at) > 0 { // the operation decides what it needs
 			return c.refuse(codeInvalid, "is null: leave it out instead")
 		}
 	case string:
@@ -254,8 +254,8 @@ func (c *strictness) object(schema *huma.Schema) error {
 	return nil
 }
 
-// field is the schema of an object's field, nil for anything. A few unknown fields are let through: huma says what they are,
-// together with what else is wrong.
+// field returns the schema of an object's field, nil for anything. A few unknown fields pass: huma reports them together
+// with all other faults.
 func (c *strictness) field(schema *huma.Schema, name string) (*huma.Schema, error) {
 	if schema == nil || schema.Type != huma.TypeObject {
 		return nil, nil //nolint:nilnil // a schema of anything

@@ -175,7 +175,7 @@ func TestBodyIsOfAnotherType(t *testing.T) {
 	}
 }
 
-// A body that is said to be compressed is refused, whether it is or not.
+// A body that is declared as compressed is refused, whether it is or not.
 func TestBodyIsCompressed(t *testing.T) {
 	t.Parallel()
 	for coding, status := range map[string]int{"": 202, "identity": 202, "gzip": 415, "GZIP": 415, "gzip, identity": 415, "br": 415, "nonsense": 415} {

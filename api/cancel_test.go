@@ -10,7 +10,7 @@ import (
 	"github.com/amends-dev/amends/compensation"
 )
 
-// A cancel that is not decided in time says so, whoever waits for the decision.
+// A cancel that is not decided in time is answered as undecided, whichever request waits for the decision.
 func TestUndecidedCancel(t *testing.T) {
 	t.Parallel()
 	for name, said := range map[string]error{

@@ -81,7 +81,7 @@ func (s *server) followSaga(ctx context.Context, in *eventsInput) (*huma.StreamR
 	if err != nil {
 		return nil, err
 	}
-	// A saga that the caller does not see takes no longer to be refused than one that is not there.
+	// Refusing a saga that the caller does not see takes no longer than refusing one that does not exist.
 	if _, err := s.look(ctx, c, id); err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ type stream struct {
 func (st *stream) follow(
 	ctx context.Context, has string, now snapshot, look func(context.Context) (_ snapshot, later <-chan struct{}, _ error),
 ) {
-	defer st.allowWrite() // for what net/http writes at the end
+	defer st.allowWrite() // for the last writes of net/http
 	if st.send(fmt.Sprintf("retry: %d\n\n", reconnectAfter.Milliseconds())) != nil {
 		return
 	}

@@ -38,7 +38,7 @@ type fakeTemporal struct {
 	updates []client.UpdateWorkflowOptions
 	// taken are the outcomes of updates that were accepted, by ID.
 	taken map[string]fakeUpdate
-	// unsent is why no update reaches a worker, if set.
+	// unsent is the reason why no update reaches a worker, if set.
 	unsent error
 	// answer is what a worker says to an update, errBusy if nothing for now; nil for no worker.
 	answer func(client.UpdateWorkflowOptions) (any, error)

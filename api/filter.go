@@ -25,10 +25,11 @@ type Filter struct {
 	ParkedBefore  string `query:"parked_before" json:"parked_before,omitempty" format:"date-time" doc:"Only sagas that are parked since before then."`
 }
 
-// visibility is the filter, among what the caller sees, as a query of Temporal's visibility store. The faults are of its fields, by parameter.
+// visibility returns the filter, within what the caller sees, as a query of Temporal's visibility store. The faults are
+// those of its fields, by parameter.
 //
-// Nothing that a caller sent gets into the query but what needs no quoting: types, states and steps are of closed sets,
-// customers' IDs are escaped, times are written anew.
+// Caller input gets into the query only if it needs no quoting: types, states and steps are of closed sets, customers'
+// IDs are escaped, times are formatted again.
 func (f Filter) visibility(c access.Caller) (string, []Fault) {
 	var faults []Fault
 	types := []string{f.Type}

@@ -9,7 +9,7 @@ import (
 	"github.com/amends-dev/amends/internal/order"
 )
 
-// forms are what texts of requests may be, by the name that a field's tag "form" has for them.
+// forms are the allowed forms of texts in requests, by the name in a field's tag "form".
 var forms = map[string]order.Form{
 	"id":          order.IDForm,
 	"text":        order.TextForm,
@@ -22,8 +22,8 @@ var forms = map[string]order.Form{
 	"token":       order.TokenForm,
 }
 
-// formed describes the fields of T that have a tag "form" by their form, so that the description, and what huma checks
-// with it, is that of package order.
+// formed describes the fields of T that have a tag "form" by their form, so that the description, and huma's checks with
+// it, are those of package order.
 func formed[T any](s *huma.Schema) *huma.Schema {
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[T]()) {
 		form, ok := forms[field.Tag.Get("form")]
@@ -37,7 +37,7 @@ func formed[T any](s *huma.Schema) *huma.Schema {
 		if omissible == "" {
 			p.MinLength = &least
 		} else if form.Pattern != "" {
-			p.Pattern = "^$|" + form.Pattern // left out, in the way of those who always send every field
+			p.Pattern = "^$|" + form.Pattern // left out, by clients that always send every field
 		}
 		if p.Description == "" {
 			p.Description = "Must be " + form.Must + "."

@@ -56,7 +56,7 @@ func FuzzBody(f *testing.F) {
 	})
 }
 
-// requirePlain asserts that the value has no text with hidden characters, and no number but whole ones.
+// requirePlain asserts that the value has no text with hidden characters, and only whole numbers.
 func requirePlain(t *testing.T, value any) {
 	t.Helper()
 	switch v := value.(type) {

@@ -51,7 +51,7 @@ func TestGeneratedRequests(t *testing.T) {
 		bundles[i], statuses[i] = b, map[string]int{}
 	}
 	for g, n := newGenerator(0), 0; n < generatedRequests; n++ {
-		g.request(pick(g, operations)) // what makes strings for a pattern keeps its tables
+		g.request(pick(g, operations)) // the generator of strings for a pattern keeps its tables
 	}
 	before := heap()
 
@@ -83,7 +83,7 @@ func TestGeneratedRequests(t *testing.T) {
 	requireAllReached(t, operations, statuses)
 }
 
-// see gives a request the ETag of its saga, where it has what stands for that.
+// see gives a request the ETag of its saga, in place of asSeen.
 func (b *bundle) see(t *testing.T, r *http.Request) {
 	t.Helper()
 	if r.Header.Get("If-Match") != asSeen {

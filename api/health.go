@@ -57,18 +57,18 @@ type readyOutput struct {
 	} `nameHint:"Readiness"`
 }
 
-// pollerLife is how long a poller counts after it was last seen: a poll takes up to a minute.
+// pollerLife is the time for which a poller counts after it was last seen: a poll takes up to a minute.
 const pollerLife = 90 * time.Second
 
-// ready says what Ready found within the last second, whether acts can be written down, and whether the process is about to
-// stop. Whoever asks, and however often, Temporal is asked once a second.
+// ready reports what Ready found within the last second, whether acts can be recorded, and whether the process is about
+// to stop. However many callers ask, and however often, Temporal is asked once a second.
 func (s *server) ready(ctx context.Context, _ *struct{}) (*readyOutput, error) {
 	select {
 	case <-s.options.Stopping:
 		return nil, &failure{code: codeStopping, detail: "This process takes no more requests soon; others do."}
 	default:
 	}
-	// It costs nothing, unless acts wait to be written: then whoever asks has them written at once.
+	// It costs nothing, unless acts wait to be written: then this request makes them be written at once.
 	if err := s.options.Audit.Ready(ctx); err != nil {
 		return nil, err
 	}

@@ -37,7 +37,7 @@ func TestNotReadyForTheNamespace(t *testing.T) {
 	require.Contains(t, a.json(t, "detail"), "search-attribute create --namespace default --name SagaCustomer --type Keyword")
 }
 
-// readyTemporal counts how often readiness is asked for.
+// readyTemporal counts the requests for readiness.
 type readyTemporal struct {
 	*fakeTemporal
 	asked atomic.Int64
@@ -55,11 +55,11 @@ func (r *readyTemporal) OperatorService() operatorservice.OperatorServiceClient 
 	return r.fakeTemporal.OperatorService()
 }
 
-// Whoever asks for readiness, and however often, Temporal is asked once a second, whatever it says.
+// However many callers ask for readiness, and however often, Temporal is asked once a second, whatever its answer.
 func TestReadyIsKept(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	description(t) // outside the bubble: others use it, too
+	description(t) // outside the bubble: other tests use it, too
 	synctest.Test(t, func(t *testing.T) {
 		temporal := &readyTemporal{fakeTemporal: b.temporal}
 		b.handler = api.New(temporal, api.Options{Access: access.Open(), Logger: b.logger()})

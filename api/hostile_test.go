@@ -18,16 +18,16 @@ import (
 
 const (
 	largestBody = 1 << 20
-	// mostValues is the size of a body that just may hold all the small objects that it does.
+	// mostValues is the size of a body that may just hold all the small objects that it has.
 	mostValues = 18 << 10
-	// hostileAllocated is how many bytes a request may allocate for each byte of its body, besides hostileAllowance.
+	// hostileAllocated limits the bytes that a request may allocate for each byte of its body, besides hostileAllowance.
 	hostileAllocated = 16
 	hostileAllowance = 4 << 20
-	// hostileSlowdown is how much longer any body may take than a good one of the largest size.
+	// hostileSlowdown limits how much longer any body may take than a good one of the largest size.
 	hostileSlowdown = 20
 )
 
-// fill is a body of nearly that size: before, then as many items as fit with a comma between, then after.
+// fill returns a body of nearly that size: before, then as many items as fit with a comma between, then after.
 func fill(size int, before string, item func(i int) string, after string) string {
 	var b strings.Builder
 	b.WriteString(before)
@@ -47,7 +47,7 @@ func fill(size int, before string, item func(i int) string, after string) string
 
 func same(item string) func(int) string { return func(int) string { return item } }
 
-// hostileBody is a body of about that size, made to cost as much as it can.
+// A hostileBody is a body of about that size, made to cost as much as it can.
 type hostileBody struct {
 	name, path string
 	make       func(size int) string
@@ -58,7 +58,7 @@ const (
 	retry42    = "/v1/sagas/order-" + orderID + "/steps/ReserveStock/retry"
 )
 
-// around is the example order before and after that part of it.
+// around returns the example order before and after that part of it.
 func around(part string) (before, after string) {
 	before, after, _ = strings.Cut(exampleOrder, part)
 	return before, after
@@ -123,7 +123,7 @@ func hostileBodies() []hostileBody {
 	}
 }
 
-// costOf sends the body, as cheaply as a test can, and returns the answer, with how much it allocated and how long it took.
+// costOf sends the body, as cheaply as a test can. It returns the answer, the bytes allocated and the time taken.
 func costOf(handler http.Handler, path, body string) (w *httptest.ResponseRecorder, allocated uint64, took time.Duration) {
 	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
@@ -139,8 +139,8 @@ func costOf(handler http.Handler, path, body string) (w *httptest.ResponseRecord
 	return w, after.TotalAlloc - before.TotalAlloc, took
 }
 
-// Whatever a body holds, refusing it costs about what taking a good one of its size costs. It is not parallel to other tests,
-// which would use memory and the processor while it measures.
+// Whatever a body holds, refusing it costs about as much as accepting a good one of its size. It is not parallel to other
+// tests, which would use memory and the processor while it measures.
 func TestHostileBodies(t *testing.T) { //nolint:paralleltest // it measures
 	b := setup(t)
 	b.started(t, "/v1/orders", exampleOrder)

@@ -148,7 +148,7 @@ func TestActAgain(t *testing.T) {
 	}
 }
 
-// TestUpdateIDsSayNothing: whoever can read Temporal sees IDs of updates, and could try whether they are of what he guesses.
+// TestUpdateIDsSayNothing: anybody who can read Temporal sees the IDs of updates, and could test guesses against them.
 func TestUpdateIDsSayNothing(t *testing.T) {
 	t.Parallel()
 	var ids []string
@@ -162,7 +162,7 @@ func TestUpdateIDsSayNothing(t *testing.T) {
 	require.Len(t, slices.Compact(ids), 1, "it depends on what was asked")
 }
 
-// TestUpdateFromBefore: what was sent by an API that had a hash of the request in the update's ID is not sent again.
+// TestUpdateFromBefore: an update sent by an API that had a hash of the request in the update's ID is not sent again.
 func TestUpdateFromBefore(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -188,7 +188,7 @@ func TestUpdateFromBefore(t *testing.T) {
 	require.Regexp(t, "^cancel-[-0-9a-f]{36}-", sent, "so an API of that time takes it for the same key")
 }
 
-// TestKeyOfAnotherAct: with an input, a retry is another update of Temporal's, but not another request.
+// TestKeyOfAnotherAct: a retry with an input is another update in Temporal, but not another request.
 func TestKeyOfAnotherAct(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -203,7 +203,7 @@ func TestKeyOfAnotherAct(t *testing.T) {
 	require.Len(t, b.temporal.updates, 1)
 }
 
-// TestOneKeyAtTwoProcesses: of two requests with one key Temporal takes the first, and answers the second as that.
+// TestOneKeyAtTwoProcesses: of two requests with one key, Temporal takes the first, and answers the second like it.
 func TestOneKeyAtTwoProcesses(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -53,7 +53,7 @@ func TestList(t *testing.T) {
 	require.EqualValues(t, 50, b.temporal.listed[1].GetPageSize())
 	require.Equal(t, []byte{0, 255, ':', 7}, b.temporal.listed[1].GetNextPageToken())
 
-	// Whoever knows how the API works cannot make one, so Temporal never gets what it did not give.
+	// A client that knows how the API works cannot make one, so Temporal gets only its own tokens back.
 	made := []byte("{}")
 	for _, key := range []string{"", "default", "amends page token ", "amends page token default"} {
 		mac := hmac.New(sha256.New, []byte(key))

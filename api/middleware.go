@@ -54,7 +54,7 @@ type learned struct {
 	caller access.Caller
 	// saga is the saga that the request is about, if there is one.
 	saga string
-	// refused is called with each problem that the request is answered with, before it is; nil if nobody wants to know.
+	// refused is called with the code of each problem before the request is answered with it; nil for no observer.
 	refused func(Code)
 }
 

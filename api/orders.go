@@ -75,7 +75,7 @@ type placeOrderInput struct {
 
 func (in *placeOrderInput) wait() time.Duration { return waitOf(in.Prefer) }
 
-// orderRequest is an order on the wire. What its texts may be is in package order: see [formed].
+// orderRequest is an order on the wire. Package order has the forms of its texts: see [formed].
 type orderRequest struct {
 	Customer customerRequest `json:"customer"`
 	Lines    []lineRequest   `json:"lines" nullable:"false" minItems:"1" maxItems:"100"`
@@ -164,7 +164,7 @@ func (s *server) placeOrder(ctx context.Context, in *placeOrderInput) (*startedO
 	})
 }
 
-// whom is the customer in Markdown.
+// whom returns the customer in Markdown.
 func whom(c order.Customer) string {
 	if c.Guest() {
 		return "a guest"

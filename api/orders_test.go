@@ -163,7 +163,7 @@ func TestPlaceOrderLimits(t *testing.T) {
 	}
 }
 
-// A guest is no customer of whom sagas could be found, and spends nobody's points.
+// A guest is not a customer whose sagas can be found, and spends nobody's points.
 func TestPlaceOrderOfAGuest(t *testing.T) {
 	t.Parallel()
 	for _, id := range []string{``, `"id":"",`, `"id":"0",`} {
@@ -182,7 +182,7 @@ func TestPlaceOrderOfAGuest(t *testing.T) {
 	}
 }
 
-// A customer's ID is found and shown as it was sent, whatever is in it.
+// A customer's ID is found and shown as it was sent, whatever characters it has.
 func TestCustomerOfAnySystem(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -36,8 +36,8 @@ func (s *server) routePage(r chi.Router) {
 	r.Get("/docs/favicon-32x32.png", s.pageFile(static.FS, "favicon-32x32.png"))
 }
 
-// pageFile serves a file of the page. One that is embedded compressed is sent so to whoever can read that, and unpacked once for
-// all others.
+// pageFile serves a file of the page. A file that is embedded compressed is sent compressed to clients that can read
+// that, and unpacked once for all others.
 func (s *server) pageFile(files embed.FS, name string) http.HandlerFunc {
 	content, err := files.ReadFile(name)
 	if err != nil {
@@ -66,7 +66,7 @@ func (s *server) pageFile(files embed.FS, name string) http.HandlerFunc {
 		h.Set("Content-Type", kind)
 		h.Set("Content-Security-Policy", pagePolicy)
 		h.Set("Cache-Control", "no-cache")
-		_, _ = w.Write(body) // the client is gone
+		_, _ = w.Write(body) // an error means that the client is gone
 	}
 }
 

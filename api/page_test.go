@@ -75,8 +75,8 @@ func TestPageIsCompressed(t *testing.T) {
 	}
 }
 
-// The large files are unpacked once, however often they are asked for plain. It is not parallel to other tests, which would use
-// memory while it measures.
+// The large files are unpacked once, however often clients request them plain. It is not parallel to other tests, which
+// would use memory while it measures.
 func TestPageIsUnpackedOnce(t *testing.T) { //nolint:paralleltest // it measures
 	b := setup(t)
 	for _, path := range []string{"/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css"} {
@@ -91,7 +91,7 @@ func TestPageIsUnpackedOnce(t *testing.T) { //nolint:paralleltest // it measures
 	}
 }
 
-// nowhere is a client that reads fast, and keeps nothing.
+// nowhere is a response writer that accepts everything, and keeps nothing.
 type nowhere struct{ header http.Header }
 
 func (n nowhere) Header() http.Header       { return n.header }

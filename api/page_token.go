@@ -12,8 +12,9 @@ import (
 
 var errPageToken = badQuery(Fault{Parameter: "page_token", Detail: "is not the next_page_token of a page of this list"})
 
-// pageSeal makes Temporal's page tokens the API's, each for one list, and knows them again. Temporal takes one that was made up or
-// damaged for a fault of its own, and is asked again and again. A token says nothing that its caller may not see.
+// pageSeal turns Temporal's page tokens into the API's, each for one list, and recognizes them. Temporal takes a made-up
+// or damaged token for a fault of its own, and is asked again and again. A token reveals nothing that its caller may not
+// see.
 type pageSeal []byte
 
 // pageSeal returns the seal, whose key all processes of the API know and no caller does: the namespace's ID, a random UUID.
@@ -30,15 +31,16 @@ func (s *server) pageSeal(ctx context.Context) (pageSeal, error) {
 	return seal, nil
 }
 
-// sealLen is how many bytes of a token are the seal's.
+// sealLen is the length of the seal in a token, in bytes.
 const sealLen = 16
 
-// token returns Temporal's token as one for the list that the query finds.
+// token returns Temporal's token as one for the list of that query.
 func (k pageSeal) token(token []byte, query string) string {
 	return base64.RawURLEncoding.EncodeToString(append(k.mark(token, query), token...))
 }
 
-// open returns Temporal's token, nil for none. The error is [errPageToken] if the seal did not make the text, for that query.
+// open returns Temporal's token, nil for no token. The error is [errPageToken] if the seal did not make the text, for
+// that query.
 func (k pageSeal) open(text, query string) ([]byte, error) {
 	if text == "" {
 		return nil, nil

@@ -84,7 +84,7 @@ type failure struct {
 	faults []Fault
 	// challenge is what WWW-Authenticate says of it (RFC 6750).
 	challenge string
-	// identity says that a body is taken as it is only (RFC 9110, section 15.5.16).
+	// identity marks a body that is accepted only without a Content-Encoding (RFC 9110, section 15.5.16).
 	identity bool
 }
 

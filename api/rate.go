@@ -14,15 +14,16 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// limitedPath is below which requests count for their caller. Elsewhere nobody is asked who they are, and requests count for their
-// address.
+// limitedPath is the path below which requests count for their caller. Elsewhere callers are not asked to identify
+// themselves, and requests count for their address.
 const limitedPath = "/v1/"
 
-// livePath is limited for nobody. Refusing it would cost what answering it does, and have a process that lives be killed: behind
-// some load balancers everybody has the address of the one who would do that.
+// livePath has no limit. Refusing a request there would cost as much as answering it, and get a live process killed:
+// behind some load balancers, everybody has the address of the caller who sends too many.
 const livePath = "/healthz"
 
-// payer is whom the request counts for. What an address asks for openly and what it asks for without proof are counted apart.
+// payer returns the account that the request counts for. An address's open requests and its unproved ones count
+// separately.
 func payer(r *http.Request) string {
 	if strings.HasPrefix(r.URL.Path, limitedPath) {
 		return accountOf(r.Context())
@@ -84,9 +85,9 @@ func (l *limiter) take(caller string, now time.Time) (left float64, ok bool) {
 	return b.tokens.TokensAt(now), ok
 }
 
-// perCaller counts what callers have going on at this process.
+// perCaller counts the open requests of callers at this process.
 type perCaller struct {
-	// most is how much of it one caller may have.
+	// most is the most that one caller may have.
 	most int
 
 	mu   sync.Mutex
@@ -95,7 +96,7 @@ type perCaller struct {
 
 func newPerCaller(most int) *perCaller { return &perCaller{most: most, open: map[string]int{}} }
 
-// enter counts one more, unless the caller has the most already.
+// enter counts one more, unless the caller already has the most.
 func (p *perCaller) enter(caller string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

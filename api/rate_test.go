@@ -68,7 +68,7 @@ func TestRate(t *testing.T) {
 	})
 }
 
-// What is open to everybody counts for the address that asks, apart from what it asks as a caller.
+// Open routes count for the address that asks, separately from its requests as a caller.
 func TestRateOfOpenRoutes(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{
@@ -76,7 +76,7 @@ func TestRateOfOpenRoutes(t *testing.T) {
 	} {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
-			description(t) // outside the bubble: others use it, too
+			description(t) // outside the bubble: other tests use it, too
 			synctest.Test(t, func(t *testing.T) {
 				b := rated(t)
 				for range 3 {

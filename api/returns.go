@@ -69,7 +69,7 @@ type returnOrderInput struct {
 
 func (in *returnOrderInput) wait() time.Duration { return waitOf(in.Prefer) }
 
-// returnRequest is a return on the wire. What its texts may be is in package order: see [formed].
+// returnRequest is a return on the wire. Package order has the forms of its texts: see [formed].
 type returnRequest struct {
 	OrderID string        `json:"order_id" form:"id" doc:"The order, which must be completed."`
 	Lines   []lineRequest `json:"lines,omitempty" nullable:"false" maxItems:"100" doc:"What comes back. Default: everything that was shipped."`

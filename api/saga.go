@@ -60,7 +60,7 @@ type start struct {
 	// request is what the caller asked for: the same key with an equal request is the same saga.
 	request any
 	input   any
-	// customer is the ID of the customer whom it is about; empty if it is not known, or a guest.
+	// customer is the ID of the saga's customer; empty if it is not known, or a guest.
 	customer string
 	// tenant is whose saga it is.
 	tenant string
@@ -145,7 +145,7 @@ func (s *server) once(ctx context.Context, o client.StartWorkflowOptions, reques
 	return runID, before, err
 }
 
-// startedBy finds the workflow, if it was started by a request with that fingerprint. If it was started by another one, the error is
+// startedBy finds the workflow, if a request with that fingerprint started it. If another request did, the error is
 // [errKeyReused].
 func (s *server) startedBy(ctx context.Context, workflowID, fingerprint string) (runID string, found bool, _ error) {
 	d, err := s.temporal.DescribeWorkflowExecution(ctx, workflowID, "")
@@ -210,8 +210,8 @@ func (s *server) status(ctx context.Context, c collection, id string) (compensat
 	return compensation.ReadDescribed(ctx, s.temporal, c.plan, d)
 }
 
-// cancel asks the saga to turn back, and returns its state then. A saga that lost a record first has to find out
-// whether its pivot happened; if that takes long, the answer says that it is undecided.
+// cancel asks the saga to turn back, and returns its state then. A saga that lost a record first has to find out whether
+// its pivot happened; if that takes long, the answer is that it is undecided.
 func (s *server) cancel(ctx context.Context, workflowID string, r compensation.CancelRequest) (_ *acceptedOutput, err error) {
 	r.By = actor(ctx, r.By)
 	defer func() { s.audit(ctx, deed{act: "cancel", saga: workflowID, by: r.By, reason: r.Reason}, err) }()
@@ -227,7 +227,7 @@ func (s *server) cancel(ctx context.Context, workflowID string, r compensation.C
 	if o.answered && !o.before {
 		return acceptedBy(s.accepted(c, id, "", state), o), nil
 	}
-	out, err := s.acceptedAsItIs(ctx, c, id, o) // of a repeat, how it stood then is not how it stands
+	out, err := s.acceptedAsItIs(ctx, c, id, o) // a repeat gets the present state, not that of the first answer
 	if err == nil {
 		out.Body.Undecided = !o.answered && !compensation.State(out.Body.State).Ended()
 	}

@@ -235,7 +235,7 @@ type extendInput struct {
 }
 
 func (s *server) extendDeadline(ctx context.Context, in *extendInput) (*actOutput, error) {
-	// One that is over is the saga's to refuse: repeated with its key, this may be about a time that was to come.
+	// The saga refuses a deadline that is past: this may be a repeat, with its key, from a time when it was to come.
 	if now := time.Now(); in.Body.Deadline.After(now) {
 		if faults := deadlineFaults(&in.Body.Deadline, now); len(faults) > 0 {
 			return nil, &failure{code: codeInvalid, detail: "Some fields cannot be as they are.", faults: faults}
@@ -262,7 +262,7 @@ func (s *server) act(ctx context.Context, workflowID, ifMatch, name string, a co
 		return nil, err
 	}
 	check := func(at compensation.Status) (any, error) {
-		// Between here and the saga there may be another's act; the saga finds that.
+		// Another act may come between here and the saga; the saga detects that.
 		acts := len(at.Acts)
 		ifSeen := a
 		ifSeen.IfActs = &acts
@@ -291,7 +291,7 @@ func (s *server) checkSeen(ctx context.Context, c collection, id string, at comp
 		return err
 	}
 	switch {
-	case ifMatch == "" || strings.TrimSpace(ifMatch) == "*": // which says nothing of what was seen
+	case ifMatch == "" || strings.TrimSpace(ifMatch) == "*": // which names no version
 		return &failure{
 			code: codePreconditionRequired, state: compensation.State(seen.State),
 			detail: "Send the saga's ETag as If-Match: " + seen.Links.Self + " has it.",

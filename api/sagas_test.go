@@ -207,7 +207,7 @@ func TestActNeedsTheETag(t *testing.T) {
 	require.NotEqual(t, b.temporal.updates[0].UpdateID, b.temporal.updates[1].UpdateID, "another retry is another act")
 }
 
-// What was seen is compared where the act is taken: between the look at the saga and the act there may be another's.
+// The version is compared where the act is taken: another act may come between the look at the saga and this act.
 func TestActGoesWithWhatWasSeen(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -274,7 +274,7 @@ func TestActIsRefused(t *testing.T) {
 	}
 }
 
-// What an operator says of a pivot has a reason and a reference, and what did not happen has no result.
+// An operator's decision about a pivot has a reason and a reference, and a pivot that did not happen has no result.
 func TestMarksOfAPivot(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -292,7 +292,7 @@ func TestMarksOfAPivot(t *testing.T) {
 	require.Empty(t, b.temporal.updates)
 }
 
-// A message that would change nothing is answered with the saga as it stands, however often it comes.
+// A message that would change nothing is answered with the saga's present state, however often it comes.
 func TestMessagesThatChangeNothing(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -318,7 +318,7 @@ func TestMessagesThatChangeNothing(t *testing.T) {
 	require.Equal(t, "order-"+orderID, a.json(t, "id"))
 }
 
-// What keeps Temporal from passing a message on is a problem that says so.
+// If Temporal does not pass a message on, a problem gives the reason.
 func TestMessagesThatTemporalKeeps(t *testing.T) {
 	t.Parallel()
 

@@ -151,7 +151,7 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
-// unsent are requests whose bodies never arrive, and what they are answered.
+// unsent are requests whose bodies never arrive, with their answers.
 var unsent = []struct{ name, method, path, headers, answer string }{
 	{"place an order", "POST", "/v1/orders", "Idempotency-Key: k\r\nContent-Type: application/json\r\n", "408 "},
 	{"place an order and wait", "POST", "/v1/orders", "Idempotency-Key: k\r\nContent-Type: application/json\r\nPrefer: wait=60\r\n", "408 "},
@@ -169,7 +169,7 @@ var unsent = []struct{ name, method, path, headers, answer string }{
 	{"a method that is not", "DELETE", "/v1/orders", "Prefer: wait=60\r\n", "405 "},
 }
 
-// unsentRequest is a request whose body stops in the middle, or does not come at all.
+// unsentRequest returns a request whose body stops in the middle, or does not come at all.
 func unsentRequest(i int) string {
 	request := unsent[i/2]
 	framing, body := "Content-Length: 1000\r\n\r\n", "{"
@@ -179,7 +179,7 @@ func unsentRequest(i int) string {
 	return request.method + " " + request.path + " HTTP/1.1\r\nHost: api\r\n" + request.headers + framing + body
 }
 
-// A body that never comes is not waited for, whatever the request is and whatever its caller prefers.
+// The server does not wait for a body that never comes, whatever the request is and whatever its caller prefers.
 func TestBodiesThatNeverArrive(t *testing.T) {
 	t.Parallel()
 	for i := range 2 * len(unsent) {
@@ -188,7 +188,7 @@ func TestBodiesThatNeverArrive(t *testing.T) {
 			b := setup(t)
 			b.started(t, "/v1/orders", exampleOrder)
 			if unsent[i/2].answer == "401 " {
-				b.handler = api.New(b.temporal, api.Options{Logger: quiet}) // which knows nobody
+				b.handler = api.New(b.temporal, api.Options{Logger: quiet}) // it identifies no callers
 			}
 			synctest.Test(t, func(t *testing.T) {
 				ours, theirs := net.Pipe()
@@ -213,7 +213,7 @@ func TestBodiesThatNeverArrive(t *testing.T) {
 	}
 }
 
-// A server that is shut down ends in good order, whatever its clients do not send.
+// A server that is shut down ends in good order, whatever its clients fail to send.
 func TestStopWithSlowClients(t *testing.T) {
 	t.Parallel()
 	handler := api.New(newFakeTemporal(), api.Options{Access: access.Open(), Logger: quiet})
@@ -240,7 +240,7 @@ func TestStopWithSlowClients(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 202, status, "those before it have come in")
 
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second) // as amends api has it
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second) // the limit of amends api
 	defer cancel()
 	require.NoError(t, server.Shutdown(ctx))
 	require.ErrorIs(t, <-served, http.ErrServerClosed)

@@ -227,11 +227,11 @@ func TestStreamOfARevokedKey(t *testing.T) {
 	})
 }
 
-// Whose key is revoked while they wait gets nothing that they could not have had before.
+// A caller whose key is revoked while they wait gets nothing that they could not have had before.
 func TestWaitsOfARevokedKey(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	description(t) // outside the bubble: others use it, too
+	description(t) // outside the bubble: other tests use it, too
 	synctest.Test(t, func(t *testing.T) {
 		file := filepath.Join(dir, "keys.toml")
 		key, text, err := access.CreateKey(t.Context(), file, access.Key{Name: "shop", Tenant: "acme", Role: access.Starter})

@@ -12,8 +12,8 @@ import (
 	"github.com/amends-dev/amends/compensation"
 )
 
-// unreadable reports what in a text its readers would not see as it is; empty for a text that is what it looks like. Texts go to
-// logs, terminals, mails and the Web UI, and those who decide by them trust what they see.
+// unreadable describes the part of a text that readers would not see as it is; empty if there is no such part. Texts go
+// to logs, terminals, mails and the Web UI, and people who decide by them trust what they see.
 func unreadable(text string) string {
 	r, hidden := compensation.Hidden(text)
 	switch {
@@ -27,7 +27,8 @@ func unreadable(text string) string {
 	return fmt.Sprintf("has %U, which readers do not see: leave it out", r)
 }
 
-// checkParameters refuses a path or a header with a text that is [unreadable]. Of headers it reads those that the operation does.
+// checkParameters refuses a path or a header with a text that is [unreadable]. It checks the headers that the operation
+// reads.
 func (s *server) checkParameters(ctx huma.Context, next func(huma.Context)) {
 	var faults []Fault
 	note := func(name, value string) {

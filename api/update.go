@@ -24,7 +24,7 @@ import (
 type update struct {
 	name string
 	arg  any
-	// check refuses a message that is new to a saga that stands so, and makes it one that fits no other; nil for neither.
+	// check refuses a message that is new to a saga in that state, or binds it to that state alone; nil for neither.
 	check func(compensation.Status) (arg any, _ error)
 	// refused is the problem of a saga in that state, which cannot take the message.
 	refused func(compensation.State) *failure
@@ -39,8 +39,8 @@ const updateTimeout = 5 * time.Second
 
 // outcome is what came of a message.
 type outcome struct {
-	// answered is false for a message that a worker has taken, but could not answer in time: the saga is busy with what
-	// follows from it. It is false, too, for a cancel while another one is not answered.
+	// answered is false for a message that a worker has taken, but could not answer in time: the saga is busy with the
+	// consequences. It is also false for a cancel while another one is not answered.
 	answered bool
 	// before is set if the message was taken from an equal request before.
 	before bool
@@ -102,7 +102,7 @@ func (s *server) update(ctx context.Context, c collection, id string, u update, 
 	}
 	accepted := err == nil
 	if accepted {
-		// The saga may have to find out first whether it can, so the answer has time of its own.
+		// The saga may first have to find out whether it can, so the answer has time of its own.
 		answerCtx, stop := context.WithTimeout(ctx, updateTimeout)
 		defer stop()
 		err = asItStands(handle.Get(answerCtx, result), result)
@@ -119,8 +119,8 @@ func (s *server) update(ctx context.Context, c collection, id string, u update, 
 	return o, s.confirm(ctx, c, id, u)
 }
 
-// confirm returns an error if the answer was to another request with the same key, which another process sent in the same moment:
-// Temporal takes the two for one.
+// confirm returns an error if the answer was to another request with the same key, which another process sent at the same
+// moment: Temporal takes the two for one.
 func (s *server) confirm(ctx context.Context, c collection, id string, u update) error {
 	status, err := s.status(ctx, c, id)
 	if err != nil {
@@ -130,12 +130,12 @@ func (s *server) confirm(ctx context.Context, c collection, id string, u update)
 	return err
 }
 
-// sentBy ends the IDs of updates. In its place they had a hash of what was asked once, by which whoever can read Temporal could
-// try what it was. It keeps the form of the ID, so that processes of that time take a repeat for one, or refuse it.
+// sentBy ends the IDs of updates. IDs once had a hash of the request there, against which anybody who can read Temporal
+// could test guesses. The form of the ID is the same, so processes of that time take a repeat for one, or refuse it.
 const sentBy = "-sent"
 
-// taken returns the ID of the update that the command sent to a saga that stands so, if there is one. If it asked for something
-// else, the error is [errKeyReused].
+// taken returns the ID of the update that the command sent to a saga in that state, if there is one. If that update asked
+// for something else, the error is [errKeyReused].
 func (c command) taken(status compensation.Status, u update) (id string, found bool, _ error) {
 	at := slices.IndexFunc(status.Updates, func(taken compensation.AcceptedUpdate) bool {
 		return strings.Contains(taken.ID, "-"+c.id()+"-")
@@ -148,7 +148,7 @@ func (c command) taken(status compensation.Status, u update) (id string, found b
 	if err := converter.GetDefaultDataConverter().FromPayloads(taken.Args, &arg); err != nil {
 		return "", false, fmt.Errorf("update %s: %w", taken.ID, err)
 	}
-	delete(arg, "if_acts") // what its sender had seen, and not what was asked
+	delete(arg, "if_acts") // the sender's view of the saga, not part of the request
 	asked, err := canonicalJSON(u.arg)
 	if err != nil {
 		return "", false, fmt.Errorf("update %s: %w", taken.ID, err)
@@ -163,8 +163,8 @@ func (c command) taken(status compensation.Status, u update) (id string, found b
 	return taken.ID, true, nil
 }
 
-// asItStands makes the rejection of a message that would change nothing the answer that it would have got, with the saga's
-// state, and passes on every other error.
+// asItStands turns the rejection of a message that would change nothing into the answer that the message would have got,
+// with the saga's state. It passes on every other error.
 func asItStands(err error, result any) error {
 	var rejected *temporal.ApplicationError
 	if !errors.As(err, &rejected) {
@@ -179,7 +179,7 @@ func asItStands(err error, result any) error {
 	return rejected.Details(result)
 }
 
-// unsent is the problem of a message that Temporal did not pass on to the saga; nil if that is not what err says.
+// unsent returns the problem of a message that Temporal did not pass on to the saga; nil if err has another cause.
 func unsent(err error) *failure {
 	switch connect.WhyUnsent(err) {
 	case connect.UnsentInFlight:

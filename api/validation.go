@@ -28,7 +28,7 @@ func init() {
 	huma.ValidateStrictCasing = true
 }
 
-// The texts about fields that an operation does not have.
+// The texts for fields that an operation does not have.
 const (
 	unknownFields = "The body has fields that this resource does not know."
 	unknownField  = "is not a field of this resource"

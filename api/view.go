@@ -90,7 +90,7 @@ func (state) Schema(huma.Registry) *huma.Schema {
 type accepted struct {
 	ID    string `json:"id"`
 	State state  `json:"state" doc:"The saga's state when the request was taken; when it is repeated, for anything but a start, as it is now."`
-	// Undecided is only a cancel's.
+	// Undecided is only set for a cancel.
 	Undecided bool  `json:"undecided,omitempty" doc:"The saga lost a record in a crash, and has yet to find out whether it can still turn back: its page shows what comes of it."`
 	Links     links `json:"links"`
 }

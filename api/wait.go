@@ -23,10 +23,10 @@ import (
 )
 
 const (
-	// maxWait is the longest that an answer waits because its caller prefers to.
+	// maxWait is the longest wait that a caller may prefer.
 	maxWait = 60 * time.Second
-	// defaultWaits is how many answers that wait a caller may have, unless the options say otherwise. A frontend of Temporal takes
-	// 1,200 open calls of a kind.
+	// defaultWaits is the default limit of waiting answers per caller. A frontend of Temporal takes 1,200 open calls of a
+	// kind.
 	defaultWaits = 500
 )
 
@@ -62,7 +62,7 @@ func (s *server) allowWait(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if wait := waitOf(r.Header.Get("Prefer")); wait > 0 {
 			connection := http.NewResponseController(w)
-			_ = connection.SetWriteDeadline(time.Now().Add(wait + writeTimeout)) // connections without deadlines are those of tests
+			_ = connection.SetWriteDeadline(time.Now().Add(wait + writeTimeout)) // only connections of tests have no deadlines
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -71,12 +71,12 @@ func (s *server) allowWait(next http.Handler) http.Handler {
 // waiter is the input of an operation whose answer may wait.
 type waiter interface{ wait() time.Duration }
 
-// waits tells whether the request asks for an answer that waits.
+// waits reports whether the request asks for an answer that waits.
 func waits(r *http.Request) bool {
 	return waitOf(r.Header.Get("Prefer")) > 0 && (r.Method == http.MethodPost || r.Header.Get("If-None-Match") != "")
 }
 
-// limitWaits refuses an answer that waits to a caller who waits for too many.
+// limitWaits refuses an answer that waits to a caller with too many of them.
 func (s *server) limitWaits(answer huma.Context, next func(huma.Context)) {
 	r, w := humachi.Unwrap(answer)
 	if !waits(r) {
@@ -132,7 +132,7 @@ func (s *server) started(ctx context.Context, c collection, t taken, prefer stri
 	wait := waitOf(prefer)
 	waiting, stop := inbound.UntilStop(ctx)
 	defer stop()
-	// Whoever may see it no longer has started it all the same, and learns nothing else.
+	// A caller who may no longer see it has started it all the same, and learns nothing else.
 	if wait == 0 || !s.awaitEnd(waiting, c.workflowID(t.ID), t.runID, wait) || s.stillProved(ctx) != nil {
 		return out, nil
 	}
@@ -182,8 +182,8 @@ func matches(list, tag string) bool {
 	return false
 }
 
-// matchesStrongly reports whether a list of ETags has this one, as an If-Match wants it: a weak one never does (RFC 9110, section
-// 8.8.3.2).
+// matchesStrongly reports whether a list of ETags has this one, by the strong comparison of If-Match: a weak one never
+// matches (RFC 9110, section 8.8.3.2).
 func matchesStrongly(list, tag string) bool {
 	return slices.ContainsFunc(strings.Split(list, ","), func(known string) bool { return strings.TrimSpace(known) == tag })
 }
@@ -212,11 +212,11 @@ func notModified() map[string]*huma.Response {
 	}}
 }
 
-// lookEvery is how often a saga is looked at for those who wait for news of it. The tries of a step leave no event in
-// Temporal that could be waited for.
+// lookEvery is the interval of looks at a saga for callers who wait for news of it. The tries of a step leave no event in
+// Temporal to wait for.
 const lookEvery = 500 * time.Millisecond
 
-// views are how a kind of resource shows a saga: from its status, and, with its ETag, from a look that is shared. Without the latter,
+// views shows a saga as a kind of resource: from its status, and, with its ETag, from a shared look. Without the latter,
 // show is called once for all who share it.
 type views[B any] struct {
 	show   func(context.Context, compensation.Status) (*B, error)
@@ -230,8 +230,8 @@ func (v views[B]) of(ctx context.Context, n snapshot) (*B, string, error) {
 	return resourceOf(ctx, n, v.show)
 }
 
-// news answers with the saga as it is: at once, or when it is no longer what the caller has. One that has ended does not change.
-// Those who wait for one saga share what looking at it costs.
+// news answers with the saga as it is: at once, or when the caller's copy is out of date. A saga that has ended does not
+// change. Callers who wait for one saga share the cost of looking at it.
 func news[B any](ctx context.Context, s *server, c collection, id string, in *News, v views[B]) (*showOutput[B], error) {
 	waiting, forget := inbound.UntilStop(ctx)
 	defer forget()
@@ -270,13 +270,13 @@ func news[B any](ctx context.Context, s *server, c collection, id string, in *Ne
 	return out, nil
 }
 
-// awaitNews is the saga once it is no longer what the caller has, or has ended, and its tag; or what the caller has, whose tag is
-// given, when ctx is done.
+// awaitNews returns the saga and its tag once the caller's copy is out of date or the saga has ended. When ctx is done,
+// it returns the tag of the caller's copy.
 func awaitNews[B any](ctx context.Context, s *server, c collection, id string, in *News, v views[B], tag string) (*B, string, error) {
 	watch, leave := s.join(ctx, c, id)
 	defer leave()
-	// From then on the last look is no older than the caller's.
-	_, _ = watch.now(ctx) // the last look has its error, too
+	// After that the last look is no older than the caller's copy.
+	_, _ = watch.now(ctx) // latest returns the error of the last look
 	for {
 		now, later, err := watch.latest()
 		switch {

@@ -25,7 +25,7 @@ type snapshot struct {
 	view   *sagaView
 	id     string
 	status compensation.Status
-	// resource is the saga as the order or return that it is about, once somebody has asked for that.
+	// resource is the saga as an order or return, once it has been requested.
 	resource *shown
 	// info says whose saga it is, and length how many events it had at least.
 	info   *workflowpb.WorkflowExecutionInfo
@@ -34,7 +34,7 @@ type snapshot struct {
 
 func (n snapshot) ended() bool { return n.view.EndedAt != nil }
 
-// shown is a view that is made once for all who are shown it.
+// shown is a view that is made once for all who get it.
 type shown struct {
 	once sync.Once
 	body any
@@ -42,7 +42,7 @@ type shown struct {
 	err  error
 }
 
-// resourceOf is the snapshot as an order or return, with its ETag.
+// resourceOf returns the snapshot as an order or return, with its ETag.
 func resourceOf[B any](ctx context.Context, n snapshot, show func(context.Context, compensation.Status) (*B, error)) (*B, string, error) {
 	n.resource.once.Do(func() {
 		body, err := show(ctx, n.status)
@@ -65,16 +65,15 @@ func (n snapshot) moves() bool {
 	return false
 }
 
-// watches are the sagas that are streamed, or waited for, by workflow ID.
+// watches are the sagas that callers stream or wait for, by workflow ID.
 type watches struct {
 	mu   sync.Mutex
 	open map[string]*watch
 }
 
-// watch looks at one saga for all who stream it or wait for news of it, whoever they are: what each of them may see is for them to
-// check.
+// watch looks at one saga for all who stream it or wait for news of it. Each of them checks what its caller may see.
 type watch struct {
-	// members is how many there are; it belongs to the watches.
+	// members is the number of members; the watches own it.
 	members int
 	stop    context.CancelFunc
 	over    chan struct{}
@@ -129,7 +128,7 @@ func (s *server) leave(w *watch, c collection, id string) {
 	}
 }
 
-// watch looks at the saga whenever a member asks for it, and then whenever something may have changed, until ctx is done.
+// watch looks at the saga when a member requests it, and then whenever something may have changed, until ctx is done.
 func (s *server) watch(ctx context.Context, w *watch, c collection, id string) {
 	defer close(w.over)
 	select {

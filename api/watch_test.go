@@ -113,13 +113,13 @@ func TestStreamsShareALook(t *testing.T) {
 	})
 }
 
-// A hundred requests that wait for news of a saga cost what one costs, as streams do and together with them, whichever of its
-// resources they are for; and what is news is there at once.
+// A hundred requests that wait for news of a saga cost as much as one, as streams do and together with them, whichever of
+// its resources they are for; and news arrives at once.
 func TestWaitsShareALook(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.started(t, "/v1/orders", exampleOrder)
-	description(t)                                          // outside the bubble: others use it, too
+	description(t)                                          // outside the bubble: other tests use it, too
 	b.temporal.run("order-"+orderID, "AuthorizePayment/do") // now it is looked at twice a second
 	temporal := &countedTemporal{fakeTemporal: b.temporal}
 	b.handler = api.New(temporal, api.Options{Access: access.Open(), Logger: b.logger()})
@@ -161,7 +161,7 @@ func TestWaitsShareALook(t *testing.T) {
 	})
 }
 
-// One caller cannot have any number of answers wait, and gets back the room of those that are answered.
+// One caller cannot have any number of answers wait, and regains room as they are answered.
 func TestTooManyWaits(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -198,13 +198,13 @@ func TestTooManyWaits(t *testing.T) {
 	})
 }
 
-// A saga that a caller does not see costs as much to refuse as one that is not there, also while somebody else looks at it: a
-// stream that does not begin tells nothing by its time.
+// Refusing a saga that a caller does not see costs as much as refusing one that does not exist, even while somebody else
+// looks at it: the time until a stream is refused reveals nothing.
 func TestUnseenSagasAreRefusedAlike(t *testing.T) {
 	t.Parallel()
 	g := setupGuarded(t, api.Options{}, "starter@acme", "viewer@acme", "viewer@globex")
 	saga := "order-" + g.placed(t, "starter@acme", "/v1/orders", exampleOrder)
-	description(t) // outside the bubble: others use it, too
+	description(t) // outside the bubble: other tests use it, too
 	synctest.Test(t, func(t *testing.T) {
 		temporal := &countedTemporal{fakeTemporal: g.temporal}
 		g.serve(temporal, api.Options{})
