@@ -67,7 +67,7 @@ func (b *bundle) void() error {
 	return err
 }
 
-// refusing answers each request with a problem, as a service does that keeps the contract.
+// refusing answers each request with a problem, as a service that keeps the contract does.
 func refusing(status int, code, detail string, headers ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Saga-Key", path.Base(r.URL.EscapedPath()))

@@ -132,7 +132,7 @@ func stopping(ctx context.Context) bool {
 	}
 }
 
-// unsent is why Temporal does not pass the act on to the saga, for people; "" if it is another reason.
+// unsent explains, for people, why Temporal does not pass the act on to the saga; "" if err has another cause.
 func unsent(err error) string {
 	switch connect.WhyUnsent(err) {
 	case connect.UnsentInFlight:
@@ -186,11 +186,11 @@ func actOn(ctx context.Context, c client.Client, id string, in ActOnSagas) (reas
 	case errors.As(err, &rejected):
 		switch rejected.Type() {
 		case compensation.ErrTypeTurnsBack, compensation.ErrTypeUnchanged, compensation.ErrTypeUndecided:
-			return "", nil // it stands as the act wants it, or was asked already
+			return "", nil // the saga is as the act asks, or was asked already
 		}
 		return rejected.Message(), nil
 	case errors.As(err, &invalid):
-		return "Temporal refuses it: " + invalid.Message, nil // another try of the batch's would be refused, too
+		return "Temporal refuses it: " + invalid.Message, nil // another try of the batch would be refused, too
 	case errors.As(err, &condition):
 		return "Temporal refuses it: " + condition.Message, nil
 	case errors.As(err, &timeout), errors.Is(err, context.DeadlineExceeded):

@@ -93,7 +93,7 @@ func TestActOnSagas(t *testing.T) {
 	}, f.sent[0])
 }
 
-// A saga that Temporal lets nothing through to is reported, and the batch goes on.
+// A saga that receives nothing from Temporal is reported, and the batch goes on.
 func TestActOnSagasThatTakeNothing(t *testing.T) {
 	t.Parallel()
 	f := &fakeTemporal{accept: func(o client.UpdateWorkflowOptions) error {
@@ -122,7 +122,7 @@ func TestActOnSagasThatTakeNothing(t *testing.T) {
 	}}, acted)
 }
 
-// What a saga rejects because it would change nothing is done.
+// An act that a saga rejects because it would change nothing counts as done.
 func TestActOnSagasThatStandSo(t *testing.T) {
 	t.Parallel()
 	f := &fakeTemporal{answer: map[string]error{
@@ -172,7 +172,7 @@ func TestActOnSagasGoesOn(t *testing.T) {
 	require.Len(t, f.sent, 3)
 }
 
-// A heartbeat that cannot be read is no reason to begin again: what was counted would be lost.
+// A heartbeat that cannot be read is no reason to start over: the count would be lost.
 func TestActOnSagasReadsHeartbeats(t *testing.T) {
 	t.Parallel()
 	env := newActEnv(&fakeTemporal{})
@@ -197,7 +197,7 @@ func TestActOnSagasStopsWithItsWorker(t *testing.T) {
 	require.Equal(t, 1, acted.Done)
 }
 
-// An activity that is canceled while it asks a saga does not know what the saga said, so it does not say that it failed.
+// An activity that is canceled while a saga has its act does not know the saga's answer, so it does not report a failure.
 func TestActOnSagasIsCanceled(t *testing.T) {
 	t.Parallel()
 

@@ -46,7 +46,7 @@ func do[Out any](ctx context.Context, p participant, collection string, key comp
 	if !r.isSuccess() {
 		return out, doFailure(ctx, key, r)
 	}
-	// The effect may stand, but its result can't be used: the same key is asked again, and undone in the end.
+	// The effect may stand, but its result can't be used: the same key is tried again, and undone in the end.
 	if err := r.result(&out); err != nil {
 		return out, unusable(key, r, err)
 	}
@@ -99,7 +99,7 @@ func (p participant) call(ctx context.Context, method, collection string, key co
 		return reply{}, err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode < http.StatusOK { // the rest of the connection is another protocol's, and has no end
+	if resp.StatusCode < http.StatusOK { // the rest of the connection has another protocol, and has no end
 		return reply{key: key, status: resp.StatusCode, header: resp.Header}, nil
 	}
 	content, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))

@@ -73,7 +73,7 @@ func undoFailure(key compensation.Key, r reply) error {
 }
 
 // tryAgain reports whether the status leaves open what happened. Redirects are not followed, so they are no answer, and
-// neither is a success of another kind than the contract's.
+// neither is a success other than the contract's.
 func tryAgain(status int) bool {
 	switch status {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
@@ -100,8 +100,8 @@ func unusable(key compensation.Key, r reply, err error) error {
 		ErrTypeUnanswered, temporal.ApplicationErrorOptions{})
 }
 
-// disbelieved is the failure of an answer that refuses but does not keep the contract, so that it may be of something
-// between the participant and us. What it says stays out of it.
+// disbelieved returns the failure of an answer that refuses but does not keep the contract, so that it may come from
+// between the participant and us. The failure leaves out the answer's text.
 func disbelieved(key compensation.Key, r reply, err error) error {
 	return temporal.NewApplicationErrorWithOptions(
 		fmt.Sprintf("%s: %s, which does not keep the step contract: %v", key.Step, r.statusText(), err),

@@ -26,16 +26,16 @@ import (
 	"github.com/amends-dev/amends/internal/services"
 )
 
-// gateway stands between the activities and real services. It passes each call on, and answers some of them itself,
-// after the service has done what was asked.
+// A gateway stands between the activities and real services. It passes each call on, and answers some of them itself,
+// after the service has done its part.
 type gateway struct {
 	*httptest.Server
 	mu sync.Mutex
-	// spoils are how many more calls, by method and step, are answered by wrong.
+	// spoils are the numbers of calls, by method and step, that wrong still answers.
 	spoils map[string]int
 	wrong  http.HandlerFunc
 	calls  map[string]int
-	// mute workers do not say why they undo.
+	// mute workers give no reason for an undo.
 	mute   bool
 	parked []compensation.ParkedStep
 }
@@ -141,7 +141,7 @@ func (g *gateway) run(t *testing.T, declined bool) error {
 	return env.GetWorkflowError()
 }
 
-// requireBooks requires that the services' books balance, and that the steps stand or are undone.
+// requireBooks requires that the services' books balance, and that the steps all stand or are all undone.
 func (g *gateway) requireBooks(t *testing.T, captured bool) {
 	t.Helper()
 	for _, service := range []string{"inventory", "payment"} {
@@ -187,10 +187,10 @@ func getJSON(t *testing.T, address string, out any) {
 	require.NoError(t, json.NewDecoder(resp.Body).Decode(out))
 }
 
-// forever is more calls than a saga makes.
+// forever is more than the calls that a saga makes.
 const forever = 1 << 20
 
-// wrongAnswers are what stands between a worker and its services says although the service has done what was asked.
+// wrongAnswers are answers from between a worker and its services, although the service has done its part.
 var wrongAnswers = map[string]http.HandlerFunc{
 	"page, 400":           asGiven(400, page, "Content-Type", html),
 	"page, 401":           asGiven(401, page, "Content-Type", html, "WWW-Authenticate", "Basic"),
@@ -204,8 +204,8 @@ var wrongAnswers = map[string]http.HandlerFunc{
 	"cut off":             cutOff(403, declined, "Content-Type", problems),
 }
 
-// TestGatewayAnswersStep: whatever stands between says that a step is not done which the service has done. The saga asks
-// again, and if it is never told better, it undoes the step.
+// TestGatewayAnswersStep: something in between answers that a step is not done which the service has done. The saga asks
+// again, and if it never gets a better answer, it undoes the step.
 func TestGatewayAnswersStep(t *testing.T) {
 	t.Parallel()
 
@@ -238,8 +238,8 @@ func TestGatewayAnswersStep(t *testing.T) {
 	}
 }
 
-// TestGatewayAnswersUndo: an undo that is answered by what stands between is asked again, and so is a step after the
-// pivot. Neither needs a person.
+// TestGatewayAnswersUndo: an undo is tried again if something in between answers it, and so is a step after the pivot.
+// Neither needs a person.
 func TestGatewayAnswersUndo(t *testing.T) {
 	t.Parallel()
 
@@ -267,7 +267,7 @@ func TestGatewayAnswersUndo(t *testing.T) {
 }
 
 // TestCauseSurvives: a try of the saga turns back and is lost with its record. The next one finds its first step undone,
-// and still tells why the saga turned back.
+// and still reports why the saga turned back.
 func TestCauseSurvives(t *testing.T) {
 	t.Parallel()
 

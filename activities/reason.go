@@ -9,14 +9,14 @@ import (
 	"github.com/amends-dev/amends/compensation"
 )
 
-// headerReason tells a participant why a step is undone, and problem.UndoReason tells it to us again
+// headerReason passes a participant the reason for an undo. It comes back to us in problem.UndoReason
 // (docs/step-contract.md).
 const headerReason = "Undo-Reason"
 
 var reasonPattern = regexp.MustCompile(`^"([\x20\x21\x23-\x5b\x5d-\x7e]*)"(?:;step=([A-Z][A-Za-z0-9]{0,63}))?(?:;code=([a-z][a-z0-9_]{0,63}))?$`)
 
-// writeReason is the reason as a header: a String of RFC 8941, in which everything but printable ASCII is percent-encoded,
-// with the step and the code as parameters. It is "" for no reason.
+// writeReason returns the reason as a header: a String of RFC 8941, in which everything but printable ASCII is
+// percent-encoded, with the step and the code as parameters. It is "" for no reason.
 func writeReason(r compensation.Reason) string {
 	if r.Text == "" {
 		return ""
@@ -40,7 +40,7 @@ func writeReason(r compensation.Reason) string {
 	return b.String()
 }
 
-// readReason reads what writeReason wrote. Anything else is no reason.
+// readReason reads the output of writeReason. Anything else is no reason.
 func readReason(text string) (r compensation.Reason) {
 	parts := reasonPattern.FindStringSubmatch(text)
 	if parts == nil {

@@ -14,12 +14,12 @@ import (
 	"github.com/amends-dev/amends/internal/strictjson"
 )
 
-// headerKey is the answer's header that repeats the key from the URL (docs/step-contract.md). A service sets it; what
-// stands between it and us does not know it, whatever problem it makes up.
+// headerKey is the answer's header that repeats the key from the URL (docs/step-contract.md). A service sets it. Anything
+// between it and us does not know the key, whatever problem it makes up.
 const headerKey = "Saga-Key"
 
-// reply is an answer that was read to its end. It is the participant's word only as far as its methods say so: gateways,
-// proxies and wrong addresses answer, too.
+// A reply is an answer that was read to its end. It is the participant's word only as far as its methods confirm that:
+// gateways, proxies and wrong addresses answer, too.
 type reply struct {
 	key    compensation.Key
 	status int
@@ -33,14 +33,14 @@ type problem struct {
 	Code   string `json:"code"`
 	Title  string `json:"title"`
 	Detail string `json:"detail"`
-	// UndoReason is with the code undone: why it was.
+	// UndoReason is the reason for the undo, with the code undone.
 	UndoReason string `json:"undo_reason"`
 }
 
-// problemCode is what the contract's codes look like.
+// problemCode matches the contract's codes.
 var problemCode = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 
-// isSuccess reports whether the status is one with which a participant may say that a step is done.
+// isSuccess reports whether a participant may confirm a step with the status.
 func (r reply) isSuccess() bool { return r.status == http.StatusOK || r.status == http.StatusCreated }
 
 // result decodes the result of a step that was done into out.
@@ -57,7 +57,7 @@ func (r reply) result(out any) error {
 	return strictjson.CheckNames(r.body, out)
 }
 
-// refusal returns the problem with which the participant refuses. The error says why the answer is not its word.
+// refusal returns the problem with which the participant refuses. The error explains why the answer is not its word.
 func (r reply) refusal() (problem, error) {
 	var p problem
 	if media := r.media(); media != "application/problem+json" {
@@ -78,7 +78,7 @@ func (r reply) refusal() (problem, error) {
 	return p, r.checkKey(true)
 }
 
-// checkKey reports why the answer is not about the key that was asked for. An answer that does not name any is only accepted if
+// checkKey reports why the answer is not about the key of the request. An answer without a key is accepted only if
 // required is false.
 func (r reply) checkKey(required bool) error {
 	values := r.header.Values(headerKey)
@@ -95,7 +95,7 @@ func (r reply) checkKey(required bool) error {
 	return nil
 }
 
-// media is the content type without its parameters; "" if it is missing or malformed.
+// media returns the content type without its parameters; "" if it is missing or malformed.
 func (r reply) media() string {
 	media, _, _ := mime.ParseMediaType(r.header.Get("Content-Type"))
 	return media
@@ -108,7 +108,7 @@ func describeMedia(media string) string {
 	return media
 }
 
-// describe is the answer in words for people.
+// describe describes the answer for people.
 func (r reply) describe() string {
 	var p problem
 	if strings.HasSuffix(r.media(), "json") && json.Unmarshal(r.body, &p) == nil {

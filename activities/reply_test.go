@@ -35,14 +35,14 @@ const (
 	ownKey   = "order-42:AuthorizePayment"
 )
 
-// TestNoWordOfTheService: what does not keep the step contract may be of something in between, so it settles nothing.
-// The reason reaches people, the page does not.
+// TestNoWordOfTheService: an answer that does not keep the step contract may come from something in between, so it
+// settles nothing. The reason reaches people, the page does not.
 func TestNoWordOfTheService(t *testing.T) {
 	t.Parallel()
 
 	for name, tt := range map[string]struct {
 		answer http.HandlerFunc
-		// do and undo are in the words for people.
+		// do and undo are in the texts for people.
 		do, undo string
 	}{
 		"page, 400":             {asGiven(400, page, "Content-Type", html), "status 400 Bad Request, which does not keep the step contract: it is text/html", "it is text/html"},
@@ -110,7 +110,7 @@ func TestKeysAsServicesNameThem(t *testing.T) {
 	}
 }
 
-// TestServicesWithoutMarks: a service that does not name its keys yet is believed in what it has done.
+// TestServicesWithoutMarks: a service that does not name its keys yet is believed when it confirms a step.
 func TestServicesWithoutMarks(t *testing.T) {
 	t.Parallel()
 

@@ -27,8 +27,8 @@ type Sagas struct{}
 type FindEnded struct {
 	// Types are the sagas' workflow types.
 	Types []string `json:"types"`
-	// Since is how far back to look. Sagas that ended before the namespace's retention began are left out: their recoveries
-	// may be forgotten.
+	// Since limits how far back to look. Sagas that ended before the namespace's retention began are left out: their
+	// recoveries may be forgotten.
 	Since time.Time `json:"since"`
 	// RecoveryPrefix and a saga's ID are the ID of its recovery.
 	RecoveryPrefix string `json:"recovery_prefix"`
@@ -38,33 +38,33 @@ type FindEnded struct {
 
 // EndedPage is a part of the sagas that were ended from outside.
 type EndedPage struct {
-	// Sagas are those that want a recovery.
+	// Sagas are the sagas that need a recovery.
 	Sagas []FoundSaga `json:"sagas,omitempty"`
 	// Known counts those whose recovery runs or completed.
 	Known int `json:"known"`
-	// NothingToDo counts the runs that a newer run with the same ID has followed, such as after a reset, and those that are
-	// gone.
+	// NothingToDo counts the runs that a newer run with the same ID has followed, such as after a reset, and those that
+	// no longer exist.
 	NothingToDo int `json:"nothing_to_do,omitempty"`
-	// Unreadable are those of which Temporal did not say whether they have a recovery.
+	// Unreadable are the sagas for which Temporal did not report whether they have a recovery.
 	Unreadable []UnreadableSaga `json:"unreadable,omitempty"`
-	// IDs and Types are what there was before there was Sagas: workflow IDs, and workflow types by ID. Sweeps that began then
-	// have them in their histories.
+	// IDs and Types preceded Sagas: workflow IDs, and workflow types by ID. Sweeps that began then have them in their
+	// histories.
 	IDs   []string          `json:"ids,omitempty"`
 	Types map[string]string `json:"types,omitempty"`
 	// PageToken is empty at the end.
 	PageToken []byte `json:"page_token,omitempty"`
 }
 
-// FoundSaga is a saga that was ended from outside and wants a recovery.
+// FoundSaga is a saga that was ended from outside and needs a recovery.
 type FoundSaga struct {
 	// ID is the workflow ID, Type the workflow type.
 	ID   string `json:"id"`
 	Type string `json:"type"`
-	// Before is what became of the recovery that it had before; empty if it had none.
+	// Before is the outcome of its previous recovery; empty if it had no recovery.
 	Before RecoveryBefore `json:"before,omitempty"`
 }
 
-// RecoveryBefore is what became of the last recovery with a saga's ID.
+// RecoveryBefore is the outcome of the last recovery with a saga's ID.
 type RecoveryBefore string
 
 const (
@@ -77,7 +77,7 @@ const (
 // UnreadableSaga is a saga that a sweep goes past.
 type UnreadableSaga struct {
 	ID string `json:"id"`
-	// Error is why.
+	// Error is the reason.
 	Error string `json:"error"`
 }
 
@@ -85,21 +85,22 @@ type UnreadableSaga struct {
 const MemoRecoveredRun = "RecoveredRun"
 
 const (
-	// pageSize is how many sagas one page has: they stand in the sweeper's history.
+	// pageSize is the number of sagas on a page, which is in the sweeper's history.
 	pageSize = 100
-	// describers is how many sagas are looked at at the same time. Temporal has other things to do.
+	// describers limits the sagas that are looked at at the same time. Temporal has other things to do.
 	describers = 8
-	// clockSkew is how far the clocks of a worker and of Temporal may differ.
+	// clockSkew limits the difference between the clocks of a worker and of Temporal.
 	clockSkew = time.Minute
-	// maxEnded is how much may be known of a saga for its recovery, in bytes of JSON. Temporal refuses an input of 2 MiB, and
-	// ends the workflow that asks for a child with one.
+	// maxEnded limits the input of a recovery about its saga, in bytes of JSON. Temporal refuses an input of 2 MiB, and
+	// ends the workflow that starts a child with one.
 	maxEnded = 1 << 20
 )
 
-// ErrTypeTooManySteps is the type of ReadEnded's failure for a saga that started more than a recovery can be told.
+// ErrTypeTooManySteps is the type of ReadEnded's failure for a saga that started more steps than a recovery's input can
+// hold.
 const ErrTypeTooManySteps = "TooManySteps"
 
-// FindEnded lists the sagas that Temporal ended from outside since then. One that cannot be read is no error.
+// FindEnded lists the sagas that Temporal ended from outside since then. A saga that cannot be read is no error.
 func (*Sagas) FindEnded(ctx context.Context, in FindEnded) (EndedPage, error) {
 	return findEnded(ctx, activity.GetClient(ctx), activity.GetInfo(ctx).Namespace, in)
 }
@@ -123,7 +124,7 @@ func findEnded(ctx context.Context, c client.Client, namespace string, in FindEn
 			return nil
 		})
 	}
-	_ = g.Wait() // no one fails
+	_ = g.Wait() // no look returns an error
 	page := EndedPage{PageToken: r.GetNextPageToken()}
 	for i, info := range r.GetExecutions() {
 		id, l := info.GetExecution().GetWorkflowId(), looks[i]
@@ -139,18 +140,18 @@ func findEnded(ctx context.Context, c client.Client, namespace string, in FindEn
 		}
 	}
 	if ctx.Err() != nil {
-		return EndedPage{}, ctx.Err() // it says nothing of the sagas
+		return EndedPage{}, ctx.Err() // a canceled look proves nothing about its saga
 	}
 	return page, nil
 }
 
-// kept is since, or the begin of what the namespace keeps for certain, if that is later. Before it, a recovery may be gone
-// whose saga is still there, since Temporal does not delete in order, and an operator who has settled a recovery must not be
-// asked again.
+// kept returns since, or the beginning of the namespace's certain retention, if that is later. Before it, a recovery may
+// be gone whose saga is still there, since Temporal does not delete in order, and an operator who has settled a recovery
+// must not be asked again.
 func kept(ctx context.Context, c client.Client, namespace string, since time.Time) time.Time {
 	r, err := c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: namespace})
 	if err != nil {
-		return since // not everybody may ask, and sagas that are not recovered are worse than those that are twice
+		return since // not every caller may ask, and a missed recovery is worse than a repeated one
 	}
 	retention := r.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration()
 	if begin := time.Now().Add(clockSkew - retention); retention > 0 && begin.After(since) {
@@ -159,10 +160,10 @@ func kept(ctx context.Context, c client.Client, namespace string, since time.Tim
 	return since
 }
 
-// look is what FindEnded finds out about one run.
+// A look is FindEnded's finding about one run.
 type look struct {
 	err error
-	// over tells that there is nothing to recover, known that a recovery runs or completed.
+	// over is set if there is nothing to recover, known if a recovery runs or completed.
 	over, known bool
 	before      RecoveryBefore
 }
@@ -196,8 +197,8 @@ func lookAt(ctx context.Context, c client.Client, run *workflowpb.WorkflowExecut
 	return look{known: true}
 }
 
-// recovers reports whether the recovery is of that run. One that began before recoveries had a memo is, if it began after the
-// run had ended.
+// recovers reports whether the recovery is of that run. A recovery from before recoveries had a memo is, if it began
+// after the run had ended.
 func recovers(recovery, run *workflowpb.WorkflowExecutionInfo) bool {
 	if memo := recovery.GetMemo().GetFields()[MemoRecoveredRun]; memo != nil {
 		var id string

@@ -26,12 +26,12 @@ import (
 	"github.com/amends-dev/amends/compensation"
 )
 
-// noon is when sagas end in these tests.
+// noon is the end of sagas in these tests.
 var noon = time.Now().Add(-time.Hour).Truncate(time.Second)
 
 // fakeLists is the worker's client: it lists and describes workflows.
 type fakeLists struct {
-	client.Client // panics on what a sweep has no business calling
+	client.Client // panics on any other call
 
 	pages     [][]*workflowpb.WorkflowExecutionInfo
 	queries   []string
@@ -46,7 +46,7 @@ func (f *fakeLists) WorkflowService() workflowservice.WorkflowServiceClient {
 	return fakeNamespaces{retention: f.retention}
 }
 
-// fakeNamespaces tells how long namespaces keep what has ended, unless that is 0.
+// fakeNamespaces reports how long namespaces keep ended workflows, unless that is 0.
 type fakeNamespaces struct {
 	workflowservice.WorkflowServiceClient
 	retention time.Duration
@@ -122,7 +122,7 @@ func ended(id, run string, status enumspb.WorkflowExecutionStatus) *workflowpb.W
 	}
 }
 
-// recovery is a recovery that began so long after noon, of that run; empty if it does not say of which.
+// recovery returns a recovery of that run that began that long after noon; run is empty if the recovery does not name it.
 func recovery(t *testing.T, status enumspb.WorkflowExecutionStatus, after time.Duration, run string) *workflowpb.WorkflowExecutionInfo {
 	t.Helper()
 	info := &workflowpb.WorkflowExecutionInfo{
@@ -181,7 +181,7 @@ func TestFindEnded(t *testing.T) {
 	}
 }
 
-// What stands under a saga's keys belongs to its newest run, such as the one that a reset made.
+// The effects under a saga's keys belong to its newest run, such as the one that a reset made.
 func TestFindEndedLeavesOldRunsAlone(t *testing.T) {
 	t.Parallel()
 
@@ -301,7 +301,7 @@ func TestReadEnded(t *testing.T) {
 	require.ErrorContains(t, err, "its key is gone")
 }
 
-// Temporal would end the sweep that asks for a recovery with an input that is too large.
+// Temporal would end the sweep that starts a recovery with an input that is too large.
 func TestReadEndedOfTooManySteps(t *testing.T) {
 	t.Parallel()
 

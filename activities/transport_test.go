@@ -15,8 +15,7 @@ import (
 	"github.com/amends-dev/amends/activities"
 )
 
-// brittle is a connection whose writes fail once it is broken, as those of a connection that the other side closed while
-// it was idle.
+// brittle is a connection whose writes fail once it is broken, like one that the other side closed while it was idle.
 type brittle struct {
 	net.Conn
 	broken *atomic.Bool
@@ -29,7 +28,7 @@ func (c brittle) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// TestTransportDoesNotRepeat: net/http sends a request again by itself that it could not write to a connection it had kept.
+// TestTransportDoesNotRepeat: net/http repeats by itself a request that it could not write to a connection it had kept.
 // Temporal repeats the calls, and counts them: the number decides whether a refusal is definite.
 func TestTransportDoesNotRepeat(t *testing.T) {
 	t.Parallel()
