@@ -27,8 +27,8 @@ func (e codeError) Code() int           { return int(e) }
 func (e unsentError) Error() string     { return "unsent" }
 func (e unsentError) SafeToRetry() bool { return bool(e) }
 
-// TestAway: a database that is away or busy is told from a statement that is wrong, by what its driver says, also where a
-// step has wrapped it.
+// TestAway: the driver's error tells a database that is away or busy from a wrong statement, also if a step has wrapped
+// it.
 func TestAway(t *testing.T) {
 	t.Parallel()
 
@@ -55,7 +55,7 @@ func TestAway(t *testing.T) {
 	}
 }
 
-// TestNoColumn: only a column that is not there means that reasons are not kept.
+// TestNoColumn: only a missing column means that reasons are not kept.
 func TestNoColumn(t *testing.T) {
 	t.Parallel()
 

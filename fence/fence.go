@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// HeaderKey is the header of every answer of a step. It repeats the key as it stands in the URL, percent-encoded: what
-// refuses without it is not the service, and a saga does not believe it.
+// HeaderKey is the header of every answer of a step. It repeats the key as it stands in the URL, percent-encoded. A
+// refusal without it is not the service's, and a saga does not believe it.
 const HeaderKey = "Saga-Key"
 
-// HeaderReason is a header of DELETE: why the step is undone, for people. Its text is between quotes, with percent-encoding
-// for what is not printable ASCII, for quotes, backslashes and percent signs; that makes it a String of RFC 8941. What
-// follows is for programs. The ledger keeps it, and 410 tells it.
+// HeaderReason is a header of DELETE: the reason for the undo, for people. Its text is between quotes, with
+// percent-encoding for characters that are not printable ASCII, for quotes, backslashes and percent signs; that makes it
+// a String of RFC 8941. The rest of the header is for programs. The ledger keeps it, and 410 returns it.
 const HeaderReason = "Undo-Reason"
 
 // Step is one step of a service: what doing it and undoing it change in the service's own tables.

@@ -63,7 +63,7 @@ type Ledger struct {
 	db      *sql.DB
 	dialect Dialect
 	writer  chan struct{} // SQLite only: holds one token while a transaction is open
-	// reasons tells whether the table has the column of SchemaReason; nil until that was looked up.
+	// reasons is set if the table has the column of SchemaReason; nil until it was looked up.
 	reasons atomic.Pointer[bool]
 }
 
@@ -101,7 +101,7 @@ type entry struct {
 // do runs effect in the transaction that writes the key's row, unless the key has one: then it
 // answers with that row's result, or that it was undone or used with another body.
 func (l *Ledger) do(ctx context.Context, step, key string, body request, effect func(*sql.Tx) ([]byte, error)) ([]byte, error) {
-	keeps, err := l.keepsReasons(ctx) // beside the transaction, which may have the only connection
+	keeps, err := l.keepsReasons(ctx) // outside the transaction, which may hold the only connection
 	if err != nil {
 		return nil, err
 	}
@@ -127,8 +127,8 @@ func (l *Ledger) do(ctx context.Context, step, key string, body request, effect 
 	return result, err
 }
 
-// undo makes sure that key is not done, now and ever: it runs effect if the key was done, and fences
-// the key if it never was. The reason of the undo that did so is kept.
+// undo makes sure that key is not done, now and ever: it runs effect if the key was done, and fences the key if it never
+// was. The reason of that undo is kept.
 func (l *Ledger) undo(ctx context.Context, step, key, reason string, effect func(tx *sql.Tx, body, result []byte) error) error {
 	if reason != "" {
 		switch keeps, err := l.keepsReasons(ctx); {
@@ -180,7 +180,7 @@ func selectEntry(reason string) string {
 	return `SELECT state, fingerprint, body, result, ` + reason + ` FROM step_ledger WHERE step = $1 AND key = $2`
 }
 
-// claim is a row that is to be written.
+// A claim is a row to be written.
 type claim struct {
 	step, key string
 	state     state
@@ -189,8 +189,8 @@ type claim struct {
 	readReason bool
 }
 
-// claim writes a row for the key and returns nil, or returns the row that is there.
-// Either way no other transaction can write the row until tx ends.
+// claim writes a row for the key and returns nil, or returns the existing row. Either way no other transaction can write
+// the row until tx ends.
 func (l *Ledger) claim(ctx context.Context, tx *sql.Tx, c claim) (*entry, error) {
 	insert, lock, args := claimSQLite, "", []any{c.step, c.key, string(c.state), now()}
 	if l.dialect == PostgreSQL {

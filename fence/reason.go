@@ -11,14 +11,14 @@ import (
 	"unicode/utf8"
 )
 
-// SchemaReason returns the statement that adds to the ledger's table what keeps the reasons of undos. Run it once, after
-// [Schema], as a migration of its own. Without it everything works but that reasons are forgotten.
+// SchemaReason returns the statement that adds a column for the reasons of undos to the ledger's table. Run it once,
+// after [Schema], as a migration of its own. Without it everything works, but reasons are forgotten.
 func SchemaReason() string { return `ALTER TABLE step_ledger ADD COLUMN undo_reason TEXT;` }
 
-// maxReason is how long the header may be, in bytes. A saga's are shorter.
+// maxReason limits the header, in bytes. A saga's are shorter.
 const maxReason = 2048
 
-// reasonOf returns the reason that r gives, as it came; "" if it has none that can be kept.
+// reasonOf returns the reason in r, as it came; "" if it has no reason that can be kept.
 func reasonOf(r *http.Request) string {
 	value := r.Header.Get(HeaderReason)
 	if len(value) > maxReason || readReason(value) == "" {
@@ -39,7 +39,7 @@ func readReason(value string) string {
 	return text
 }
 
-// undoneBecause is the answer to a do of a key that was undone for that reason, which may be "".
+// undoneBecause returns the answer to a do of a key that was undone for that reason, which may be "".
 func undoneBecause(reason string) *problem {
 	text := readReason(reason)
 	if text == "" {
@@ -70,7 +70,7 @@ func (l *Ledger) keepsReasons(ctx context.Context) (bool, error) {
 	return keeps, nil
 }
 
-// noColumn reports whether err says that a column does not exist.
+// noColumn reports whether err means that a column does not exist.
 func noColumn(err error) bool {
 	if state := sqlState(err); state != "" {
 		return state == "42703" // undefined_column

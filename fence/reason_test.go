@@ -43,14 +43,15 @@ const (
 	noReminder = "this key was undone, because: no reminder"
 )
 
-// migrate adds what keeps reasons.
+// migrate adds the column for reasons.
 func (s *service) migrate(t *testing.T) {
 	t.Helper()
 	_, err := s.db.ExecContext(t.Context(), fence.SchemaReason())
 	require.NoError(t, err)
 }
 
-// TestReasons: a late do is told why its key was undone, whether or not it had been done. The first undo counts.
+// TestReasons: a late do gets the reason for which its key was undone, whether or not it had been done. The first undo
+// counts.
 func TestReasons(t *testing.T) {
 	t.Parallel()
 
@@ -73,7 +74,7 @@ func TestReasons(t *testing.T) {
 	})
 }
 
-// TestReasonsOfAnyForm: only a reason that is well-formed is kept; the undo is done in any case.
+// TestReasonsOfAnyForm: only a well-formed reason is kept; the undo is done in any case.
 func TestReasonsOfAnyForm(t *testing.T) {
 	t.Parallel()
 
@@ -100,7 +101,7 @@ func TestReasonsOfAnyForm(t *testing.T) {
 	}
 }
 
-// TestReasonsOfOlderLedgers: a ledger without the column works as before. With it, what is in there stays as it is.
+// TestReasonsOfOlderLedgers: a ledger without the column works as before. With the column, its rows stay as they are.
 func TestReasonsOfOlderLedgers(t *testing.T) {
 	t.Parallel()
 
@@ -121,12 +122,12 @@ func TestReasonsOfOlderLedgers(t *testing.T) {
 		require.Equal(t, 1, s.taken(t, "done"))
 		s.undoBecause(t, "done", declined)
 		s.requireUndone(t, "done", forReason, declined)
-		old.requireUndone(t, "done", noReason, "") // a process from before goes on, and forgets them
+		old.requireUndone(t, "done", noReason, "") // a process of an older version goes on, and forgets them
 		require.Equal(t, http.StatusOK, old.put("new", oneSeat).Code)
 	})
 }
 
-// TestReasonsOnOneConnection: to look whether there are reasons takes no second connection.
+// TestReasonsOnOneConnection: looking up whether reasons are kept takes no second connection.
 func TestReasonsOnOneConnection(t *testing.T) {
 	t.Parallel()
 
@@ -139,7 +140,8 @@ func TestReasonsOnOneConnection(t *testing.T) {
 	})
 }
 
-// TestReasonsOfADatabaseAway: a ledger that cannot find out whether it keeps reasons does not say that a key is undone.
+// TestReasonsOfADatabaseAway: a ledger that cannot find out whether it keeps reasons does not answer that a key is
+// undone.
 func TestReasonsOfADatabaseAway(t *testing.T) {
 	t.Parallel()
 

@@ -18,7 +18,7 @@ import (
 
 const (
 	maxBody = 1 << 20
-	// maxKey is what the step contract asks of every service. Sagas have no longer keys.
+	// maxKey is the key length that the step contract requires of every service. Sagas have no longer keys.
 	maxKey = 512
 )
 
@@ -49,7 +49,8 @@ func readRequest(w http.ResponseWriter, r *http.Request, in any) (request, error
 	if err := strictjson.CheckNames(raw, in); err != nil {
 		return request{}, malformed("%s", err)
 	}
-	// What is kept is decoded, not what was sent: Do gets what Undo will get, and what the fingerprint is of.
+	// The kept body is decoded, not the one that was sent: Do gets the body that Undo will get and that the fingerprint
+	// covers.
 	d := json.NewDecoder(bytes.NewReader(canonical))
 	d.DisallowUnknownFields()
 	if err := d.Decode(in); err != nil {

@@ -52,8 +52,8 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// TestIncompleteBody: a body that breaks off says nothing about the step. Its sender is told to try again, if anybody still
-// listens, and not that the step is refused.
+// TestIncompleteBody: a body that breaks off proves nothing about the step. Its sender, if it still listens, is told to
+// try again, and not that the step is refused.
 func TestIncompleteBody(t *testing.T) {
 	t.Parallel()
 
@@ -144,8 +144,8 @@ func TestSameBody(t *testing.T) {
 	require.Equal(t, 1, s.taken(t, "k"))
 }
 
-// TestUndoGetsWhatDoGot: whatever a body says in more than one way, both act on one reading of it, which is also what
-// tells it from another body.
+// TestUndoGetsWhatDoGot: if a body can be read in more than one way, both act on one reading of it, which also
+// distinguishes it from another body.
 func TestUndoGetsWhatDoGot(t *testing.T) {
 	t.Parallel()
 
@@ -203,7 +203,7 @@ func TestProbe(t *testing.T) {
 	})
 }
 
-// TestTimes: the ledger says when a key was first seen and when it last changed, by which rows are pruned.
+// TestTimes: the ledger records when a key was first seen and when it last changed. Rows are pruned by these times.
 func TestTimes(t *testing.T) {
 	t.Parallel()
 

@@ -143,7 +143,7 @@ func (s resource[In, Out]) fail(w http.ResponseWriter, r *http.Request, err erro
 	answer(w, r, p.Status, "application/problem+json", body)
 }
 
-// nameKey says which key the answer is about, so that it can be told from one of something in between.
+// nameKey names the key of the answer, which distinguishes it from an answer of something in between.
 func nameKey(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set(HeaderKey, url.PathEscape(r.PathValue("key")))
 }

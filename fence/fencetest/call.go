@@ -85,7 +85,7 @@ func encode(t *testing.T, body any) []byte {
 	return raw
 }
 
-// definite calls until the outcome is known, as a saga does, with these headers beside its own.
+// definite calls until the outcome is known, as a saga does, with these headers besides its own.
 func (c *checker) definite(ctx context.Context, method, key string, body []byte, headers ...string) (answer, error) {
 	deadline := time.Now().Add(patience)
 	for attempt := 1; ; attempt++ {
@@ -156,11 +156,11 @@ type problem struct {
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
 	Code   string `json:"code"`
-	// UndoReason may be with the code undone.
+	// UndoReason may come with the code undone.
 	UndoReason string `json:"undo_reason"`
 }
 
-// problem returns the problem in the body, empty if there is none.
+// problem returns the problem in the body, empty if there is no problem.
 func (a answer) problem() (p problem) {
 	if json.Unmarshal(a.body, &p) != nil {
 		return problem{}
@@ -182,7 +182,7 @@ func requireDone(t *testing.T, a answer) string {
 	return string(a.body)
 }
 
-// requireUndone checks that a says undone.
+// requireUndone checks that a has the code undone.
 func requireUndone(t *testing.T, a answer, about string) {
 	t.Helper()
 	require.Equal(t, http.StatusNoContent, a.status, "%s: %s", about, a)
@@ -204,7 +204,7 @@ func requireProblem(t *testing.T, a answer, status int, code string) {
 	requireKey(t, a)
 }
 
-// requireKey checks that a names its key, without which a saga does not believe a refusal.
+// requireKey checks that a names its key; without the key, a saga does not believe a refusal.
 func requireKey(t *testing.T, a answer) {
 	t.Helper()
 	named := a.header.Values("Saga-Key")

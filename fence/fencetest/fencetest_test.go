@@ -61,7 +61,7 @@ func (s *theater) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// name names the key, as a service in another language may do it: as it came.
+// name names the key in the answer, as it came; a service in another language may do so.
 func (s *theater) name(w http.ResponseWriter, r *http.Request) {
 	named := strings.TrimPrefix(r.URL.EscapedPath(), "/seats/")
 	switch {

@@ -203,7 +203,7 @@ func (c *checker) escapedKey(t *testing.T) {
 	require.Equal(t, key, probe.Key)
 }
 
-// reason undoes with a reason. A service that keeps it tells it as it came.
+// reason undoes with a reason. A service that keeps it returns it as it came.
 func (c *checker) reason(t *testing.T) {
 	key, body := c.key(t), c.body()
 	const given = `"Pay refused: na%C3%AFve";step=Pay;code=card_declined`
@@ -217,7 +217,7 @@ func (c *checker) reason(t *testing.T) {
 	}
 }
 
-// longestKey uses a key as long as they get.
+// longestKey uses a key of the greatest length.
 func (c *checker) longestKey(t *testing.T) {
 	key := c.key(t)
 	key = strings.Repeat("k", 512-len(key)) + key
