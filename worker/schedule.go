@@ -22,7 +22,7 @@ const (
 	DefaultAuditEvery = 5 * time.Minute
 )
 
-// scheduleRetry is about the pause before a schedule is tried to be made again: half of it to one and a half, since all
+// scheduleRetry is about the pause before another try to create a schedule: half of it to one and a half, since all
 // workers may begin at once.
 const scheduleRetry = 10 * time.Second
 

@@ -14,14 +14,14 @@ import (
 	"go.temporal.io/sdk/temporal"
 )
 
-// spread has activities that failed try again after a random part of their pause. Temporal's retry policy has no such part:
-// what an outage stopped at one moment, or in the rhythm in which it arrived, would come back so at each try. The workflow
-// cannot draw the number, since its code is deterministic; an activity may, and says so in its failure.
+// spread retries failed activities after a random part of their pause. Temporal's retry policy has no such part:
+// activities that an outage stopped at one moment, or in the rhythm of their arrival, would come back like that at each
+// try. The workflow cannot draw the number, since its code is deterministic; an activity may, and puts it in its failure.
 type spread struct {
 	interceptor.WorkerInterceptorBase
 }
 
-// InterceptActivity implements [interceptor.WorkerInterceptor]. The SDK takes local activities through it, too.
+// InterceptActivity implements [interceptor.WorkerInterceptor]. The SDK passes local activities through it, too.
 func (*spread) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
 	return &spreadActivity{interceptor.ActivityInboundInterceptorBase{Next: next}}
 }
@@ -30,7 +30,7 @@ type spreadActivity struct {
 	interceptor.ActivityInboundInterceptorBase
 }
 
-// ExecuteActivity runs the activity, and leaves its outcome what it is but for the pause before the next try.
+// ExecuteActivity runs the activity, and changes nothing of its outcome but the pause before the next try.
 func (a *spreadActivity) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
 	out, err := a.Next.ExecuteActivity(ctx, in)
 	if err == nil {
@@ -39,10 +39,11 @@ func (a *spreadActivity) ExecuteActivity(ctx context.Context, in *interceptor.Ex
 	return out, spreadOut(err, activity.GetInfo(ctx), time.Now())
 }
 
-// spreadOut gives a failure that is tried again a pause of its own. What a participant asked for is waited for in full, and
-// up to a quarter longer. Otherwise it is half to all of the retry policy's pause, so that MaximumInterval holds.
+// spreadOut gives a failure that is tried again a pause of its own. A pause that a participant requested is kept in full,
+// and extended by up to a quarter. Otherwise the pause is half to all of the retry policy's, so that MaximumInterval
+// holds.
 //
-// A local activity without such a request is left alone: its tries are over within a second, and an asked pause would
+// A local activity without such a request is left alone: its tries are over within a second, and a requested pause would
 // cost its saga a timer. So is a failure after which there is no time for another try, since the saga goes on from it.
 func spreadOut(err error, info activity.Info, now time.Time) error {
 	options, message, failureType, ok := remade(err)
@@ -66,8 +67,8 @@ func spreadOut(err error, info activity.Info, now time.Time) error {
 	return temporal.NewApplicationErrorWithOptions(message, failureType, options)
 }
 
-// remade says what to make a failure of again that is the same for whoever reads it. ok is false for what is not tried
-// again or cannot be made again: only the outermost error counts, as for Temporal's server.
+// remade returns the parts from which to make an equal failure. ok is false for a failure that is not tried again or
+// cannot be made again: only the outermost error counts, as for Temporal's server.
 func remade(err error) (options temporal.ApplicationErrorOptions, message, failureType string, ok bool) {
 	options.Cause = errors.Unwrap(err)
 	if app, ok := err.(*temporal.ApplicationError); ok { //nolint:errorlint // just this one, not what it wraps
@@ -86,19 +87,20 @@ func remade(err error) (options temporal.ApplicationErrorOptions, message, failu
 	return options, err.Error(), typeName(err), true
 }
 
-// typeName is the failure type that the SDK gives to an error of another package.
+// typeName returns the failure type that the SDK gives to an error of another package.
 func typeName(err error) string {
 	t := reflect.TypeOf(err)
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	if name := t.Name(); name != "errorString" { // what errors.New makes has none
+	if name := t.Name(); name != "errorString" { // the type of errors.New has no name in the SDK
 		return name
 	}
 	return ""
 }
 
-// backoff is the policy's pause after a try; attempt counts from 1. Without a policy it is that of Temporal's server.
+// backoff returns the policy's pause after a try; attempt counts from 1. Without a policy it is that of Temporal's
+// server.
 func backoff(p *temporal.RetryPolicy, attempt int32) time.Duration {
 	if p == nil {
 		p = &temporal.RetryPolicy{}

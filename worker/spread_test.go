@@ -18,7 +18,7 @@ import (
 
 var policy = &temporal.RetryPolicy{InitialInterval: 500 * time.Millisecond, BackoffCoefficient: 2, MaximumInterval: 30 * time.Second}
 
-// pauses are the shortest and the longest of a thousand pauses after the failure.
+// pauses returns the shortest and the longest of a thousand pauses after the failure.
 func pauses(t *testing.T, err error, info activity.Info) (shortest, longest time.Duration) {
 	t.Helper()
 	shortest = time.Hour
@@ -84,7 +84,7 @@ func TestFailuresThatAreLeftAlone(t *testing.T) {
 	}
 }
 
-// But for the pause, Temporal gets the same failure.
+// Temporal gets the same failure, except for the pause.
 func TestFailuresStayTheSame(t *testing.T) {
 	t.Parallel()
 	inner := errors.New("connection refused")
@@ -115,7 +115,7 @@ type customError struct{}
 
 func (*customError) Error() string { return "custom" }
 
-// The worker's activities go through it.
+// The worker's activities pass through it.
 func TestSpreadIsIntercepted(t *testing.T) {
 	t.Parallel()
 	var suite testsuite.WorkflowTestSuite

@@ -40,10 +40,11 @@ const (
 	blockedAfter = time.Minute
 )
 
-// Tuning are the options that differ from the SDK's, each for the reason given above, for a worker that drives so many sagas at
-// the same time, with the plugin that sagas need. What made no difference larger than the measurement's own stays as it is: the slots for local activities, of
-// which a task takes three at most. With eager start the SDK's 2 pollers stay, too: the first task of most sagas does not come
-// from the queue, and finds no place that a poller keeps for another.
+// Tuning returns the options that differ from the SDK's, each for the reason given above, and the plugin that sagas need,
+// for a worker that drives that many sagas at the same time. Options that made no difference larger than the
+// measurement's own stay as they are: the slots for local activities, of which a task takes three at most. With eager
+// start the SDK's 2 pollers stay, too: the first task of most sagas does not come from the queue, and finds no place that
+// a poller keeps for another.
 func Tuning(tasks int, eagerStart bool) sdkworker.Options {
 	// It is the whole process's, and always the same.
 	sdkworker.SetStickyWorkflowCacheSize(cachedSagas)
