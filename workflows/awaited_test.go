@@ -13,7 +13,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// reply is what became of an update.
+// A reply is the outcome of an update.
 type reply struct {
 	accepted bool
 	rejected error
@@ -79,7 +79,7 @@ func TestAwaited(t *testing.T) {
 	require.ErrorContains(t, replies[90*time.Minute].rejected, "it is wrong")
 }
 
-// What was opened and closed without a message takes none later.
+// A wait that was opened and closed without a message takes no message later.
 func TestAwaitedThatDidNotCome(t *testing.T) {
 	t.Parallel()
 

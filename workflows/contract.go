@@ -45,9 +45,9 @@ const (
 	MemoBatch = "Batch"
 )
 
-// SearchAttributeCustomer is the search attribute, of type Keyword, that names the customer whom a saga is about. Whoever
-// starts the saga sets it, to the ID's [order.CustomerKey]: not every character of an ID can be looked for. One about a guest
-// has none.
+// SearchAttributeCustomer is the search attribute, of type Keyword, that names a saga's customer. The starter of the saga
+// sets it, to the ID's [order.CustomerKey]: not every character of an ID can be searched for. A guest's saga has no such
+// attribute.
 var SearchAttributeCustomer = temporal.NewSearchAttributeKeyKeyword("SagaCustomer")
 
 // Search attributes, of type Keyword, that whoever starts a saga sets, and that never change.
@@ -78,17 +78,17 @@ const (
 	ErrTypeGoodsOverdue = "GoodsOverdue"
 )
 
-// Revision is the revision of the sagas that whoever starts one now asks for. A saga keeps the one it was started with, so
-// that workers of any later version replay it:
+// Revision is the saga revision that new starts request. A saga keeps the revision it was started with, so that workers
+// of any later version replay it:
 //
 //   - 0 and 1: every step is an ordinary activity.
 //   - 2: steps are express (see package compensation), and a saga can have a deadline.
-//   - 3: the engine's second revision (see [compensation.Revision]); a guest's order awards no points, and time limits that Temporal
-//     cannot keep are refused.
+//   - 3: the engine's second revision (see [compensation.Revision]); a guest's order awards no points, and time limits
+//     that Temporal cannot keep are refused.
 const Revision = 3
 
-// CodeTotalChanged is the code ([compensation.RefusalCode]) with which an order is refused whose articles do not cost what it
-// expects.
+// CodeTotalChanged is the refusal code ([compensation.RefusalCode]) of an order whose articles do not cost the total that
+// it expects.
 const CodeTotalChanged = "total_changed"
 
 // Defaults of the inputs' time limits.

@@ -94,7 +94,7 @@ func placeOrder(ctx workflow.Context, in PlaceOrderInput, approval *awaited[Appr
 	return receipt, err
 }
 
-// checkTotal refuses an order that costs something else than its customer was told. nil expects nothing.
+// checkTotal refuses an order whose total differs from the one its customer saw. nil expects no total.
 func checkTotal(expected *order.Money, total order.Money) error {
 	if expected == nil || *expected == total {
 		return nil

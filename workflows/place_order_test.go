@@ -236,7 +236,7 @@ func TestTotalThatTheCustomerExpects(t *testing.T) {
 	}
 }
 
-// A guest has no account for points. Sagas of before go on as they began.
+// A guest has no account for points. Sagas of earlier revisions go on as they began.
 func TestGuestsEarnNoPoints(t *testing.T) {
 	t.Parallel()
 

@@ -41,23 +41,23 @@ func RecoverSaga(ctx workflow.Context, in RecoverInput) (compensation.Recovery, 
 
 // SweepInput starts SweepSagas.
 type SweepInput struct {
-	// Lookback is how long ago a saga may have ended. What ended before the namespace's retention began is left out, however
-	// long it is. Default [DefaultSweepLookback].
+	// Lookback limits how long ago a saga may have ended. Sagas that ended before the namespace's retention began are
+	// left out, whatever the lookback. Default [DefaultSweepLookback].
 	Lookback time.Duration `json:"lookback,omitempty"`
 }
 
-// What bounds one sweep, and with it its history. The next one goes on.
+// Limits of one sweep, and with it of its history. The next one goes on.
 const (
-	// maxRecoveries is how many recoveries it starts for sagas that had none, maxRepeats how many it starts again: those that
-	// fail each time must not keep it from the others.
+	// maxRecoveries limits the recoveries that it starts for sagas without an earlier one, maxRepeats those that it
+	// starts again: recoveries that fail each time must not keep it from the others.
 	maxRecoveries = 500
 	maxRepeats    = 100
-	// maxReads is how many sagas it reads.
+	// maxReads limits the sagas that it reads.
 	maxReads = 2000
-	// findTries and readTries are how often it tries to list sagas, and to read one: those behind it wait meanwhile.
+	// findTries and readTries limit its tries to list sagas, and to read one: the sagas behind it wait meanwhile.
 	findTries = 5
 	readTries = 3
-	// maxSkipped is how many of those that it skipped its result lists.
+	// maxSkipped limits the skipped sagas that its result lists.
 	maxSkipped = 20
 )
 
@@ -67,8 +67,8 @@ type Sweep struct {
 	Found int `json:"found"`
 	// Started are the sagas whose recovery this sweep started.
 	Started []string `json:"started,omitempty"`
-	// Repeated are those of Started whose recovery had been started before, and was terminated, timed out or failed. A saga
-	// that is among them sweep after sweep has a recovery that cannot complete.
+	// Repeated are those of Started whose recovery had been started before, and was terminated, timed out or failed. The
+	// recovery of a saga that is among them sweep after sweep cannot complete.
 	Repeated []string `json:"repeated,omitempty"`
 	// Known counts those whose recovery runs or completed.
 	Known int `json:"known"`
@@ -82,12 +82,12 @@ type Sweep struct {
 	reads int
 }
 
-// MetricSweptSagas counts what sweeps did, by outcome: "started" and "repeated" recoveries, and "skipped" sagas.
+// MetricSweptSagas counts the results of sweeps, by outcome: "started" and "repeated" recoveries, and "skipped" sagas.
 const MetricSweptSagas = "amends_swept_sagas"
 
-// SweepSagas finds the sagas that were terminated, timed out or failed without turning back, and starts a recovery for
-// each that has none, or whose recovery ended without completing. It may run any number of times. A saga that cannot be read
-// does not keep it from the others.
+// SweepSagas finds the sagas that were terminated, timed out or failed without turning back. It starts a recovery for
+// each that has none running or completed. It may run any number of times. A saga that cannot be read does not keep it
+// from the others.
 func SweepSagas(ctx workflow.Context, in SweepInput) (Sweep, error) {
 	if in.Lookback <= 0 {
 		in.Lookback = DefaultSweepLookback
@@ -117,9 +117,9 @@ func SweepSagas(ctx workflow.Context, in SweepInput) (Sweep, error) {
 	}
 }
 
-// take starts the recoveries that the sagas of the page want.
+// take starts the recoveries that the sagas of the page need.
 func (s *Sweep) take(ctx workflow.Context, page activities.EndedPage) error {
-	for _, id := range page.IDs { // what a sweep has found that began before there was Sagas
+	for _, id := range page.IDs { // found by a sweep that began before Sagas existed
 		page.Sagas = append(page.Sagas, activities.FoundSaga{ID: id, Type: page.Types[id]})
 	}
 	s.Found += len(page.Sagas) + page.Known + page.NothingToDo + len(page.Unreadable)
@@ -130,9 +130,9 @@ func (s *Sweep) take(ctx workflow.Context, page activities.EndedPage) error {
 	}
 	for _, saga := range page.Sagas {
 		if saga.Before == activities.RecoveryEnded && len(s.Repeated) >= maxRepeats {
-			continue // the next sweep's
+			continue // left to the next sweep
 		}
-		if len(page.IDs) == 0 { // or a sweep that began before could not replay
+		if len(page.IDs) == 0 { // otherwise a sweep that began earlier could not replay
 			s.reads++
 		}
 		err := s.recover(ctx, saga)
@@ -142,7 +142,7 @@ func (s *Sweep) take(ctx workflow.Context, page activities.EndedPage) error {
 		if ctx.Err() != nil {
 			return err // the sweep is canceled
 		}
-		// Sweeps that began before this gave up, and replay.
+		// Sweeps that began before this check gave up, and replay.
 		if workflow.GetVersion(ctx, "skip-unreadable-sagas", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
 			return err
 		}
@@ -151,7 +151,7 @@ func (s *Sweep) take(ctx workflow.Context, page activities.EndedPage) error {
 	return nil
 }
 
-// full reports whether the sweep has done as much as one may.
+// full reports whether the sweep has reached its limits.
 func (s *Sweep) full() bool {
 	return len(s.Started)-len(s.Repeated) >= maxRecoveries || s.reads >= maxReads
 }
@@ -185,7 +185,7 @@ func (s *Sweep) recover(ctx workflow.Context, saga activities.FoundSaga) error {
 		reuse = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
 	}
 	memo := map[string]any{}
-	if ended.RunID != "" { // a worker of the version before does not say
+	if ended.RunID != "" { // a worker of the previous version does not report it
 		memo[activities.MemoRecoveredRun] = ended.RunID
 	}
 	ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
@@ -212,18 +212,18 @@ func (s *Sweep) recover(ctx workflow.Context, saga activities.FoundSaga) error {
 	return nil
 }
 
-// count tells the worker's metrics what the sweep did.
+// count adds the sweep's results to the worker's metrics.
 func (s *Sweep) count(ctx workflow.Context) {
 	for _, swept := range []struct {
 		outcome string
 		n       int
 	}{{"started", len(s.Started) - len(s.Repeated)}, {"repeated", len(s.Repeated)}, {"skipped", s.Skipped}} {
-		// Also by 0: a counter that begins with 1 has not increased yet.
+		// Add 0, too: a counter that begins with 1 has not increased yet.
 		workflow.GetMetricsHandler(ctx).WithTags(map[string]string{"outcome": swept.outcome}).Counter(MetricSweptSagas).Inc(int64(swept.n))
 	}
 }
 
-// plain is the innermost message of an activity's or a child's failure.
+// plain returns the innermost message of an activity's or a child's failure.
 func plain(err error) string {
 	var app *temporal.ApplicationError
 	if errors.As(err, &app) {

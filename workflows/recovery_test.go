@@ -27,13 +27,13 @@ import (
 	"github.com/amends-dev/amends/workflows"
 )
 
-// sweeping is one sweep, of sagas that are told by pages.
+// sweeping is one sweep, over pages of sagas.
 type sweeping struct {
 	interceptor.WorkerInterceptorBase
 	*testsuite.TestWorkflowEnvironment
 
 	pages []activities.EndedPage
-	// unreadable are the sagas whose history cannot be read, over those that have nothing to recover, and refused those whose
+	// unreadable are the sagas whose history cannot be read, over those with nothing to recover, and refused those whose
 	// recovery does not start, with the error.
 	unreadable map[string]error
 	over       map[string]bool
@@ -41,7 +41,7 @@ type sweeping struct {
 
 	asked []activities.FindEnded
 	read  []string
-	// started are the options of the recoveries that it asked for, inputs their inputs.
+	// started are the options of the recoveries that it started, inputs their inputs.
 	started []workflow.ChildWorkflowOptions
 	inputs  []workflows.RecoverInput
 	counted counts
@@ -232,7 +232,7 @@ func TestSweepTurnsThePages(t *testing.T) {
 	require.Equal(t, s.asked[0].Since, s.asked[2].Since, "or the token would not be of this list")
 }
 
-// A sweep has a history of its own. What it leaves, the next one finds.
+// A sweep has a history of its own. The next sweep finds the sagas that it leaves.
 func TestSweepHasAnEnd(t *testing.T) {
 	t.Parallel()
 
@@ -294,7 +294,7 @@ func TestSweepListsSomeOfManyThatItSkipped(t *testing.T) {
 	require.Len(t, sweep.SkippedSagas, 20)
 }
 
-// A sweep that began before there were skips gave up, and its history says so.
+// A sweep that began before sagas could be skipped gave up, and its history shows that.
 func TestSweepThatBeganBeforeThereWereSkips(t *testing.T) {
 	t.Parallel()
 
@@ -326,7 +326,7 @@ func TestSweepGivesUp(t *testing.T) {
 	require.Equal(t, 5, tries)
 }
 
-// recoverOrder is a recovery of an order that had started these steps.
+// recoverOrder returns a recovery of an order that had started these steps.
 func recoverOrder(revision int, steps ...string) (*workflows.RecoverInput, []sagatest.Option) {
 	in := &workflows.RecoverInput{
 		Type: workflows.TypePlaceOrder, Revision: revision, Ended: compensation.Ended{SagaID: "order-42", How: "terminated"},
@@ -360,7 +360,7 @@ func TestRecoverSaga(t *testing.T) {
 	}
 }
 
-// A saga whose type this worker does not know is another worker's to recover.
+// Another worker must recover a saga whose type this worker does not know.
 func TestRecoverSagaOfAnotherType(t *testing.T) {
 	t.Parallel()
 
