@@ -37,16 +37,16 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Limits of what is decoded at once.
+// Limits of one decoding.
 const (
-	// maxBody is more bytes than Temporal keeps in one event; what they are decoded to may have as many. A payload in a store is
-	// claimed in some 300 bytes, and the same claim may stand there any number of times.
+	// maxBody is more bytes than Temporal keeps in one event; the decoded payloads may have as many. A claim of some 300
+	// bytes stands for a payload in a store, and the same claim may appear any number of times.
 	maxBody = 16 << 20
 	// maxPayloads is more than a page of a history has.
 	maxPayloads = 10_000
 	// maxParts bounds the objects and the texts of payloads, which are larger in memory than on the wire.
 	maxParts = 20 * maxPayloads
-	// decodeTimeout bounds decoding them.
+	// decodeTimeout limits the time to decode them.
 	decodeTimeout = 20 * time.Second
 )
 
@@ -116,7 +116,7 @@ func (s *server) decode(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(answer) // whoever asked has gone
 }
 
-// failure is why nothing is decoded. Its cause is for the log; nil if the detail says all.
+// A failure is the reason why nothing is decoded. Its cause is for the log; nil if the detail has everything.
 type failure struct {
 	status int
 	detail string
@@ -162,7 +162,7 @@ var (
 	tooMany  = &failure{status: http.StatusRequestEntityTooLarge, detail: fmt.Sprintf("At most %d payloads are decoded at once.", maxPayloads)}
 )
 
-// decodeAll decodes one payload after the other, as long as they are within the limits.
+// decodeAll decodes one payload after the other, while they are within the limits.
 func (s *server) decodeAll(ctx context.Context, payloads []*commonpb.Payload) ([]*commonpb.Payload, *failure) {
 	ctx, cancel := context.WithTimeout(ctx, decodeTimeout)
 	defer cancel()

@@ -191,7 +191,7 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
-// claimed is a codec server whose codec keeps payloads above a size in a folder.
+// claimed returns a codec server whose codec keeps payloads above a size in a folder.
 func claimed(t *testing.T) (b *bundle, codec payload.Codec) {
 	t.Helper()
 	store, err := payload.OpenStore(t.Context(), "file://"+t.TempDir())
@@ -209,7 +209,7 @@ func claimed(t *testing.T) (b *bundle, codec payload.Codec) {
 	return b, codec
 }
 
-// claimOf stores a payload of that size, and is what claims it.
+// claimOf stores a payload of that size, and returns its claim.
 func claimOf(t *testing.T, codec payload.Codec, size int) *commonpb.Payload {
 	t.Helper()
 	stored, err := codec.Encode(t.Context(), []*commonpb.Payload{{
@@ -219,8 +219,8 @@ func claimOf(t *testing.T, codec payload.Codec, size int) *commonpb.Payload {
 	return stored[0]
 }
 
-// What a request claims counts as what it decodes to, and is not read once that is too much. It is not parallel to other tests,
-// which would use memory while it measures.
+// A claim in a request counts as its decoded size, and is not read once that is too much. It is not parallel to other
+// tests, which would use memory while it measures.
 func TestClaimsAreBounded(t *testing.T) { //nolint:paralleltest // it measures
 	b, codec := claimed(t)
 	large := claimOf(t, codec, 4<<20)
@@ -248,8 +248,8 @@ func TestClaimsAreBounded(t *testing.T) { //nolint:paralleltest // it measures
 	}
 }
 
-// What takes more room in memory than on the wire is bounded before it is read. It is not parallel to other tests, which would use
-// memory while it measures.
+// Payloads that take more room in memory than on the wire are bounded before they are read. It is not parallel to other
+// tests, which would use memory while it measures.
 func TestHostilePayloads(t *testing.T) { //nolint:paralleltest // it measures
 	b := setup(t, codecserver.Options{})
 	fill := func(before, item, after string) string {

@@ -7,8 +7,8 @@ import (
 	"go.temporal.io/sdk/client"
 )
 
-// Dial is [client.DialContext] with the connection tuned. Its updates wait while too many of a workflow are in flight, and say
-// so when the caller's time is over ([WhyUnsent]).
+// Dial is [client.DialContext] with the connection tuned. Its updates wait while too many of a workflow are in flight,
+// and report that when the caller's time is over ([WhyUnsent]).
 //
 // Nothing is compressed. A saga sends and receives some 10 kB, which any network between a worker and its Temporal
 // carries, and the SDK's gzip was a tenth of the processor time that a saga cost both of them together (`make bench

@@ -39,8 +39,8 @@ type recorder struct {
 	failures []*failurepb.Failure
 	// refusals is how many requests are answered that the server is busy.
 	refusals int
-	// unsent are the answers to updates; the last one comes again and again if always is set. holds, if set, answers the
-	// first one after them.
+	// unsent are the answers to updates; the last one repeats if always is set. holds, if set, answers the first update
+	// after them.
 	unsent  []error
 	always  bool
 	holds   func()

@@ -15,7 +15,7 @@ import (
 	"google.golang.org/grpc"
 )
 
-// Unsent is why Temporal did not pass an update on to its workflow. The workflow knows nothing of it.
+// Unsent is the reason why Temporal did not pass an update on to its workflow. The workflow does not know of the update.
 type Unsent string
 
 // The reasons.
@@ -30,8 +30,8 @@ const (
 	UnsentFailing Unsent = "failing"
 )
 
-// WhyUnsent tells why Temporal did not pass on the update that failed with err; "" if the reason is another one, or it did.
-// Of too many in flight it knows only through a client of [Dial]'s.
+// WhyUnsent reports why Temporal did not pass on the update that failed with err; "" if it did, or for any other reason.
+// It detects too many in flight only through a client of [Dial]'s.
 func WhyUnsent(err error) Unsent {
 	var (
 		exhausted *serviceerror.ResourceExhausted
@@ -43,8 +43,8 @@ func WhyUnsent(err error) Unsent {
 		return UnsentInFlight
 	case errors.As(err, &notReady):
 		return UnsentFailing
-	// Nothing but their texts tells these apart: service/history/api/updateworkflow and service/history/workflow/update of
-	// the server.
+	// Only their texts distinguish these: service/history/api/updateworkflow and service/history/workflow/update of the
+	// server.
 	case errors.As(err, &condition) && strings.Contains(condition.Message, "total number of distinct updates"):
 		return UnsentTotal
 	case errors.As(err, &condition) && strings.Contains(condition.Message, "paused"):
@@ -53,8 +53,8 @@ func WhyUnsent(err error) Unsent {
 	return ""
 }
 
-// waitsForRoom makes updates wait while too many are in flight, and then fail with [UnsentInFlight]. The SDK tries them again by
-// itself, but when the caller's time is over it says only that.
+// waitsForRoom makes updates wait while too many are in flight, and then fail with [UnsentInFlight]. The SDK retries them
+// by itself, but when the caller's time is over, it reports only that.
 func waitsForRoom(options client.Options) client.Options {
 	options.ConnectionOptions.DialOptions = append(slices.Clone(options.ConnectionOptions.DialOptions),
 		grpc.WithChainUnaryInterceptor(noteAnswer)) // the innermost, which sees each try
@@ -62,12 +62,12 @@ func waitsForRoom(options client.Options) client.Options {
 	return options
 }
 
-// lastTry is how long before the caller's time is over a try may begin. One that is under way then may have been taken.
+// lastTry is the time before the caller's deadline within which no try begins. A try under way then may have been taken.
 const lastTry = time.Second
 
 type answerKey struct{}
 
-// answer is the error of an update's last try.
+// An answer is the error of an update's last try.
 type answer struct {
 	giveUp context.CancelFunc
 
@@ -88,7 +88,7 @@ func (a *answer) get() error {
 	return a.err
 }
 
-// noteAnswer keeps what Temporal says to each try of an update.
+// noteAnswer keeps Temporal's answer to each try of an update.
 func noteAnswer(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	last, ok := ctx.Value(answerKey{}).(*answer)
 	if !ok {

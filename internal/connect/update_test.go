@@ -43,7 +43,7 @@ func (r *recorder) UpdateWorkflowExecution(
 	}, nil
 }
 
-// What the server says (service/history/workflow/update/registry.go, service/history/api/updateworkflow/api.go).
+// The server's errors (service/history/workflow/update/registry.go, service/history/api/updateworkflow/api.go).
 var (
 	inFlight = &serviceerror.ResourceExhausted{
 		Cause: enumspb.RESOURCE_EXHAUSTED_CAUSE_CONCURRENT_LIMIT, Scope: enumspb.RESOURCE_EXHAUSTED_SCOPE_NAMESPACE,
@@ -73,7 +73,7 @@ func TestWhyUnsent(t *testing.T) {
 	} {
 		temporal := serveRecorder(t)
 		temporal.unsent, temporal.always = []error{said}, true
-		// What is tried again gives up after two of them.
+		// A retried update gives up after two of them.
 		ctx, stop := context.WithTimeout(t.Context(), 3*time.Second)
 		err := cancelOrder(ctx, temporal.dial(t, cipherIn(t)))
 		stop()
@@ -95,7 +95,7 @@ func TestUpdateWaitsForRoom(t *testing.T) {
 	require.Equal(t, 3, temporal.updates)
 }
 
-// What is under way when the caller goes may have been taken, so nobody says that there was no room.
+// An update under way when the caller leaves may have been taken, so the error does not claim that there was no room.
 func TestUpdateThatMayBeTaken(t *testing.T) {
 	t.Parallel()
 	temporal := serveRecorder(t)

@@ -26,7 +26,7 @@ printf '%s' "$SAID"
 exit "$CODE"
 `
 
-// What the script says depends on how much go has to compile. Nothing but a shell and go is there to run.
+// The script's output depends on how much go has to compile. Only a shell and go are there to run.
 func TestGobuild(t *testing.T) {
 	t.Parallel()
 	shell, err := exec.LookPath("sh")
@@ -34,14 +34,14 @@ func TestGobuild(t *testing.T) {
 	script, err := filepath.Abs("gobuild.sh")
 	require.NoError(t, err)
 	bin := t.TempDir()
-	// Written once, before anything is started: what is open for writing in a process that is just forked cannot be run.
+	// Written once, before anything is started: a file that is open for writing in a just forked process cannot be run.
 	require.NoError(t, os.WriteFile(filepath.Join(bin, "go"), []byte("#!"+shell+fakeGo), 0o700))
 
 	const building = "Building. On two cores the first time takes about nine minutes; later times take seconds.\n"
 	for name, tt := range map[string]struct {
-		// compiled is how many packages are compiled, of which left are not when go is asked.
+		// compiled is the number of packages compiled, left the number still to do when go is asked.
 		compiled, left int
-		// said comes after the packages.
+		// said is the output after the packages.
 		said string
 		code int
 		want string
@@ -75,7 +75,7 @@ func TestGobuild(t *testing.T) {
 			}
 			var stdout, stderr strings.Builder
 			cmd.Stdout, cmd.Stderr = &stdout, &stderr
-			_ = cmd.Run() // its exit code is looked at
+			_ = cmd.Run() // the test checks its exit code
 
 			require.Equal(t, tt.want, stderr.String())
 			require.Empty(t, stdout.String())

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// limitBody gives a request's body [BodyTimeout] to arrive. net/http has a limit for the whole request only, which would also end
-// those whose answer takes long: when it runs out, it cancels them.
+// limitBody gives a request's body [BodyTimeout] to arrive. net/http only has a limit for the whole request, which would
+// also end requests whose answer takes long: when it runs out, it cancels them.
 func limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Body == nil || r.Body == http.NoBody {
@@ -22,22 +22,22 @@ func limitBody(next http.Handler) http.Handler {
 		if stopping := stoppingOf(r.Context()); stopping != nil {
 			defer context.AfterFunc(stopping, func() { b.allow(stopTimeout) })()
 		}
-		// What is left is read by net/http, which answers only then.
+		// net/http reads the rest, and answers only then.
 		defer b.allow(stopTimeout)
-		r = r.WithContext(r.Context()) // net/http looks at the body of its own
+		r = r.WithContext(r.Context()) // net/http looks at the body of its own request
 		r.Body = b
 		next.ServeHTTP(w, r)
 	})
 }
 
-// body is a body that has to arrive in time.
+// A body is a request body that has to arrive in time.
 type body struct {
 	io.ReadCloser
 
 	conn *http.ResponseController
 
 	mu sync.Mutex
-	// until is when it has to be there, and arrived whether it is.
+	// until is the time limit, and arrived is set once the whole body is there.
 	until   time.Time
 	arrived bool
 }
@@ -51,7 +51,7 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err //nolint:wrapcheck // it is the body's
 }
 
-// allow lets what has not arrived take so much longer, but not longer than it was allowed before.
+// allow lets the rest of the body take that long, but not longer than was allowed before.
 func (b *body) allow(d time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -60,7 +60,7 @@ func (b *body) allow(d time.Duration) {
 		return
 	}
 	b.until = until
-	_ = b.conn.SetReadDeadline(until) // connections without deadlines are those of tests
+	_ = b.conn.SetReadDeadline(until) // only connections of tests have no deadlines
 }
 
 // arrive ends the limit: net/http reads on to notice when the client has gone, and would cancel the request.
@@ -74,11 +74,11 @@ func (b *body) arrive() {
 	_ = b.conn.SetReadDeadline(time.Time{}) // as in allow
 }
 
-// answerTimeout is how long an answer may take to be read.
+// answerTimeout limits the time to read an answer.
 const answerTimeout = 30 * time.Second
 
-// LimitAnswers gives the client thirty seconds to read an answer, from when its first byte is written. The handler may take as long
-// as it likes until then.
+// LimitAnswers gives the client thirty seconds to read an answer, from when its first byte is written. Until then, the
+// handler may take as long as it likes.
 func LimitAnswers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a := &answer{ResponseWriter: w}

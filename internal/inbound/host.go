@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// OnlyLocalNames refuses requests for any name but this machine's own, such as localhost and 127.0.0.1, if addr, host:port or
-// [net.Addr.String] of a listener, is a loopback address; otherwise it is the handler. A page in a browser on this machine can have
-// its own name point here (DNS rebinding), and would ask as if it were from here; over TLS its name is not
-// that of the certificate. Use it where nobody has to prove who they are.
+// OnlyLocalNames returns a handler that refuses requests for any name but this machine's own, such as localhost and
+// 127.0.0.1, if addr, host:port or [net.Addr.String] of a listener, is a loopback address; otherwise it returns next. A
+// page in a browser on this machine can have its own name point here (DNS rebinding), and would send requests as if it
+// were from here; over TLS its name does not match the certificate. Use it where callers need not identify themselves.
 func OnlyLocalNames(addr string, next http.Handler) http.Handler {
 	if !IsLocal(addr) {
 		return next

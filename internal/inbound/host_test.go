@@ -10,7 +10,7 @@ import (
 	"github.com/amends-dev/amends/internal/inbound"
 )
 
-// What listens on this machine only is not for pages whose name points here.
+// A listener on this machine only does not serve pages whose name points here.
 func TestOnlyLocalNames(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

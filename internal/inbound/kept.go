@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// Kept keeps what is costly to make, under a name, once for all who ask for it. The zero value keeps nothing so far.
+// Kept keeps a value that is costly to make, under a name, once for all who ask for it. The zero value is empty.
 type Kept[T any] struct {
 	making singleflight.Group
 	last   sync.Map
@@ -19,9 +19,9 @@ type made[T any] struct {
 	at   time.Time
 }
 
-// Latest is the last one that ask made under the name, or a new one if that is older than lasts. Only one is made at a time, for
-// all who want it meanwhile: ask has a context that ends after within, and not when the one who came first has gone. An error is
-// for them, and not kept.
+// Latest returns the last value that ask made under the name, or a new one if that is older than lasts. Only one is made
+// at a time, for all callers that want it meanwhile: ask has a context that ends after within, even if the first caller
+// has gone. They all get its error, which is not kept.
 func (k *Kept[T]) Latest(ctx context.Context, name string, lasts, within time.Duration, ask func(context.Context, time.Time) (T, error)) (T, error) {
 	if found, ok := k.last.Load(name); ok {
 		if last, _ := found.(made[T]); time.Since(last.at) < lasts {
@@ -49,14 +49,14 @@ func (k *Kept[T]) Latest(ctx context.Context, name string, lasts, within time.Du
 }
 
 const (
-	// readyLasts is how long an answer about readiness is kept.
+	// readyLasts is the time for which an answer about readiness is kept.
 	readyLasts = time.Second
-	// readyTimeout is how long one may take: those who ask give up after few seconds.
+	// readyTimeout limits the time to find one: callers give up after a few seconds.
 	readyTimeout = 2 * time.Second
 )
 
-// Readiness keeps for a second what a check of readiness found, good or bad, so that it costs the same whoever asks, and however
-// often. The zero value is ready for use.
+// Readiness keeps the result of a readiness check for a second, good or bad, so that its cost does not depend on the
+// number of callers. The zero value is ready for use.
 type Readiness[T any] struct{ kept Kept[readiness[T]] }
 
 type readiness[T any] struct {
@@ -64,7 +64,8 @@ type readiness[T any] struct {
 	err   error
 }
 
-// Check is what check found within the last second. It runs once for all who ask meanwhile, for two seconds at most.
+// Check returns the result of check within the last second. check runs once for all callers meanwhile, for up to two
+// seconds.
 func (r *Readiness[T]) Check(ctx context.Context, check func(context.Context) (T, error)) (T, error) {
 	last, err := r.kept.Latest(ctx, "", readyLasts, readyTimeout, func(ctx context.Context, _ time.Time) (readiness[T], error) {
 		found, err := check(ctx)

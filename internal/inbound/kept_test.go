@@ -14,7 +14,7 @@ import (
 	"github.com/amends-dev/amends/internal/inbound"
 )
 
-// However many ask, and whatever the answer is, it is found out once a second, and for those who ask meanwhile together.
+// However many callers ask, and whatever the result, the check runs once a second, for all callers at once.
 func TestReadinessIsKept(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -47,7 +47,7 @@ func TestReadinessIsKept(t *testing.T) {
 	})
 }
 
-// Who asked first may go: the others get their answer. A check that does not end is given up.
+// The first caller may leave: the others get their answer. A check that does not end is given up.
 func TestReadinessOutlivesWhoAsked(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

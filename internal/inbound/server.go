@@ -1,6 +1,6 @@
-// Package inbound bounds what clients can cost a process that serves HTTP: how long they may take to send and to read, also while
-// the process stops, how large their headers are, how often what is costly is made for them, and by which names they may reach it.
-// It knows nothing of what is served.
+// Package inbound bounds the cost of clients to a process that serves HTTP: how long they may take to send and to read,
+// also while the process stops, how large their headers are, how often costly values are made for them, and by which
+// names they may reach it. It does not know what the process serves.
 package inbound
 
 import (
@@ -14,20 +14,21 @@ import (
 )
 
 const (
-	// BodyTimeout is how long a request's body may take to arrive, whatever the method.
+	// BodyTimeout limits the time for a request's body to arrive, whatever the method.
 	BodyTimeout = 10 * time.Second
-	// MaxHeader is how long a request's line and headers may be together, in bytes.
+	// MaxHeader limits a request's line and headers together, in bytes.
 	MaxHeader = 16 << 10
 
 	headerTimeout = 5 * time.Second
 	idleTimeout   = 2 * time.Minute
-	// stopTimeout is how long what has not arrived may still take once the server is shut down, or its answer is made.
+	// stopTimeout limits the time for the rest of a request to arrive once the server is shut down, or its answer is
+	// made.
 	stopTimeout = 2 * time.Second
 )
 
 // NewServer returns a server for the handler that waits for no client for long. Headers have five seconds, a body has
-// [BodyTimeout]: after that, reading it fails with [os.ErrDeadlineExceeded]. Once it is shut down, what has not arrived has two
-// more seconds. How long an answer may take to be read is for the caller: see [LimitAnswers].
+// [BodyTimeout]: after that, reading it fails with [os.ErrDeadlineExceeded]. Once it is shut down, the rest of a request
+// has two more seconds. The caller limits the time to read an answer: see [LimitAnswers].
 func NewServer(addr string, h http.Handler) *http.Server {
 	stopping, stop := context.WithCancel(context.Background()) //nolint:forbidigo // the server's own life, which begins here
 	silent := &silent{conns: map[net.Conn]struct{}{}}
@@ -51,13 +52,14 @@ func NewServer(addr string, h http.Handler) *http.Server {
 
 type stoppingKey struct{}
 
-// stoppingOf is done when the server that serves the request is shut down; nil for a handler without a server of ours.
+// stoppingOf returns a context that is done when the server of the request is shut down; nil for a handler without a
+// server of ours.
 func stoppingOf(ctx context.Context) context.Context {
 	stopping, _ := ctx.Value(stoppingKey{}).(context.Context)
 	return stopping
 }
 
-// UntilStop is a request's context that ends also when its server is shut down, which waits for the request.
+// UntilStop returns a request's context that also ends when its server, which waits for the request, is shut down.
 func UntilStop(ctx context.Context) (context.Context, context.CancelFunc) {
 	stopping := stoppingOf(ctx)
 	ctx, cancel := context.WithCancel(ctx)
@@ -77,7 +79,7 @@ func Stopping(ctx context.Context) bool {
 	return stopping != nil && stopping.Err() != nil
 }
 
-// silent are the connections over which no request has come. A server that is shut down would wait for them.
+// silent are the connections without a request so far. A server that is shut down would wait for them.
 type silent struct {
 	mu    sync.Mutex
 	conns map[net.Conn]struct{}
@@ -102,7 +104,7 @@ func (s *silent) hurry() {
 }
 
 // limitHeader refuses requests whose line and headers are longer than [MaxHeader] as HTTP/1.1 writes them. net/http
-// refuses only what is longer still.
+// refuses only even longer ones.
 func limitHeader(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		const ends = len("\r\n")
@@ -125,5 +127,5 @@ func limitHeader(next http.Handler) http.Handler {
 func refuse(w http.ResponseWriter, status int, detail string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(status), "status": status, "detail": detail}) // whoever asked has gone
+	_ = json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(status), "status": status, "detail": detail}) // an error means that the client has gone
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/amends-dev/amends/internal/inbound"
 )
 
-// pipes is a listener whose connections are pipes, which know the time of a bubble.
+// pipes is a listener whose connections are pipes, which use a bubble's clock.
 type pipes struct {
 	conns chan net.Conn
 	// closed ends Accept.
@@ -68,7 +68,8 @@ func serve(t *testing.T, h http.Handler) (_ *http.Server, dial func() net.Conn) 
 	}
 }
 
-// send sends the text over a connection of its own, and returns what comes back until it is closed, and when that was.
+// send sends the text over a connection of its own, and returns the bytes that come back until it is closed, and the time
+// that took.
 func send(t *testing.T, conn net.Conn, text string) (got string, took time.Duration) {
 	t.Helper()
 	begin := time.Now()
@@ -79,13 +80,13 @@ func send(t *testing.T, conn net.Conn, text string) (got string, took time.Durat
 	return string(answer), time.Since(begin)
 }
 
-// reading answers how reading the body ended.
+// reading answers with the error of reading the body.
 var reading = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	n, err := io.Copy(io.Discard, r.Body)
 	fmt.Fprintf(w, "%d, timeout %t, stopping %t", n, errors.Is(err, os.ErrDeadlineExceeded), inbound.Stopping(r.Context()))
 })
 
-// Whatever a request is, what does not arrive is not waited for.
+// The server does not wait for a request that does not arrive, whatever it is.
 func TestRequestsThatDoNotArrive(t *testing.T) {
 	t.Parallel()
 	ignoring := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
@@ -120,7 +121,8 @@ func TestRequestsThatDoNotArrive(t *testing.T) {
 	}
 }
 
-// What has arrived is not limited by how long it may take to: neither its answer, nor the next request on the connection.
+// The arrival limit does not apply to a request that has arrived: neither to its answer, nor to the next request on the
+// connection.
 func TestRequestsThatArrive(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -148,7 +150,7 @@ func TestRequestsThatArrive(t *testing.T) {
 	})
 }
 
-// A server that is shut down waits for two seconds for what has not arrived, and no longer than it would otherwise.
+// A server that is shut down waits for two seconds for the rest of a request, and no longer than it otherwise would.
 func TestStopWhileRequestsDoNotArrive(t *testing.T) {
 	t.Parallel()
 	waiting := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -190,7 +192,7 @@ func TestStopWhileRequestsDoNotArrive(t *testing.T) {
 				<-time.After(tt.after)
 				begin := time.Now()
 				require.NoError(t, server.Shutdown(t.Context()))
-				// It looks every half a second whether connections are over.
+				// It checks every half a second whether connections are over.
 				require.InDelta(t, tt.took, time.Since(begin), float64(1200*time.Millisecond))
 				a := <-got
 				require.NoError(t, a.err)
@@ -200,7 +202,7 @@ func TestStopWhileRequestsDoNotArrive(t *testing.T) {
 	}
 }
 
-// Headers end where the documentation says, to the byte.
+// Headers end at the documented limit, to the byte.
 func TestHeadersAreBounded(t *testing.T) {
 	t.Parallel()
 	for size, status := range map[int]string{
@@ -232,7 +234,7 @@ func TestHeadersAreBounded(t *testing.T) {
 	}
 }
 
-// A client has time to read an answer from when it begins, however long that took.
+// A client has time to read an answer from its beginning, however long that took.
 func TestAnswersThatNobodyReads(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

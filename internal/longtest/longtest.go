@@ -1,4 +1,4 @@
-// Package longtest keeps long tests out of the first tier of the tests, which `make test` runs. It knows nothing of what
+// Package longtest keeps long tests out of the first tier of the tests, which `make test` runs. It does not know what
 // makes them long.
 package longtest
 

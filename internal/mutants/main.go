@@ -1,7 +1,7 @@
-// Command mutants plants small changes in packages, one at a time, and lists those that no test of the package sees. A
-// change that nobody sees is a test that is missing, or code that is not needed.
+// Command mutants plants small changes in packages, one at a time, and lists those that no test of the package detects.
+// An undetected change is a missing test, or code that is not needed.
 //
-// It goes on where it was interrupted: what it found out is kept, and holds as long as the code that was changed is the same.
+// It resumes where it was interrupted: its results are kept, and hold as long as the changed code is the same.
 package main
 
 import (
@@ -28,7 +28,7 @@ func main() {
 	}
 }
 
-// options are what the command line says.
+// options are the command line's options.
 type options struct {
 	most      int
 	limit     time.Duration
@@ -106,7 +106,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	return nil
 }
 
-// round is the run for one package.
+// A round is the run for one package.
 type round struct {
 	options
 	out     io.Writer
@@ -114,7 +114,7 @@ type round struct {
 	reasons map[string]string
 
 	mu sync.Mutex
-	// missing are the survivors that nobody has explained, and left counts the mutants that were not tried.
+	// missing are the survivors without an explanation, and left counts the mutants that were not tried.
 	missing []string
 	left    int
 	err     error
@@ -164,7 +164,7 @@ func (r *round) try(ctx context.Context, name string) error {
 	return nil
 }
 
-// note tries a mutant and keeps what became of it.
+// note tries a mutant and keeps its outcome.
 func (r *round) note(ctx context.Context, p pkg, m mutant, source, tests string) {
 	if ctx.Err() != nil {
 		return
@@ -184,7 +184,7 @@ func (r *round) note(ctx context.Context, p pkg, m mutant, source, tests string)
 	}
 }
 
-// report counts what became of the package's mutants.
+// report counts the outcomes of the package's mutants.
 func (r *round) report(p pkg, all []mutant, sources map[string]string, tests string) {
 	counts := map[outcome]int{}
 	explained := 0
@@ -208,7 +208,7 @@ func (r *round) report(p pkg, all []mutant, sources map[string]string, tests str
 	}
 }
 
-// stale reports explanations of mutants that the package does not have any more.
+// stale reports explanations of mutants that the package no longer has.
 func (r *round) stale(p pkg, all []mutant) error {
 	has := map[string]bool{}
 	for _, m := range all {
@@ -223,7 +223,7 @@ func (r *round) stale(p pkg, all []mutant) error {
 	return errors.Join(errs...)
 }
 
-// lookUp is what is known of a mutant.
+// lookUp returns the known result of a mutant.
 func (n *notes) lookUp(mu *sync.Mutex, id string) (result, bool) {
 	mu.Lock()
 	defer mu.Unlock()
@@ -231,7 +231,7 @@ func (n *notes) lookUp(mu *sync.Mutex, id string) (result, bool) {
 	return r, ok
 }
 
-// some are at most so many of the mutants, spread over all of them; 0 is all.
+// some returns up to most of the mutants, spread over all of them; 0 is all.
 func some(all []mutant, most int) []mutant {
 	if most == 0 || len(all) <= most {
 		return all
@@ -243,7 +243,7 @@ func some(all []mutant, most int) []mutant {
 	return picked
 }
 
-// readExplained reads a mutant's ID on a line, and below it, indented, why it may survive.
+// readExplained reads a mutant's ID on a line, and below it, indented, the reason why it may survive.
 func readExplained(path string) (map[string]string, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {

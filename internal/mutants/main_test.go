@@ -44,7 +44,7 @@ func check(n int) (int, error) {
 func pass() error { return note(1) }
 `
 
-// TestMutants: each has a name that says what it changes, and changes just that.
+// TestMutants: each has a name that describes its change, and changes only that.
 func TestMutants(t *testing.T) {
 	t.Parallel()
 
@@ -155,7 +155,7 @@ func TestRun(t *testing.T) {
 	require.Contains(t, out, "sample: 0 killed, 3 survive (0 explained), 0 are no program, 0 left\n")
 	require.Equal(t, 3, tries())
 
-	// Survivors are tried again with new tests, and only they.
+	// Only survivors are tried again with new tests.
 	write("sample_test.go", strings.Replace(test, "%s", "\tif Less(2, 2) {\n\t\tt.Fatal()\n\t}\n", 1))
 	out, err = mutants()
 	require.ErrorContains(t, err, "2 mutants survive without an explanation")

@@ -12,19 +12,19 @@ import (
 	"strings"
 )
 
-// mutant is one small change of a source file.
+// A mutant is one small change of a source file.
 type mutant struct {
-	// ID names the mutant by what it changes, and not by its line: it stays the same while other code changes.
+	// ID names the mutant by its change, and not by its line: it stays the same while other code changes.
 	ID string
-	// Line is where it is now.
+	// Line is its present line.
 	Line int
 
 	file       string // its path
 	start, end int    // the bytes that are replaced
-	text       string // what replaces them
+	text       string // the replacement
 }
 
-// apply is the file's source with the change.
+// apply returns the file's source with the change.
 func (m mutant) apply(source []byte) []byte {
 	return slices.Concat(source[:m.start], []byte(m.text), source[m.end:])
 }
@@ -79,7 +79,7 @@ func mutantsIn(path, name string, source []byte) ([]mutant, error) {
 	return f.found, nil
 }
 
-// finder finds the mutants of one declaration.
+// A finder finds the mutants of one declaration.
 type finder struct {
 	file     *token.File
 	path     string
@@ -134,7 +134,7 @@ func (f *finder) Visit(node ast.Node) ast.Visitor {
 		case "false":
 			f.replace(n, "true", "turn")
 		}
-	case *ast.Field: // a tag is no code
+	case *ast.Field: // a tag is not code
 		return nil
 	}
 	return f
@@ -147,7 +147,7 @@ func (f *finder) negate(cond ast.Expr) {
 	f.replace(cond, "!("+f.text(cond)+")", "negate")
 }
 
-// boundaries are what comparisons become.
+// boundaries are the replacements of comparisons.
 var boundaries = map[token.Token]token.Token{
 	token.LSS: token.LEQ, token.LEQ: token.LSS, token.GTR: token.GEQ, token.GEQ: token.GTR,
 	token.EQL: token.NEQ, token.NEQ: token.EQL, token.ADD: token.SUB, token.SUB: token.ADD,
@@ -165,7 +165,7 @@ func (f *finder) binary(n *ast.BinaryExpr) {
 	}
 }
 
-// returns forgets an error.
+// returns drops an error.
 func (f *finder) returns(n *ast.ReturnStmt) {
 	if !f.fails || len(n.Results) == 0 {
 		return
@@ -175,7 +175,7 @@ func (f *finder) returns(n *ast.ReturnStmt) {
 		return
 	}
 	if _, call := last.(*ast.CallExpr); call && len(n.Results) == 1 {
-		return // which may have several results
+		return // this may have several results
 	}
 	f.replace(last, "nil", "forget the error in `"+oneLine(f.text(n))+"`:")
 }
@@ -197,7 +197,7 @@ func (f *finder) text(n ast.Node) string {
 	return string(f.source[f.file.Offset(n.Pos()):f.file.Offset(n.End())])
 }
 
-// oneLine is code in one line, shortened.
+// oneLine returns code on one line, shortened.
 func oneLine(code string) string {
 	code = strings.Join(strings.Fields(code), " ")
 	if runes := []rune(code); len(runes) > 80 {

@@ -16,30 +16,30 @@ import (
 	"time"
 )
 
-// outcome is what the tests make of a mutant.
+// outcome is the result of the tests on a mutant.
 type outcome string
 
 const (
 	// killed: a test fails.
 	killed outcome = "killed"
-	// survived: no test sees the mutant.
+	// survived: no test detects the mutant.
 	survived outcome = "survived"
-	// notBuilt: the change is no program.
+	// notBuilt: the change does not compile.
 	notBuilt outcome = "not built"
 )
 
-// result is what is kept of a mutant.
+// A result is the kept result of a mutant.
 type result struct {
 	ID      string  `json:"id"`
 	Outcome outcome `json:"outcome"`
-	// Source and Tests are fingerprints of what the outcome holds for: that of the mutant's file, and that of the package's
-	// tests and of the arguments they were run with.
+	// Source and Tests are fingerprints of the code for which the outcome holds: that of the mutant's file, and that of
+	// the package's tests and their arguments.
 	Source string `json:"source"`
 	Tests  string `json:"tests"`
 }
 
-// holds reports whether the result is still true: a mutant that was killed stays so while its file does, one that survived
-// also while the tests do.
+// holds reports whether the result is still true: a killed mutant stays killed while its file is the same. For a
+// survivor, the tests must be the same, too.
 func (r result) holds(source, tests string) bool {
 	return r.Source == source && (r.Outcome != survived || r.Tests == tests)
 }
@@ -51,7 +51,7 @@ type pkg struct {
 	args []string
 }
 
-// test runs the package's tests on a mutant, for so long at most. Its file must be the one with that fingerprint.
+// test runs the package's tests on a mutant, for up to timeout. Its file must be the one with that fingerprint.
 func (p pkg) test(ctx context.Context, m mutant, fingerprint string, timeout time.Duration) (outcome, error) {
 	source, err := os.ReadFile(m.file)
 	if err != nil {
@@ -64,7 +64,7 @@ func (p pkg) test(ctx context.Context, m mutant, fingerprint string, timeout tim
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = os.RemoveAll(tmp) }() // what is left there is no harm
+	defer func() { _ = os.RemoveAll(tmp) }() // leftovers do no harm
 	changed, overlay := filepath.Join(tmp, filepath.Base(m.file)), filepath.Join(tmp, "overlay.json")
 	replace, err := json.Marshal(map[string]any{"Replace": map[string]string{m.file: changed}})
 	if err != nil {
@@ -90,8 +90,8 @@ func (p pkg) test(ctx context.Context, m mutant, fingerprint string, timeout tim
 	return killed, nil
 }
 
-// fingerprints are those of each file of the package that can have mutants, by path, and that of its tests and their
-// arguments.
+// fingerprints returns the fingerprints of each file of the package that can have mutants, by path, and that of its tests
+// and their arguments.
 func (p pkg) fingerprints() (sources map[string]string, tests string, err error) {
 	sources = map[string]string{}
 	all := sha256.New()

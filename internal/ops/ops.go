@@ -28,7 +28,8 @@ type Options struct {
 	TLS *tls.Config
 	// Version is what /healthz says of the process.
 	Version string
-	// Ready finds what keeps the process from its work, within two seconds. It is asked once a second at most. Default: nothing does.
+	// Ready reports what keeps the process from its work, within two seconds. It is called once a second at most.
+	// Default: nothing does.
 	Ready func(context.Context) error
 	// Handlers are served, too, by pattern of [http.ServeMux]. /healthz and /readyz are taken.
 	Handlers map[string]http.Handler

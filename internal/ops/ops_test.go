@@ -56,7 +56,7 @@ func TestServer(t *testing.T) {
 	require.Equal(t, 200, get(t, s, "/healthz").status, "a process that stops lives")
 }
 
-// However often somebody asks, the process is looked at once a second.
+// However often callers ask, the process is checked once a second.
 func TestReadyIsKept(t *testing.T) {
 	t.Parallel()
 

@@ -6,22 +6,23 @@ import (
 	"strings"
 )
 
-// ValidCountry tells whether code is the ISO 3166-1 alpha-2 code of a country, or XK for Kosovo.
+// ValidCountry reports whether code is the ISO 3166-1 alpha-2 code of a country, or XK for Kosovo.
 func ValidCountry(code string) bool { return listed(countryCodes, countryCode, code) }
 
 var countryCode = regexp.MustCompile(`^[A-Z]{2}$`)
 
-// NeedsPostalCode tells whether an address in the country has to have a postal code, NeedsCity whether it has to name a city.
+// NeedsPostalCode reports whether an address in the country must have a postal code, NeedsCity whether it must name a
+// city.
 func NeedsPostalCode(country string) bool { return listed(postalCodeCountries, countryCode, country) }
 
 // NeedsCity is described at [NeedsPostalCode].
 func NeedsCity(country string) bool { return !listed(cityFreeCountries, countryCode, country) }
 
-// otherNames are what systems call countries that have another code in ISO 3166-1: the British by habit, and the tax numbers
+// otherNames are other codes than ISO 3166-1's that systems use for countries: of British habit, and of the tax numbers
 // of the European Union.
 var otherNames = map[string]string{"UK": "GB", "EL": "GR", "XI": "GB"}
 
-// countryMust says what a country must be, and what code may have been meant instead of that one.
+// countryMust describes what a country must be, and the code that may have been meant by that one.
 func countryMust(code string) string {
 	must := "must be an ISO 3166-1 alpha-2 code, such as DE"
 	name := strings.ToUpper(strings.TrimSpace(code))

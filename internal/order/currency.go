@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// ValidCurrency tells whether code is the ISO 4217 code of a currency in use.
+// ValidCurrency reports whether code is the ISO 4217 code of a currency in use.
 func ValidCurrency(code string) bool { return listed(currencyCodes, currencyCode, code) }
 
 var currencyCode = regexp.MustCompile(`^[A-Z]{3}$`)
 
-// currencyMust says what a currency must be.
+// currencyMust describes what a currency must be.
 const currencyMust = "the ISO 4217 code of a currency in use, such as EUR"
 
-// MinorDigits is how many decimals the currency has: an amount of 10^MinorDigits minor units is one of the currency, as a
-// yen (0), a euro (2) or a Kuwaiti dinar (3). It is 2 for a code that is none.
+// MinorDigits returns the number of decimals of the currency: 10^MinorDigits minor units make one unit, such as a yen
+// (0), a euro (2) or a Kuwaiti dinar (3). It is 2 for an unknown code.
 func MinorDigits(currency string) int {
 	switch {
 	case listed(undivided, currencyCode, currency):
@@ -27,8 +27,8 @@ func MinorDigits(currency string) int {
 	return 2
 }
 
-// Units is n whole units of the currency, in minor units: Units(5, "EUR") is 5.00 euros, an amount of 500. It overflows
-// for n beyond 10^14.
+// Units returns n whole units of the currency, in minor units: Units(5, "EUR") is 5.00 euros, an amount of 500. It
+// overflows for n beyond 10^14.
 func Units(n int64, currency string) Money {
 	for range MinorDigits(currency) {
 		n *= 10
@@ -36,7 +36,7 @@ func Units(n int64, currency string) Money {
 	return Money{Amount: n, Currency: currency}
 }
 
-// listed tells whether code, which has the form, is in the list. Codes are of one length, with a space between them.
+// listed reports whether code, which has the form, is in the list. Codes are of one length, with a space between them.
 func listed(list string, form *regexp.Regexp, code string) bool {
 	return form.MatchString(code) && strings.Contains(list, code)
 }

@@ -1,8 +1,8 @@
 package order
 
-// The currencies in use, from list one of ISO 4217 (published by SIX, its maintenance agency) as github.com/bojanz/currency
-// 1.5.1 has it; a test compares them. CLDR is no source for this: its digits are those that people write in that country,
-// such as none for the Albanian lek, whose amounts have two in every card payment.
+// The currencies in use, from list one of ISO 4217 (published by SIX, its maintenance agency) as
+// github.com/bojanz/currency 1.5.1 has it; a test compares them. CLDR is not a source for this: it has the digits that
+// people write in that country, such as 0 for the Albanian lek, whose amounts have two in every card payment.
 const currencyCodes = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE " +
 	"CHF CHW CLF CLP CNY COP COU CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF " +
 	"GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR " +

@@ -2,11 +2,11 @@ package order
 
 import "strings"
 
-// Guest tells whether the customer has no account: without an ID, or with the 0 that shops give to those who have not
-// registered. What is kept for an account, as points are, is kept for none of them.
+// Guest reports whether the customer has no account: without an ID, or with the 0 that shops give to customers who have
+// not registered. A guest has no points, or anything else that is kept for an account.
 func (c Customer) Guest() bool { return IsGuest(c.ID) }
 
-// Account is the customer's ID; empty for a guest.
+// Account returns the customer's ID; empty for a guest.
 func (c Customer) Account() string {
 	if c.Guest() {
 		return ""
@@ -14,11 +14,12 @@ func (c Customer) Account() string {
 	return c.ID
 }
 
-// IsGuest tells whether the customer's ID is that of nobody: see [Customer.Guest].
+// IsGuest reports whether the customer's ID is a guest's: see [Customer.Guest].
 func IsGuest(customerID string) bool { return customerID == "" || customerID == "0" }
 
-// What a customer's ID has that a search attribute must not have. Temporal's SQL stores do not find a value with a quote at
-// its end, a double quote or a backslash, and fail on a question mark; the others mean something in a query's text.
+// The characters of a customer's ID that a search attribute must not have. Temporal's SQL stores do not find a value with
+// a quote at its end, a double quote or a backslash, and fail on a question mark; the others mean something in a query's
+// text.
 const (
 	unsafeInKey = `'"\?%;*` + "`" + `$~`
 	escapedAs   = "qdbmpsagut" // each after a tilde, in the same order
@@ -42,10 +43,10 @@ func keyPairs(back bool) []string {
 	return pairs
 }
 
-// CustomerKey is the customer's ID as it stands in a search attribute and in a query for it: letters, digits and most
-// punctuation as they are, anything else as a tilde and a letter. It is at most 2 × [MaxCustomerID] characters long, which
+// CustomerKey returns the customer's ID as it stands in a search attribute and in a query for it: letters, digits and
+// most punctuation as they are, anything else as a tilde and a letter. It has up to 2 × [MaxCustomerID] characters, which
 // the 255 of Temporal's PostgreSQL hold. [CustomerIDOf] reads it. An ID of letters, digits and -_. is its own key.
 func CustomerKey(id string) string { return keyEscaper.Replace(id) }
 
-// CustomerIDOf is the ID of which key is the [CustomerKey].
+// CustomerIDOf returns the ID whose [CustomerKey] is key.
 func CustomerIDOf(key string) string { return keyUnescaper.Replace(key) }

@@ -9,23 +9,23 @@ import (
 	"unicode/utf8"
 )
 
-// Form is what a text may be. Each field has one form, and it stands here: the API, its description and the step services
-// all take it from this file, so that none of them refuses what another has let pass. A text that a form takes today, a
-// later version takes, too: sagas in flight carry it past their pivot.
+// A Form defines the allowed texts of a field. Each field has one form, in this file: the API, its description and the
+// step services all use it, so that none of them refuses a text that another has let pass. Later versions keep taking
+// every text that a form takes today: sagas in flight carry it past their pivot.
 type Form struct {
 	// Max is the longest text that fits, in Unicode code points.
 	Max int
 	// Pattern is a regular expression, for JSON Schema, that every text that fits matches; empty for none.
 	Pattern string
-	// Must says what the text must be, as in "must be …".
+	// Must describes what the text must be, as in "must be …".
 	Must string
-	// Example is one that fits.
+	// Example is a text that fits.
 	Example string
 
 	fits func(string) bool
 }
 
-// Fits tells whether s has the form. The empty text has none.
+// Fits reports whether s has the form. The empty text has none.
 func (f Form) Fits(s string) bool {
 	return s != "" && utf8.ValidString(s) && utf8.RuneCountInString(s) <= f.Max && f.fits(s)
 }
@@ -50,34 +50,36 @@ var (
 		Pattern: `^[0-9A-Za-z +\-./(),;#*]*[0-9][0-9A-Za-z +\-./(),;#*]*$`,
 		fits:    regexp.MustCompile(`^[0-9A-Za-z +\-./(),;#*]*[0-9][0-9A-Za-z +\-./(),;#*]*$`).MatchString,
 	}
-	// CustomerIDForm, SKUForm, VoucherForm and CarrierForm are the forms of what other systems have named: shops, e-invoices,
-	// warehouses. An ID is compared as it is: letters of another case make another one.
+	// CustomerIDForm, SKUForm, VoucherForm and CarrierForm are the forms of names given by other systems: shops,
+	// e-invoices, warehouses. IDs are compared as they are: case matters.
 	CustomerIDForm = codeForm(MaxCustomerID, "c-1001")
-	// A hundred lines with the longest SKUs fit into what a worker reads of an answer.
+	// A hundred lines with the longest SKUs fit into the part of an answer that a worker reads.
 	SKUForm     = codeForm(80, "TEA-EARL-GREY")
 	VoucherForm = codeForm(100, "SPRING-0001")
 	CarrierForm = codeForm(64, "parcel")
-	// TokenForm is the form of payment tokens. A space in one is the sign of a card's number.
+	// TokenForm is the form of payment tokens. A space in a token is the sign of a card's number.
 	TokenForm = patternForm(200, `^[!-~]+$`, "1 to 200 visible ASCII characters, without spaces", "tok_visa")
 )
 
-// MaxCustomerID is the length of a customer's ID. Twice as much fits into a search attribute: see [CustomerKey].
+// MaxCustomerID limits a customer's ID, in characters. Twice as many fit into a search attribute: see [CustomerKey].
 const MaxCustomerID = 120
 
-// maxEmail is the length of an address in bytes: RFC 5321, section 4.5.3.1.3, less the brackets.
+// maxEmail limits an address, in bytes: RFC 5321, section 4.5.3.1.3, less the brackets.
 const maxEmail = 254
 
 func patternForm(limit int, pattern, must, example string) Form {
 	return Form{Max: limit, Pattern: pattern, Must: must, Example: example, fits: regexp.MustCompile(pattern).MatchString}
 }
 
-// codeForm is the form of an identifier of somebody else's: gid://shopify/Customer/1, a GTIN, "AB 12/3", letters of any script.
+// codeForm returns the form of another system's identifier: gid://shopify/Customer/1, a GTIN, "AB 12/3", letters of any
+// script.
 func codeForm(limit int, example string) Form {
 	return Form{
 		Max: limit, Pattern: `^[^\x00-\x20\x7f-\xa0]([^\x00-\x1f\x7f-\xa0]*[^\x00-\x20\x7f-\xa0])?$`, Example: example,
 		Must: fmt.Sprintf("1 to %d printable characters, with no space at either end", limit),
 		fits: func(s string) bool {
-			// unicode.IsPrint takes letters, marks, digits, punctuation and symbols, and of all spaces the plain one.
+			// unicode.IsPrint accepts letters, marks, digits, punctuation and symbols, and of all spaces only the plain
+			// one.
 			return !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) && strings.TrimSpace(s) == s
 		},
 	}

@@ -18,7 +18,7 @@ var forms = map[string]order.Form{
 	"sku": order.SKUForm, "voucher": order.VoucherForm, "carrier": order.CarrierForm, "token": order.TokenForm,
 }
 
-// What shops, warehouses and payment providers really send.
+// Texts that shops, warehouses and payment providers really send.
 func TestFormsTakeWhatIsUsed(t *testing.T) {
 	t.Parallel()
 
@@ -49,7 +49,7 @@ func TestFormsTakeWhatIsUsed(t *testing.T) {
 	}
 }
 
-// A form's limit and pattern, which the API's description shows, hold for all that fits.
+// A form's limit and pattern, which the API's description shows, hold for every text that fits.
 func TestFormsAreAsTheySay(t *testing.T) {
 	t.Parallel()
 
@@ -68,7 +68,7 @@ func TestFormsAreAsTheySay(t *testing.T) {
 	}
 }
 
-// A customer's ID can be looked for in Temporal, and read again.
+// A customer's ID can be searched for in Temporal, and read back.
 func TestCustomerKey(t *testing.T) {
 	t.Parallel()
 

@@ -11,8 +11,8 @@ import (
 // ErrOverflow is returned when an amount does not fit into 64 bits of minor units.
 var ErrOverflow = errors.New("amount overflows")
 
-// Money is an amount in minor units of an ISO 4217 currency: cents for EUR, yen for JPY, fils for KWD, of which a dinar has
-// a thousand (see [MinorDigits]). It is never a float, so sums are exact.
+// Money is an amount in minor units of an ISO 4217 currency: cents for EUR, yen for JPY, fils for KWD, a thousand to the
+// dinar (see [MinorDigits]). It is never a float, so sums are exact.
 type Money struct {
 	Amount   int64  `json:"amount" doc:"Amount in minor units, as ISO 4217 counts them: 1290 is EUR 12.90, JPY 1290 and KWD 1.290."`
 	Currency string `json:"currency" pattern:"^[A-Z]{3}$" doc:"ISO 4217 code." example:"EUR"`
@@ -30,11 +30,11 @@ func (m Money) Minus(other Money) (Money, error) {
 	return Money{Amount: m.Amount - other.Amount, Currency: m.Currency}, nil
 }
 
-// String is the amount as people write it, with the decimals of its currency: "EUR 12.90", "JPY 1290", "KWD 1.290".
+// String returns the amount as people write it, with the decimals of its currency: "EUR 12.90", "JPY 1290", "KWD 1.290".
 func (m Money) String() string {
 	sign, amount := "", uint64(m.Amount)
 	if m.Amount < 0 {
-		sign, amount = "-", -amount // also for the least one, which has no negative
+		sign, amount = "-", -amount // also right for the smallest amount, which has no negative
 	}
 	digits := MinorDigits(m.Currency)
 	if digits == 0 {
@@ -44,8 +44,8 @@ func (m Money) String() string {
 	return fmt.Sprintf("%s %s%d.%0*d", m.Currency, sign, amount/unit, digits, amount%unit)
 }
 
-// ParseMoney reads an amount as people write it, such as "12.90" of EUR, "1290" of JPY or "1.290" of KWD: digits, and after
-// a point at most as many as the currency has. The error says what it must be.
+// ParseMoney reads an amount as people write it, such as "12.90" of EUR, "1290" of JPY or "1.290" of KWD: digits, and
+// after a point up to as many as the currency has. The error describes what it must be.
 func ParseMoney(amount, currency string) (Money, error) {
 	if !ValidCurrency(currency) {
 		return Money{}, fmt.Errorf("currency %q: must be %s", currency, currencyMust)

@@ -21,8 +21,8 @@ type Order struct {
 	ShipTo  Address `json:"ship_to"`
 	// Carrier is who ships; empty for the shop's own choice.
 	Carrier string `json:"carrier,omitempty"`
-	// ExpectedTotal is what the customer was told that the articles cost, before voucher and points. An order that costs
-	// something else is not placed. nil if nothing was said.
+	// ExpectedTotal is the price of the articles that the customer saw, before voucher and points. An order that costs
+	// something else is not placed. nil if there is no expectation.
 	ExpectedTotal *Money `json:"expected_total,omitempty"`
 }
 

@@ -99,7 +99,7 @@ func TestMoney(t *testing.T) {
 		"KWD 1.290":                 {Amount: 1290, Currency: "KWD"},
 		"KWD -0.005":                {Amount: -5, Currency: "KWD"},
 		"CLF 0.1290":                {Amount: 1290, Currency: "CLF"},
-		"ALL 12.90":                 {Amount: 1290, Currency: "ALL"}, // none in CLDR
+		"ALL 12.90":                 {Amount: 1290, Currency: "ALL"}, // no decimals in CLDR
 		"JPY -9223372036854775808":  {Amount: math.MinInt64, Currency: "JPY"},
 		"EUR -92233720368547758.08": {Amount: math.MinInt64, Currency: "EUR"},
 	} {

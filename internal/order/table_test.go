@@ -10,7 +10,7 @@ import (
 	"github.com/amends-dev/amends/internal/order"
 )
 
-// codes are all there could be, of so many letters.
+// codes returns all possible codes of that many letters.
 func codes(letters int) []string {
 	all := []string{""}
 	for range letters {
@@ -25,7 +25,7 @@ func codes(letters int) []string {
 	return all
 }
 
-// A failure may only say that a currency was introduced or withdrawn since: then currency_table.go follows.
+// A failure may only mean that a currency was introduced or withdrawn since: then update currency_table.go.
 func TestCurrenciesAreThoseOfISO4217(t *testing.T) {
 	t.Parallel()
 
@@ -62,7 +62,7 @@ func TestCountriesAreThoseOfISO3166(t *testing.T) {
 	}
 }
 
-// Addresses as the countries have them.
+// Addresses as countries use them.
 func TestAddressesOfCountries(t *testing.T) {
 	t.Parallel()
 

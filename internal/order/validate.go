@@ -65,7 +65,8 @@ func (r Return) Validate() error {
 	return c.err()
 }
 
-// Faults are everything that is wrong with the address, with pointers into it. What its country does not need may be left out.
+// Faults returns everything that is wrong with the address, with pointers into it. Parts that its country does not need
+// may be left out.
 func (a Address) Faults() []FieldError {
 	var c check
 	c.form("/name", TextForm, a.Name)
@@ -84,7 +85,7 @@ func (a Address) Faults() []FieldError {
 	return c.fields
 }
 
-// within are the faults of what stands at pointer.
+// within returns the faults of the part at pointer.
 func within(pointer string, faults []FieldError) []FieldError {
 	for i := range faults {
 		faults[i].Pointer = pointer + faults[i].Pointer

@@ -18,7 +18,8 @@ import (
 type Store interface {
 	// Put keeps the content. It may be there already.
 	Put(ctx context.Context, name string, content []byte) error
-	// Get returns the content, or [ErrMissing], or, without reading it, [ErrTooLarge] if it has more than most bytes.
+	// Get returns the content, or [ErrMissing]. If it has more than most bytes, Get returns [ErrTooLarge] without reading
+	// it.
 	Get(ctx context.Context, name string, most int64) ([]byte, error)
 	// String is where the store is, for people.
 	String() string
@@ -28,7 +29,7 @@ type Store interface {
 var (
 	// ErrMissing: there is no such content.
 	ErrMissing = errors.New("not there")
-	// ErrTooLarge: there is more content than is wanted.
+	// ErrTooLarge: there is more content than the caller accepts.
 	ErrTooLarge = errors.New("too large")
 	// ErrUnavailable: the store cannot be asked at the moment.
 	ErrUnavailable = errors.New("store of payloads is not available")
@@ -124,8 +125,8 @@ func (c *Claims) read(ctx context.Context, name string) (*commonpb.Payload, erro
 
 type roomKey struct{}
 
-// Within is a context in which nothing is read from a store that has more than so many bytes: decoding it fails with [ErrTooLarge].
-// Without it, everything is read.
+// Within returns a context in which no content of more than most bytes is read from a store: decoding it fails with
+// [ErrTooLarge]. Without it, everything is read.
 func Within(ctx context.Context, most int64) context.Context {
 	return context.WithValue(ctx, roomKey{}, most)
 }

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// ErrNotInstalled says that there is no PostgreSQL server here that can be started.
+// ErrNotInstalled means that this machine has no PostgreSQL server that can be started.
 var ErrNotInstalled = errors.New("no PostgreSQL server is installed here")
 
 // Binaries returns the folder of initdb and postgres: the one pg_config names, else that of the newest version where

@@ -1,6 +1,7 @@
-// Package pgserver makes private PostgreSQL servers from the programs that are installed here: for tests, which want them
-// fast, and for measurements, which want them durable. It knows how to find the programs, lay out a server's folder and ask
-// whether it answers. It does not know what is stored there, and leaves starting and ending the process to its callers.
+// Package pgserver makes private PostgreSQL servers from the programs that are installed here: for tests, which need them
+// fast, and for measurements, which need them durable. It knows how to find the programs, lay out a server's folder and
+// check whether the server answers. It does not know what is stored there, and leaves starting and ending the process to
+// its callers.
 package pgserver
 
 import (
@@ -23,9 +24,9 @@ import (
 type Server struct {
 	// URL is the postgres:// URL of its database postgres, for the superuser.
 	URL *url.URL
-	// Dir is the folder of all its files. What Command starts works in it.
+	// Dir is the folder of all its files. The process of Command works in it.
 	Dir string
-	// Log is the file that its process is to write to.
+	// Log is the file for the output of its process.
 	Log *os.File
 
 	bin, port string
@@ -95,16 +96,16 @@ func (s *Server) Command(settings ...string) []string {
 	return args
 }
 
-// Prepare has the process, which runs what Command returned, write to Log and run as a user as whom PostgreSQL agrees to
-// run, in a process group of its own, where Ctrl-C does not reach it.
+// Prepare sets up the process, which runs the command line of Command, to write to Log and to run as a user that
+// PostgreSQL accepts, in a process group of its own, where Ctrl-C does not reach it.
 func (s *Server) Prepare(cmd *exec.Cmd) {
 	cmd.Stdout, cmd.Stderr = s.Log, s.Log
 	cmd.SysProcAttr = s.owner.attributes()
 	cmd.Dir = s.Dir
 }
 
-// AwaitReady waits until the server answers, limit at most. The error has what the server has logged. It returns at once
-// when ended reports that the process has ended.
+// AwaitReady waits until the server answers, limit at most. The error has the server's log. It returns at once when ended
+// reports that the process has ended.
 func (s *Server) AwaitReady(ctx context.Context, limit time.Duration, ended func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

@@ -1,7 +1,7 @@
 // Package pgtest gives tests a PostgreSQL database of their own.
 //
-// It knows how to choose or start a server, which ends with the process, and how to make and drop a database. It knows
-// nothing of what is stored there.
+// It knows how to choose or start a server, which ends with the process, and how to make and drop a database. It does not
+// know what is stored there.
 package pgtest
 
 import (

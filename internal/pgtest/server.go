@@ -34,7 +34,7 @@ kill $watcher
 rm -rf "$dir"
 `
 
-// readyLimit bounds a server's start.
+// readyLimit limits a server's start.
 const readyLimit = 30 * time.Second
 
 // startServer starts a server on a free port. Somebody may take the port first, so it tries thrice.
@@ -69,12 +69,12 @@ func start(ctx context.Context) (*server, error) {
 	return s, nil
 }
 
-// launch starts the script and leaves it running: it ends after this process, so nobody waits for it. Closing what it
-// returns ends the server.
+// launch starts the script and leaves it running: it ends after this process, so nothing waits for it. Closing the result
+// ends the server.
 func launch(private *pgserver.Server) (io.Closer, error) {
 	command := private.Command("max_connections=1000", "shared_buffers=32MB", "fsync=off", "synchronous_commit=off", "full_page_writes=off")
 	cmd := exec.Command("/bin/sh", append([]string{"-c", script, "pgtest", private.Dir}, command...)...)
-	private.Prepare(cmd) // its log and not the test's own output: go test waits until nobody holds that any more
+	private.Prepare(cmd) // its log and not the test's own output: go test waits until no process holds that any more
 	lifeline, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err

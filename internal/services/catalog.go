@@ -30,8 +30,8 @@ type Article struct {
 	Stock  []Stock       `json:"stock,omitempty"`
 }
 
-// Stock is goods that came into a warehouse. Receipt names the delivery: the same one is booked once, whatever is imported
-// again. Default: "opening".
+// Stock is goods that came into a warehouse. Receipt names the delivery: the same one is booked once, however often it is
+// imported. Default: "opening".
 type Stock struct {
 	Warehouse string `json:"warehouse"`
 	Quantity  int64  `json:"quantity"`
@@ -47,7 +47,7 @@ type Warehouse struct {
 // Carrier delivers to countries, and fetches returns from some.
 type Carrier struct {
 	Name string `json:"name"`
-	// Price decides who goes first where several serve a country; nil leaves price and capacity of a known carrier alone.
+	// Price decides who goes first if several serve a country; nil leaves price and capacity of a known carrier alone.
 	Price    *int64 `json:"price,omitempty"`
 	Capacity *int64 `json:"capacity,omitempty"`
 
@@ -68,16 +68,16 @@ type Card struct {
 	Limit order.Money `json:"limit"`
 }
 
-// Limits of what a catalog may hold. They keep sums over it within 64 bits.
+// Limits of a catalog. They keep sums over it within 64 bits.
 const (
 	maxStock = 1_000_000_000_000 // pieces of one receipt
 	maxPrice = 1_000_000_000_000 // minor units
 )
 
-// defaultReceipt names the goods of which nobody said when they came.
+// defaultReceipt names goods without a receipt.
 const defaultReceipt = "opening"
 
-// catalogCheck gathers what is wrong with a catalog, each fault with its place in it.
+// catalogCheck gathers the faults of a catalog, each with its place in it.
 type catalogCheck struct{ faults []error }
 
 func (c *catalogCheck) that(ok bool, at, format string, args ...any) {
@@ -95,7 +95,7 @@ func (c *catalogCheck) money(at string, m order.Money, least int64) {
 	c.that(m.Amount >= least && m.Amount <= maxPrice, at, "an amount of %d must be from %d to %d minor units", m.Amount, least, int64(maxPrice))
 }
 
-// once finds what is there twice.
+// once finds duplicates.
 func (c *catalogCheck) once(seen map[string]string, key, at, what string) {
 	first, twice := seen[key]
 	c.that(!twice, at, "%s is at %s already", what, first)
@@ -104,8 +104,8 @@ func (c *catalogCheck) once(seen map[string]string, key, at, what string) {
 	}
 }
 
-// Check returns everything that is wrong with the catalog as such, or nil. What it says of warehouses and carriers that it
-// does not name is found when it is imported.
+// Check returns everything that is wrong with the catalog by itself, or nil. Import checks its references to warehouses
+// and carriers that it does not define.
 func (c Catalog) Check() error {
 	var check catalogCheck
 	check.articles(c.Articles)
@@ -185,8 +185,8 @@ func (s Stock) receipt() string {
 	return s.Receipt
 }
 
-// ReadCatalog reads catalogs, JSON or CSV, into one, and checks it: an error names all that is wrong. A name for each says
-// where. What several files say of one article or carrier is put together.
+// ReadCatalog reads catalogs, JSON or CSV, into one, and checks it: an error names every fault, with the name of its
+// file. The rows of several files about one article or carrier are combined.
 func ReadCatalog(files map[string][]byte) (Catalog, error) {
 	all := newCatalogReader()
 	var errs []error
@@ -227,18 +227,18 @@ func readCatalogJSON(content []byte) (c Catalog, err error) {
 	return c, nil
 }
 
-// catalogReader puts a catalog together from what several lines or files say of one article or carrier.
+// catalogReader combines the rows of several lines or files about one article or carrier.
 type catalogReader struct {
 	Catalog
 
-	articles, carriers map[string]int // by name, where in the catalog
+	articles, carriers map[string]int // by name, the index in the catalog
 }
 
 func newCatalogReader() *catalogReader {
 	return &catalogReader{articles: map[string]int{}, carriers: map[string]int{}}
 }
 
-// article is the one that is meant, which may be named for the first time.
+// article returns the article of that SKU, which may be new.
 func (c *catalogReader) article(sku string) *Article {
 	i, known := c.articles[sku]
 	if !known {
@@ -259,7 +259,7 @@ func (c *catalogReader) carrier(name string) *Carrier {
 	return &c.Carriers[i]
 }
 
-// merge adds what another file says.
+// merge adds the rows of another file.
 func (c *catalogReader) merge(more Catalog) {
 	for _, a := range more.Articles {
 		into := c.article(a.SKU)
@@ -279,7 +279,7 @@ func (c *catalogReader) merge(more Catalog) {
 	c.Cards = append(c.Cards, more.Cards...)
 }
 
-// digest stands for the catalog: equal ones have the same.
+// digest returns a hash of the catalog: equal ones have the same.
 func (c Catalog) digest() (string, error) {
 	encoded, err := json.Marshal(c)
 	if err != nil {

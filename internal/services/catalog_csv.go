@@ -13,13 +13,14 @@ import (
 	"github.com/amends-dev/amends/internal/order"
 )
 
-// sheet is a kind of table that a CSV file may be. Its header tells which: every column of required, and any of optional.
+// A sheet is a kind of table that a CSV file may be. Its header identifies it: every column of required, and any of
+// optional.
 type sheet struct {
 	required, optional []string
 	read               func(c *catalogReader, r row) error
 }
 
-// sheets are the tables that there are. Amounts in them are as people write them: 12.90.
+// sheets are the known tables. Amounts in them are as people write them: 12.90.
 var sheets = []sheet{
 	{[]string{"sku", "price", "currency"}, []string{"warehouse", "quantity", "receipt"}, readArticle},
 	{[]string{"sku", "warehouse", "quantity"}, []string{"receipt"}, readStock},
@@ -30,7 +31,7 @@ var sheets = []sheet{
 	{[]string{"token", "limit", "currency"}, nil, readCard},
 }
 
-// row is a line of a table, by column.
+// A row is a line of a table, by column.
 type row map[string]string
 
 // readCSV reads a table with a header, in UTF-8, with commas or semicolons between its fields.

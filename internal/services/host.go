@@ -187,7 +187,8 @@ func (h *Host) audit(s *hosted) http.HandlerFunc {
 	}
 }
 
-// Ready tells which database does not answer within two seconds; nil if all do. They are asked once a second at most.
+// Ready names the database that does not answer within two seconds; nil if all do. They are checked once a second at
+// most.
 func (h *Host) Ready(ctx context.Context) error {
 	_, err := h.ready.Check(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, h.ping(ctx) })
 	return err //nolint:wrapcheck // it is ping's

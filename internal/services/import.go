@@ -18,7 +18,7 @@ import (
 	"github.com/amends-dev/amends/internal/services/vouchers"
 )
 
-// Imported says what an import made of the rows of a service.
+// Imported counts the effects of an import on the rows of a service.
 type Imported struct {
 	Service string
 	store.Imported
@@ -30,7 +30,7 @@ type importer struct {
 	write   func(ctx context.Context, tx *sql.Tx) (store.Imported, error)
 }
 
-// importers are those for which the catalog has something.
+// importers returns the importers for which the catalog has rows.
 func (c Catalog) importers() (all []importer) {
 	add := func(service string, rows int, write func(context.Context, *sql.Tx) (store.Imported, error)) {
 		if rows > 0 {
@@ -47,7 +47,7 @@ func (c Catalog) importers() (all []importer) {
 			receipts = append(receipts, inventory.Receipt{Receipt: s.receipt(), SKU: a.SKU, Warehouse: s.Warehouse, Quantity: s.Quantity})
 		}
 	}
-	// Who takes rows of stock takes them by SKU, so that no two wait for each other in a circle.
+	// Every writer takes rows of stock by SKU, so that no two wait for each other in a circle.
 	slices.SortFunc(receipts, func(a, b inventory.Receipt) int {
 		return cmp.Or(strings.Compare(a.SKU, b.SKU), strings.Compare(a.Warehouse, b.Warehouse), strings.Compare(a.Receipt, b.Receipt))
 	})
@@ -91,9 +91,10 @@ func (c Catalog) shipping() (carriers []shipping.Carrier, countries []shipping.C
 	return carriers, countries
 }
 
-// Import writes the catalog into the databases of c, whose services may run meanwhile, in by's name. Everything is checked,
-// also against what is there, before any of it is committed; if a crash comes between the commits of two services, the same
-// import again does the rest, and changes nothing that is so already. Afterwards the services' books are audited.
+// Import writes the catalog into the databases of c, whose services may run meanwhile, in by's name. Everything is
+// checked, also against the existing rows, before any of it is committed. If a crash comes between the commits of two
+// services, the same import again does the rest, and changes nothing that is already so. Afterwards the services' books
+// are audited.
 func Import(ctx context.Context, c Config, catalog Catalog, by string) (made []Imported, err error) {
 	if err := catalog.Check(); err != nil {
 		return nil, err
@@ -119,7 +120,7 @@ func Import(ctx context.Context, c Config, catalog Catalog, by string) (made []I
 	var open []*sql.Tx
 	defer func() {
 		for _, tx := range open {
-			_ = tx.Rollback() // of what was committed there is nothing left to roll back
+			_ = tx.Rollback() // nothing is left to roll back of what was committed
 		}
 	}()
 	for n, i := range importers {
@@ -145,7 +146,7 @@ func Import(ctx context.Context, c Config, catalog Catalog, by string) (made []I
 	return made, host.balanced(ctx)
 }
 
-// balanced tells which books do not balance.
+// balanced reports the books that do not balance.
 func (h *Host) balanced(ctx context.Context) error {
 	for _, s := range h.services {
 		report, err := s.Audit(ctx)

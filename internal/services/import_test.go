@@ -16,7 +16,7 @@ import (
 	"github.com/amends-dev/amends/internal/services/wire"
 )
 
-// A shop's data, of which the carrier and the stock come as tables.
+// A shop's data, with the carrier and the stock as tables.
 var shopFiles = map[string][]byte{
 	"shop.json": []byte(`{
 		"articles": [
@@ -56,7 +56,7 @@ func counts(made []services.Imported) map[string]store.Imported {
 func TestImport(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, c services.Config) {
-		base := servicetest.Serve(t, c) // what is imported counts for services that run
+		base := servicetest.Serve(t, c) // imported data counts for services that run
 		catalog, err := services.ReadCatalog(shopFiles)
 		require.NoError(t, err)
 
@@ -72,7 +72,7 @@ func TestImport(t *testing.T) {
 		held := servicetest.Do[inventory.Reservation](t, base+"/inventory/reservations", "o1", inventory.Reserve{Lines: lines})
 		require.Equal(t, "dublin", held.Warehouse)
 
-		// The same again brings no goods back that were sold meanwhile.
+		// The same import again does not bring back goods that were sold meanwhile.
 		made, err = services.Import(t.Context(), c, catalog, "grace")
 		require.NoError(t, err)
 		for _, m := range made {
@@ -82,7 +82,7 @@ func TestImport(t *testing.T) {
 	})
 }
 
-// What does not go together with what is there is found before anything is changed, also in the services before it.
+// A conflict with existing rows is found before anything is changed, also in earlier services.
 func TestImportIsAllOrNothing(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, c services.Config) {
@@ -122,7 +122,7 @@ func TestReceiptOfAnotherQuantity(t *testing.T) {
 	require.ErrorContains(t, stock("11"), `receipt "D-7" was booked with 10 pieces, and not 11`)
 }
 
-// Who brought what stays beside it.
+// Each import's author is kept beside it.
 func TestImportIsNoted(t *testing.T) {
 	t.Parallel()
 	c := services.Config{Dir: t.TempDir(), Logger: quiet}
@@ -145,7 +145,7 @@ func TestImportIsNoted(t *testing.T) {
 	}
 }
 
-// Each fault is told with its place, all of them at once.
+// Every fault is reported with its place, all of them at once.
 func TestCatalogsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	for content, faults := range map[string][]string{
@@ -175,7 +175,7 @@ func TestCatalogsThatAreRefused(t *testing.T) {
 		}
 		require.ErrorContains(t, err, "shop: ")
 	}
-	// What two files say does not go together.
+	// Two files contradict each other.
 	_, err := services.ReadCatalog(map[string][]byte{"a": []byte("sku,price,currency\nA,1,EUR\n"), "b": []byte("sku,price,currency\nA,2,EUR\n")})
 	require.ErrorContains(t, err, "the price in EUR is at articles[0].prices[0] already")
 }

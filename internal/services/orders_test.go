@@ -24,7 +24,7 @@ import (
 	"github.com/amends-dev/amends/workflows"
 )
 
-// shop is a system of real services, with something of everything that an order may name.
+// A shop is a system of real services, with something of everything that an order may name.
 type shop struct {
 	base     string
 	skus     []string
@@ -53,7 +53,7 @@ func validCodes(letters int, valid func(string) bool) []string {
 	return slices.DeleteFunc(all, func(code string) bool { return !valid(code) })
 }
 
-// having generates texts of the form, the longest and strangest among them.
+// having generates texts of the form, among them the longest and strangest.
 func having(f domain.Form) *rapid.Generator[string] {
 	strange := rapid.StringOfN(rapid.RuneFrom([]rune(`aZ0 '"\?%;<>&/:@+-_.#|~`+"`"+`éß茶🫖`)), 1, f.Max, -1)
 	full := rapid.Map(rapid.SampledFrom([]rune("aé茶🫖&<7")), func(r rune) string {
@@ -62,7 +62,7 @@ func having(f domain.Form) *rapid.Generator[string] {
 	return rapid.OneOf(rapid.Just(f.Example), rapid.StringN(1, f.Max, -1), strange, full).Filter(f.Fits)
 }
 
-// different are n texts of the form, each by a seed of its own.
+// different returns n texts of the form, each by a seed of its own.
 func different(n int, f domain.Form) []string {
 	var all []string
 	for seed := 0; len(all) < n; seed++ {
@@ -73,7 +73,7 @@ func different(n int, f domain.Form) []string {
 	return all
 }
 
-// longest are n SKUs than which none takes more room in JSON: Go escapes each & with six bytes.
+// longest returns n SKUs that take the most room possible in JSON: Go escapes each & with six bytes.
 func longest(n int) []string {
 	all := make([]string, n)
 	for i := range all {
@@ -121,7 +121,7 @@ func openShop(t *testing.T) shop {
 	return s
 }
 
-// order generates an order that Validate takes, of what the shop has.
+// order generates an order that Validate accepts, of the shop's articles.
 func (s shop) order(t *rapid.T) domain.Order {
 	text, maybe := having(domain.TextForm), func(f domain.Form, label string) string {
 		if rapid.Bool().Draw(t, "with "+label) {
@@ -131,7 +131,7 @@ func (s shop) order(t *rapid.T) domain.Order {
 	}
 	n := rapid.IntRange(0, len(shopCurrencies)-1).Draw(t, "currency")
 	o := domain.Order{
-		ID:       domain.ID(strings.ReplaceAll(uuid.NewString(), "-", "_")), // another one also when rapid tries the same again
+		ID:       domain.ID(strings.ReplaceAll(uuid.NewString(), "-", "_")), // a new one, also when rapid tries the same again
 		Customer: domain.Customer{ID: maybe(domain.CustomerIDForm, "customer"), Name: text.Draw(t, "name"), Email: emails().Draw(t, "email")},
 		Currency: shopCurrencies[n],
 		Payment:  domain.Payment{Token: s.tokens[n]},
@@ -162,7 +162,7 @@ func (s shop) order(t *rapid.T) domain.Order {
 	return o
 }
 
-// emails are addresses of any length that is allowed.
+// emails generates addresses of any allowed length.
 func emails() *rapid.Generator[string] {
 	return rapid.OneOf(
 		rapid.Just("ada@example.com"),
@@ -207,11 +207,11 @@ func (silent) Info(string, ...any)  {}
 func (silent) Warn(string, ...any)  {}
 func (silent) Error(string, ...any) {}
 
-// Refusals that have nothing to do with what a text looks like.
+// Refusals for other reasons than the form of a text.
 var business = []string{"not_enough_points", "points_uneven", "voucher_used", "voucher_currency"}
 
-// What the domain lets in, which is what the API lets in, no step refuses for its form, nor chokes on it: neither on the way
-// of the order nor on that of its return.
+// No step refuses, or fails on, the form of anything that the domain lets in, and with it the API: neither on the way of
+// the order nor on that of its return.
 func TestWhatIsLetInIsCarriedOut(t *testing.T) {
 	t.Parallel()
 
@@ -221,7 +221,7 @@ func TestWhatIsLetInIsCarriedOut(t *testing.T) {
 		o := s.order(t)
 		require.NoError(t, o.Validate())
 		env := s.environment(t, workflows.OrderWorkflowID(o.ID))
-		update(env, time.Hour, workflows.UpdateApproval, workflows.Approval{Approved: true, By: "grace"}) // of one that is large
+		update(env, time.Hour, workflows.UpdateApproval, workflows.Approval{Approved: true, By: "grace"}) // of a large one
 		env.ExecuteWorkflow(workflows.TypePlaceOrder, workflows.PlaceOrderInput{Order: o, Revision: workflows.Revision})
 		require.True(t, env.IsWorkflowCompleted())
 		if err := env.GetWorkflowError(); err != nil {

@@ -62,8 +62,8 @@ func TestEveryStepIsServed(t *testing.T) {
 	}
 }
 
-// requireReason requires that the service remembers why a key was undone. The step is asked with a body that it does not
-// look at, since the key is undone.
+// requireReason requires that the service remembers why a key was undone. The step ignores the body of the request, since
+// the key is undone.
 func requireReason(t *testing.T, resource string) {
 	t.Helper()
 	const reason = `"the card was declined"`

@@ -17,7 +17,7 @@ import (
 	"github.com/amends-dev/amends/internal/services/store"
 )
 
-// before are the migrations up to the first whose name ends so.
+// before returns the migrations up to the first whose name ends like that.
 func before(t *testing.T, migrations fs.FS, end string) fs.FS {
 	t.Helper()
 	names, err := fs.Glob(migrations, "migrations/*.sql")
@@ -33,7 +33,7 @@ func before(t *testing.T, migrations fs.FS, end string) fs.FS {
 	return older
 }
 
-// TestLedgersOfOlderVersions: what a version before there were reasons has written down goes on.
+// TestLedgersOfOlderVersions: rows from a version without reasons remain valid.
 func TestLedgersOfOlderVersions(t *testing.T) {
 	t.Parallel()
 

@@ -1,4 +1,4 @@
-// Package strictjson decodes JSON that is acted upon. encoding/json takes names without regard to case and lets the last of
+// Package strictjson decodes JSON that is acted upon. encoding/json ignores the case of names and lets the last of
 // several win, so one text can mean two things: one to a person or to another decoder, another to us. Here such a text is
 // an error. The package knows the standard library only.
 package strictjson
@@ -15,7 +15,7 @@ import (
 )
 
 // Unmarshal decodes the one JSON value in data into v as [json.Unmarshal] does. It refuses fields that v does not have,
-// whatever follows the value, and what [CheckNames] refuses.
+// anything after the value, and everything that [CheckNames] refuses.
 func Unmarshal(data []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
@@ -36,7 +36,7 @@ func CheckNames(data []byte, v any) error {
 	return value(d, reflect.TypeOf(v))
 }
 
-// value reads the next value, which is decoded into a t; nil if that is not known.
+// value reads the next value, which is decoded into a t; nil if the type is not known.
 func value(d *json.Decoder, t reflect.Type) error {
 	token, err := d.Token()
 	if err != nil {
@@ -58,7 +58,7 @@ func value(d *json.Decoder, t reflect.Type) error {
 		return nil
 	}
 	if err == nil {
-		_, err = d.Token() // the closing one
+		_, err = d.Token() // the closing bracket
 	}
 	return err
 }
@@ -78,7 +78,7 @@ func object(d *json.Decoder, t reflect.Type) error {
 		if err != nil {
 			return err
 		}
-		name, _ := token.(string) // so says the grammar
+		name, _ := token.(string) // the grammar allows nothing else
 		means, inner := name, element
 		if field, ok := fields[fold(name)]; ok {
 			means, inner = fold(name), field
@@ -97,7 +97,7 @@ func object(d *json.Decoder, t reflect.Type) error {
 	return nil
 }
 
-// bare is t without pointers; nil if only t's own decoder knows what it makes of JSON.
+// bare returns t without pointers; nil if only t's own decoder knows how to read its JSON.
 func bare(t reflect.Type) reflect.Type {
 	for t != nil {
 		if t.Kind() != reflect.Pointer && reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()) {
@@ -111,7 +111,7 @@ func bare(t reflect.Type) reflect.Type {
 	return nil
 }
 
-// fieldsOf are the types of the fields of t that JSON can name, by their folded names.
+// fieldsOf returns the types of the fields of t that JSON can name, by their folded names.
 func fieldsOf(t reflect.Type) map[string]reflect.Type {
 	fields := map[string]reflect.Type{}
 	addFields(fields, t, map[reflect.Type]bool{})
@@ -150,7 +150,7 @@ func addFields(fields map[string]reflect.Type, t reflect.Type, seen map[reflect.
 	}
 }
 
-// fold is the same for names that encoding/json takes for each other.
+// fold returns the same text for names that encoding/json takes for each other.
 func fold(name string) string {
 	return strings.Map(func(r rune) rune {
 		least := r

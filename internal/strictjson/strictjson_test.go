@@ -78,7 +78,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestDeep: what encoding/json decodes is not too deep for the names either.
+// TestDeep: nesting that encoding/json decodes is not too deep for the names either.
 func TestDeep(t *testing.T) {
 	t.Parallel()
 
@@ -95,7 +95,7 @@ func TestDeep(t *testing.T) {
 	require.Error(t, strictjson.Unmarshal([]byte("["+deep), &v))
 }
 
-// FuzzNames: what passes means one thing. Decoded with its names in another order, it is the same value.
+// FuzzNames: a text that passes means one thing. Decoded with its names in another order, it is the same value.
 func FuzzNames(f *testing.F) {
 	for _, seed := range []string{
 		`{"count":1,"Count":2}`, `{"id":"a","places":{"A":{"count":1},"a":{"count":2}}}`, `{"lines":[{"city":"a"}],"home":{"CITY":"b"}}`,

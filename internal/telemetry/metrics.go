@@ -59,5 +59,5 @@ func meterProvider(registry *prometheus.Registry, r *resource.Resource) (*sdkmet
 // counts it does not know this package, so the name is written there once more.
 const BooksAudits = "amends_books_audits"
 
-// SweptSagas is what SweepSagas counts in the same way, by the tag "outcome".
+// SweptSagas is the metric that SweepSagas counts in the same way, by the tag "outcome".
 const SweptSagas = "amends_swept_sagas"

@@ -103,7 +103,8 @@ func Cut(s string, n int) string {
 	return string([]rune(s)[:n-1]) + "…"
 }
 
-// Printable replaces what would steer the terminal, or would not be seen on it, in a text from elsewhere. Its result is one line.
+// Printable replaces characters in a text from elsewhere that would control the terminal, or not be seen on it. Its
+// result is one line.
 func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if printable(r) {
@@ -123,8 +124,8 @@ func PrintableLines(s string) string {
 	}, s)
 }
 
-// WriteJSON writes v as JSON and a newline, indented by indent where that is not empty. What is not [Printable] in texts it
-// writes as escapes, which mean the same to a program.
+// WriteJSON writes v as JSON and a newline, indented by indent if that is not empty. It escapes characters in texts that
+// are not [Printable], which a program reads as the same text.
 func WriteJSON(w io.Writer, v any, indent string) error {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
@@ -146,7 +147,7 @@ func WriteJSON(w io.Writer, v any, indent string) error {
 	return err
 }
 
-// printable reports whether r is drawn by itself; selectors and fillers are printable to Go, but are not drawn.
+// printable reports whether r is drawn by itself; Go counts selectors and fillers as printable, but they are not drawn.
 func printable(r rune) bool {
 	return unicode.IsPrint(r) && !unicode.In(r, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
 }

@@ -1,6 +1,6 @@
-// Command verdict judges a test run in which what failed was run once more. It reads the run's events (gotestsum's
-// --jsonfile, the format of go tool test2json), repeats what the failed tests said, names the flaky ones, and counts. It
-// does not run tests: .ci/run does.
+// Command verdict judges a test run in which failed tests ran once more. It reads the run's events (gotestsum's
+// --jsonfile, the format of go tool test2json), repeats the output of the failed tests, names the flaky ones, and counts.
+// It does not run tests: .ci/run does.
 package main
 
 import (

@@ -18,7 +18,7 @@ func TestVerdict(t *testing.T) {
 		// flaky is the part about two tests that passed when they ran again. Their parent failed only because they did.
 		flaky = "--- flaky, failed once and passed when they ran again; to be fixed next:\n" + once + sub +
 			"example.com/flaky/once TestOnce\nexample.com/flaky/once TestSub/bad_one\n"
-		// never is what the same tests say when nothing ran again.
+		// never is the output of the same tests when nothing ran again.
 		never   = once + "--- FAIL: TestSub (0.00s)\n" + sub
 		outside = " failed outside its tests: it did not build, exited or panicked, or its TestMain failed it\n"
 	)
@@ -29,7 +29,7 @@ func TestVerdict(t *testing.T) {
 		"flaky": {"0", flaky + "7 passed, 0 failed\n"},
 		"fails": {"1", "--- what failed:\n" + strings.Repeat("    x_test.go:3: always\n--- FAIL: TestAlways (0.00s)\n", 2) +
 			flaky + "8 passed, 1 failed\n"},
-		// Of these two gotestsum says that all is well.
+		// gotestsum reports these two as passed.
 		"main-fails": {"0", "--- what failed:\nexample.com/flaky/mainfails" + outside + "3 passed, 1 failed\n"},
 		"exits": {"0", "--- what failed:\nexample.com/flaky/exits" + outside +
 			"--- flaky, failed once and passed when they ran again; to be fixed next:\nexample.com/flaky/exits TestExits\n3 passed, 1 failed\n"},

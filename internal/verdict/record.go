@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// event is what is read of one of go test's events.
+// An event is the part that is read of one of go test's events.
 type event struct {
 	Action, Package, Test, Output string
 }
@@ -25,11 +25,11 @@ func (n name) compare(m name) int {
 	return cmp.Or(strings.Compare(n.pkg, m.pkg), strings.Compare(n.test, m.test))
 }
 
-// outcome is how a test ended, over all its runs.
+// An outcome is the end of a test, over all its runs.
 type outcome struct {
 	// failed and passed report that one run ended so. Only a run that passed after the last failure sets passed.
 	failed, passed bool
-	// lines are those of its output that say why it failed.
+	// lines are the lines of its output that explain why it failed.
 	lines []string
 }
 
@@ -37,7 +37,7 @@ type outcome struct {
 type process struct {
 	running map[string]bool
 	failed  bool
-	// judged reports that the process printed its own FAIL, so it ran every test that it was to run.
+	// judged is set once the process printed its own FAIL, so it ran every test that it was to run.
 	judged bool
 }
 
@@ -45,13 +45,13 @@ type process struct {
 type record struct {
 	outcomes  map[name]*outcome
 	processes map[string]*process
-	// build is what the compiler said.
+	// build is the compiler's output.
 	build  []string
 	faults []fault
 }
 
-// fault is a failure that no test can be blamed for, so that no test that runs again can heal it. pkg is empty if it is
-// nothing of a package.
+// A fault is a failure that no test can be blamed for, so that no repeated test can heal it. pkg is empty if it belongs
+// to no package.
 type fault struct{ pkg, text string }
 
 func (r *record) read(events io.Reader) error {
@@ -117,7 +117,7 @@ func (r *record) pkg(e event) {
 	}
 }
 
-// abandon has the tests fail that were running when their process ended.
+// abandon fails the tests that were running when their process ended.
 func (r *record) abandon(pkg string) {
 	for test := range r.processes[pkg].running {
 		o := r.outcome(name{pkg, test})
@@ -150,10 +150,10 @@ func (r *record) fault(pkg, text string) {
 	}
 }
 
-// telling matches the lines that say why a test failed. What its processes printed is much longer.
+// telling matches the lines that explain why a test failed. The whole output is much longer.
 var telling = regexp.MustCompile(`^( +\t(Error Trace|Error|Test|Messages):|panic: |fatal error: |goleak: |WARNING: DATA RACE| *--- FAIL| +[^ ]+_test\.go:\d+: .)`)
 
-// mostLines is how many of its lines are kept of a test.
+// mostLines limits the lines that are kept of a test.
 const mostLines = 30
 
 func (o *outcome) say(line string) {

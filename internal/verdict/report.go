@@ -55,7 +55,7 @@ func (r *record) report(out io.Writer, code int) bool {
 	return len(failed)+len(faults) == 0
 }
 
-// repeat writes the lines that say why the tests failed.
+// repeat writes the lines that explain why the tests failed.
 func (r *record) repeat(out io.Writer, tests []name) {
 	for _, n := range tests {
 		o, ok := r.outcomes[n]
@@ -68,7 +68,7 @@ func (r *record) repeat(out io.Writer, tests []name) {
 	}
 }
 
-// leaves leaves out the tests of which a subtest is listed: they failed only because it did.
+// leaves leaves out the tests of which a subtest is listed: they failed only because the subtest did.
 func leaves(tests []name) []name {
 	return slices.DeleteFunc(slices.Clone(tests), func(n name) bool {
 		return slices.ContainsFunc(tests, func(m name) bool {
@@ -77,7 +77,7 @@ func leaves(tests []name) []name {
 	})
 }
 
-// short cuts a line that is too long to be read.
+// short cuts a line that is too long to read.
 func short(line string) string {
 	const most = 400
 	if line = strings.ReplaceAll(strings.TrimRight(line, "\n"), "\t", " "); len(line) > most {

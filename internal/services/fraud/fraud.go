@@ -38,7 +38,7 @@ const (
 
 // The score of an order is the sum of the weights that apply to it.
 const (
-	// In whole units of the order's currency, whatever one is worth: euros, yen, dinars.
+	// In whole units of the order's currency, whatever a unit is worth: euros, yen, dinars.
 	largeAmount   = 1_000     // from which an order is large
 	heavyExposure = 1_000_000 // under way in the window
 	exposureDays  = 30
@@ -55,7 +55,7 @@ const (
 	maxDailyExposure = 10_000_000_000_000 // in minor units
 )
 
-// Screening is what to judge. A guest has no customer ID, and is known by the e-mail address.
+// Screening is the input of a judgment. A guest has no customer ID, and is known by the e-mail address.
 type Screening struct {
 	CustomerID string     `json:"customer_id"`
 	Email      string     `json:"email"`
@@ -126,7 +126,7 @@ func (s *Service) screen(ctx context.Context, tx *sql.Tx, key string, in Screeni
 	return judgment, nil
 }
 
-// account is under whose name the screening counts. What one guest has under way is none of another's business, so each is
+// account returns the name under which the screening counts. One guest's orders do not count for another, so each is
 // known by the address; no ID begins with a space, so none is taken for a guest.
 func (in Screening) account() string {
 	if order.IsGuest(in.CustomerID) {
@@ -149,7 +149,7 @@ func judge(in Screening, watched bool, exposure int64) (Judgment, error) {
 	add(watched, watchedWeight, "the customer is on the watch list")
 	add(exposure >= heavy.Amount, heavyExposureWeight, fmt.Sprintf("the customer has %s or more under way", heavy))
 	if j.Score > refuseOver {
-		return Judgment{}, fence.Refuse(FraudSuspected, "too much speaks against it") // what does is for those who see the books
+		return Judgment{}, fence.Refuse(FraudSuspected, "too much speaks against it") // only people who see the books may see the reasons
 	}
 	if j.Score >= reviewFrom {
 		j.Verdict = Review

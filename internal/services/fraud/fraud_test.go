@@ -114,7 +114,7 @@ func TestConcurrentExposure(t *testing.T) {
 	})
 }
 
-// What is large is counted in units of the currency, not in its minor units.
+// A large amount is counted in units of the currency, not in its minor units.
 func TestVerdictInOtherCurrencies(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, screenings string, _ func() map[string]int64) {
@@ -136,7 +136,7 @@ func TestVerdictInOtherCurrencies(t *testing.T) {
 	})
 }
 
-// What one guest has under way says nothing of another.
+// One guest's orders mean nothing for another.
 func TestGuestsAreKnownByTheirAddress(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, screenings string, figures func() map[string]int64) {

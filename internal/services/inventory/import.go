@@ -14,8 +14,8 @@ type Warehouse struct {
 	TakesReturns bool
 }
 
-// Receipt is goods that came into a warehouse. It is booked once: the same receipt again brings nothing. One of 0 pieces
-// says that the warehouse keeps the article.
+// Receipt is goods that came into a warehouse. It is booked once: the same receipt again brings nothing. A receipt of 0
+// pieces means that the warehouse keeps the article.
 type Receipt struct {
 	Receipt   string
 	SKU       string
@@ -23,7 +23,7 @@ type Receipt struct {
 	Quantity  int64
 }
 
-// Import makes the warehouses known and books the receipts.
+// Import adds the warehouses and books the receipts.
 func Import(ctx context.Context, tx *sql.Tx, warehouses []Warehouse, receipts []Receipt) (store.Imported, error) {
 	var made store.Imported
 	for _, w := range warehouses {

@@ -73,7 +73,7 @@ func (s *Service) Routes(mux *http.ServeMux) {
 	})
 }
 
-// Customer is whom an invoice is for. A guest has no ID.
+// Customer is the recipient of an invoice. A guest has no ID.
 type Customer struct {
 	ID    string `json:"id"`
 	Name  string `json:"name"`

@@ -31,8 +31,8 @@ const (
 )
 
 const (
-	// A point is earned with one unit of the currency that is paid in, and pays a hundredth of one, whatever a unit is worth:
-	// a shop that sells in yen and euros has to exchange its points itself.
+	// One unit of the paid currency earns a point, and a point pays a hundredth of a unit, whatever a unit is worth: a
+	// shop that sells in yen and euros has to exchange its points itself.
 	pointsPerUnit = 100
 
 	// maxBalance bounds an account, so that no balance and no sum of them overflows. What would go
@@ -118,7 +118,7 @@ func (s *Service) hold(ctx context.Context, tx *sql.Tx, key string, in Hold) (He
 		return Held{}, err
 	}
 	if in.Points > a.balance {
-		// How many there are is the customer's affair, and whoever orders need not be the customer.
+		// Only the customer may know the balance, and the caller need not be the customer.
 		return Held{}, fence.Refuse(NotEnoughPoints, "customer %s has fewer than %d points", in.CustomerID, in.Points)
 	}
 	if err := s.post(ctx, tx, a, "hold", key, -in.Points); err != nil {
@@ -137,11 +137,11 @@ func (s *Service) hold(ctx context.Context, tx *sql.Tx, key string, in Hold) (He
 	return out, nil
 }
 
-// maxPoints keeps what points are worth from overflowing, in a currency of whatever digits.
+// maxPoints keeps the worth of points from overflowing, in a currency of any number of digits.
 const maxPoints = maxBalance
 
-// worth is what so many points pay. It refuses what is no whole number of minor units, of which the customer would lose
-// the rest: a yen is a hundred points.
+// worth returns the amount that the points pay. It refuses points that make no whole number of minor units, since the
+// customer would lose the rest: a yen is a hundred points.
 func worth(points int64, currency string) (wire.Money, error) {
 	if points > maxPoints {
 		return wire.Money{}, fence.Refuse(NotEnoughPoints, "nobody has %d points", points)
@@ -182,7 +182,7 @@ func (s *Service) award(ctx context.Context, tx *sql.Tx, key string, in Award) (
 	if err := c.Err(); err != nil {
 		return Change{}, err
 	}
-	// A guest who held points did so before guests were told apart.
+	// A guest who held points did so before guests were recognized.
 	if order.IsGuest(in.CustomerID) && in.HoldID == "" {
 		return Change{}, nil
 	}
@@ -219,7 +219,7 @@ func (s *Service) takeBack(ctx context.Context, tx *sql.Tx, key string, in TakeB
 		return Change{}, err
 	}
 	if order.IsGuest(in.CustomerID) {
-		return Change{}, nil // it was given none
+		return Change{}, nil // the saga had no points
 	}
 	a, err := lockAccount(ctx, tx, in.CustomerID)
 	if err != nil {

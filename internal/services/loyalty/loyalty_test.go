@@ -112,7 +112,7 @@ func TestNewCustomerStartsAtZero(t *testing.T) {
 	})
 }
 
-// TestRefusalHasNoBalance: a caller who names somebody else's account learns nothing of what is in it but that it is too little.
+// TestRefusalHasNoBalance: a caller who names somebody else's account learns only that its balance is too low.
 func TestRefusalHasNoBalance(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, p program) {
@@ -228,7 +228,7 @@ func TestSpendAndReleaseRace(t *testing.T) {
 	})
 }
 
-// What a point is earned with and pays follows the currency's minor units.
+// A point's cost and its worth follow the currency's minor units.
 func TestPointsInOtherCurrencies(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, p program) {
@@ -254,7 +254,7 @@ func TestPointsInOtherCurrencies(t *testing.T) {
 	})
 }
 
-// Guests are nobody: they share no account.
+// Guests share no account.
 func TestGuests(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, p program) {
@@ -266,7 +266,7 @@ func TestGuests(t *testing.T) {
 	})
 }
 
-// An order of somebody called 0 that held points before guests were told apart comes to its end.
+// An order of a customer 0 that held points before guests were recognized comes to its end.
 func TestGuestWithAHoldOfBefore(t *testing.T) {
 	t.Parallel()
 	servicetest.EachDB(t, "loyalty", loyalty.Migrations, func(t *testing.T, db *store.DB) {

@@ -16,7 +16,7 @@ type Card struct {
 	Limit wire.Money
 }
 
-// Import makes the cards known. What a card owes keeps its currency, and has to stay within its limit.
+// Import adds the cards. A card's debt keeps its currency, and has to stay within its limit.
 func Import(ctx context.Context, tx *sql.Tx, cards []Card) (store.Imported, error) {
 	var made store.Imported
 	for _, c := range cards {

@@ -9,13 +9,13 @@ import (
 	"github.com/amends-dev/amends/internal/services/wire"
 )
 
-// Price is what a piece of an article costs.
+// Price is the price of a piece of an article.
 type Price struct {
 	SKU   string
 	Price wire.Money
 }
 
-// Import puts the prices on the list. Quotes keep those that they were made with.
+// Import adds the prices to the list. Quotes keep the prices that they were made with.
 func Import(ctx context.Context, tx *sql.Tx, prices []Price) (store.Imported, error) {
 	var made store.Imported
 	for _, p := range prices {

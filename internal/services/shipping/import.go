@@ -9,21 +9,21 @@ import (
 	"github.com/amends-dev/amends/internal/services/store"
 )
 
-// Carrier is one that can be booked: the cheapest by Price, in whatever unit all of them have, goes first. Capacity is how
-// many shipments it takes in all, those that were booked included.
+// Carrier is a carrier that can be booked: the cheapest by Price, in the unit that all of them share, goes first.
+// Capacity is the number of shipments it takes in all, including those booked.
 type Carrier struct {
 	Carrier         string
 	Price, Capacity int64
 }
 
-// Country is one that a carrier serves.
+// Country is a country that a carrier serves.
 type Country struct {
 	Carrier, Country string
-	// Returns: it fetches goods there; otherwise it delivers.
+	// Returns is set for a country where it fetches goods; otherwise it delivers there.
 	Returns bool
 }
 
-// Import makes the carriers and what they serve known. What a carrier serves already stays.
+// Import adds the carriers and their countries. Existing countries stay.
 func Import(ctx context.Context, tx *sql.Tx, carriers []Carrier, countries []Country) (store.Imported, error) {
 	var made store.Imported
 	for _, c := range carriers {

@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// Imported counts what an import made of rows: new ones, others than before, and those that were so already.
+// Imported counts the rows of an import: new ones, changed ones, and unchanged ones.
 type Imported struct{ Added, Changed, Same int }
 
-// Add adds more to what was counted.
+// Add adds more to the counts.
 func (i *Imported) Add(more Imported) {
 	i.Added += more.Added
 	i.Changed += more.Changed
 	i.Same += more.Same
 }
 
-// Import is who brings a catalog, and which.
+// Import identifies a catalog and its author.
 type Import struct {
 	// Digest is the catalog's SHA-256 in hex.
 	Digest string
@@ -38,8 +38,8 @@ func (i Import) Note(ctx context.Context, tx *sql.Tx, made Imported) error {
 	return nil
 }
 
-// Put writes a row by an INSERT and, where it is there, an UPDATE that changes it only if it differs: both take args, and
-// say what became of it.
+// Put writes a row by an INSERT or, if it exists, an UPDATE that changes it only if it differs. Both take args, and
+// report their effect.
 func Put(ctx context.Context, tx *sql.Tx, insert, update string, args ...any) (Imported, error) {
 	added, err := Changed(ctx, tx, insert+" ON CONFLICT DO NOTHING", args...)
 	if err != nil {

@@ -17,7 +17,7 @@ type Voucher struct {
 	ValidUntil time.Time
 }
 
-// Import makes the vouchers known. One that was used stays used; what it took off stands.
+// Import adds the vouchers. A used voucher stays used, and its discount stands.
 func Import(ctx context.Context, tx *sql.Tx, vouchers []Voucher) (store.Imported, error) {
 	var made store.Imported
 	for _, v := range vouchers {

@@ -1,6 +1,6 @@
-// Package wire holds the values that step services have in common in their bodies, and the checks
-// that every input passes before it comes near a database. Both are those of package order, so that no
-// service refuses for its form what the API has let pass. It knows no service and no storage.
+// Package wire holds the values that step services have in common in their bodies, and the checks that every input passes
+// before it comes near a database. Both are those of package order, so that no service refuses the form of anything that
+// the API has let pass. It knows no service and no storage.
 package wire
 
 import (
@@ -10,7 +10,7 @@ import (
 	"github.com/amends-dev/amends/internal/order"
 )
 
-// What bodies have in common with orders.
+// The values that bodies share with orders.
 type (
 	Money   = order.Money
 	Line    = order.Line
