@@ -29,8 +29,9 @@ type Options struct {
 	// Repeats is how often one request is sent again at most. Default 10, which takes about 15 seconds; negative: never.
 	Repeats int
 	// FirstPause bounds the pause before the first repeat; it doubles with each one up to LongestPause. The pause is a
-	// random part of that, so that many clients don't come back at once. An answer's Retry-After is waited for in full, and
-	// up to a quarter longer, unless it is longer than LongestPause: then the problem is returned. Defaults 200 ms and 5 s.
+	// random part of that, so that many clients don't come back at once. An answer's Retry-After is kept in full, and
+	// extended by up to a quarter, unless it is longer than LongestPause: then the problem is returned. Defaults 200 ms
+	// and 5 s.
 	FirstPause, LongestPause time.Duration
 	// AnswerWithin bounds one try, besides what the API is asked to wait. Default 30 s.
 	AnswerWithin time.Duration

@@ -25,8 +25,8 @@ type OrderRequest struct {
 	ShipTo  Address `json:"ship_to"`
 	// Carrier is who ships it. Default: the shop chooses.
 	Carrier string `json:"carrier,omitempty"`
-	// ExpectedTotal is what the customer was told that the articles cost, before voucher and points. If they cost something
-	// else by now, the order is compensated before anything is held. nil: whatever they cost.
+	// ExpectedTotal is the price of the articles that the customer saw, before voucher and points. If they cost something
+	// else by now, the order is compensated before anything is held. Nil accepts any price.
 	ExpectedTotal *Money `json:"expected_total,omitempty"`
 }
 
@@ -50,7 +50,7 @@ type Payment struct {
 	Token string `json:"token"`
 }
 
-// Address is where an order goes. What its country does not have stays empty.
+// Address is the destination of an order. Parts that its country does not have stay empty.
 type Address struct {
 	Name    string `json:"name"`
 	Company string `json:"company,omitempty"`

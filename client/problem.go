@@ -84,7 +84,7 @@ type Fault struct {
 	Detail    string `json:"detail"`
 }
 
-// Error implements error, in one line of printable characters: U+FFFD stands for others that the server sent.
+// Error implements error, in one line of printable characters: U+FFFD replaces others that the server sent.
 func (p *Problem) Error() string {
 	text := strconv.Itoa(p.Status)
 	if p.Code != "" {

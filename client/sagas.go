@@ -177,18 +177,18 @@ type MarkDoneRequest struct {
 	Key string `json:"-"`
 }
 
-// MarkStepDone goes on because a parked step, or its undo, was done by hand. It is refused for a pivot's undo: see
-// [Client.MarkPivotHappened] and [Client.MarkPivotPrevented].
+// MarkStepDone continues a saga because a parked step, or its undo, was done by hand. It is refused for a pivot's undo:
+// see [Client.MarkPivotHappened] and [Client.MarkPivotPrevented].
 func (c *Client) MarkStepDone(ctx context.Context, seen *Saga, r MarkDoneRequest) (*Saga, error) {
 	return c.act(ctx, seen, stepPath(r.Step, "/mark-done"), r.Item, r.Key, r)
 }
 
-// MarkHappenedRequest says that a pivot happened.
+// MarkHappenedRequest records that a pivot happened.
 type MarkHappenedRequest struct {
 	// Step and, for a step that is repeated, Item name the pivot.
 	Step, Item string `json:"-"`
 	By         string `json:"by,omitempty"`
-	// Reason is how that is known, Reference where it is written down.
+	// Reason explains how that is known, Reference names its record.
 	Reason    string `json:"reason"`
 	Reference string `json:"reference"`
 	// Result is what the pivot returned, if later steps use it. Default: the empty one.
@@ -198,17 +198,17 @@ type MarkHappenedRequest struct {
 	Key string `json:"-"`
 }
 
-// MarkPivotHappened says of a pivot whose undo is parked that the pivot happened. Nothing is undone, and the saga goes forward.
+// MarkPivotHappened records that a pivot whose undo is parked happened. Nothing is undone, and the saga goes forward.
 func (c *Client) MarkPivotHappened(ctx context.Context, seen *Saga, r MarkHappenedRequest) (*Saga, error) {
 	return c.act(ctx, seen, stepPath(r.Step, "/mark-happened"), r.Item, r.Key, r)
 }
 
-// MarkPreventedRequest says that a pivot has not happened and never will.
+// MarkPreventedRequest records that a pivot has not happened and never will.
 type MarkPreventedRequest struct {
 	// Step and, for a step that is repeated, Item name the pivot.
 	Step, Item string `json:"-"`
 	By         string `json:"by,omitempty"`
-	// Reason is how that is known, Reference where it is written down.
+	// Reason explains how that is known, Reference names its record.
 	Reason    string `json:"reason"`
 	Reference string `json:"reference"`
 
@@ -216,7 +216,7 @@ type MarkPreventedRequest struct {
 	Key string `json:"-"`
 }
 
-// MarkPivotPrevented says of a pivot whose undo is parked that the pivot has not happened and never will. The saga undoes
+// MarkPivotPrevented records that a pivot whose undo is parked has not happened and never will. The saga undoes
 // everything that was done.
 func (c *Client) MarkPivotPrevented(ctx context.Context, seen *Saga, r MarkPreventedRequest) (*Saga, error) {
 	return c.act(ctx, seen, stepPath(r.Step, "/mark-prevented"), r.Item, r.Key, r)

@@ -134,7 +134,7 @@ func (c *Client) pause(err error, repeats int) (time.Duration, bool) {
 	var p *Problem
 	if errors.As(err, &p) {
 		if p.RetryAfter > 0 {
-			// Many are told the same.
+			// Many clients get the same Retry-After.
 			pause = max(pause, p.RetryAfter+randomPart(p.RetryAfter/4+1))
 		}
 		return pause, p.passing() && p.RetryAfter <= c.options.LongestPause

@@ -190,7 +190,7 @@ func TestRetryAfter(t *testing.T) {
 		require.NoError(t, err)
 		require.GreaterOrEqual(t, s.at[1], 4*time.Second)
 
-		// Many who are told the same do not come back at once.
+		// Many clients with the same Retry-After do not come back at once.
 		first, last := time.Hour, time.Duration(0)
 		for range 100 {
 			s = &script{answers: []reply{{status: 429, code: "rate_limited", headers: []string{"Retry-After", "4"}}, {status: 202}}, began: time.Now()}

@@ -100,7 +100,8 @@ type PlanStep struct {
 	MaximumAttempts int32  `json:"maximum_attempts,omitempty"`
 	// UndoLimit is when an undo that does not succeed parks the saga.
 	UndoLimit string `json:"undo_limit,omitempty"`
-	// Settle is how long its undo waits until no request can be on its way any more; empty for a step that needs none.
+	// Settle is the time that its undo waits until no request can be on its way any more; empty for a step that needs no
+	// wait.
 	Settle string `json:"settle,omitempty"`
 }
 
