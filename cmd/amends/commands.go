@@ -302,7 +302,7 @@ type servicesCommand struct {
 	Import servicesImport `cmd:"" help:"Load a shop's own data: articles, prices, stock, carriers and what they serve, vouchers, cards."`
 }
 
-// servicesHost is what happens by itself. The flags are those of the command above, and so is their table in the file.
+// servicesHost is the default command. The flags are those of the command above, and so is their table in the file.
 type servicesHost struct {
 	serviceNames `embed:""`
 }

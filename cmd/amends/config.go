@@ -53,7 +53,7 @@ func inspect(p *process, args []string) (*inspection, error) {
 	return i, err
 }
 
-// processOf is the command with the flags of the process: the one above, where the selected one is what that does by itself.
+// processOf returns the command with the flags of the process: the parent, if the selected command is its default.
 func processOf(command *kong.Node) *kong.Node {
 	if above := command.Parent; above != nil && above.DefaultCmd == command {
 		return above

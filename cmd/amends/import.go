@@ -15,7 +15,7 @@ type servicesImport struct {
 	Check bool     `help:"Change nothing: say what is wrong with the catalogs as such."`
 }
 
-// maxCatalog is what one file may have, in bytes.
+// maxCatalog limits one file, in bytes.
 const maxCatalog = 256 << 20
 
 // Run imports the catalogs, all or nothing.

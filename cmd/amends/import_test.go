@@ -40,7 +40,7 @@ func TestServicesImport(t *testing.T) {
 	require.Contains(t, complaints, "no such file")
 }
 
-// The services are hosted without a command, as they were before there was one.
+// The services are hosted without a command, as before the command existed.
 func TestServicesWithoutACommand(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, nil)

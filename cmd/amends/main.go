@@ -25,7 +25,7 @@ func main() {
 	}
 }
 
-// errorText returns an error as it is printed: what a server said may be part of it.
+// errorText returns an error for printing: a server's text may be part of it.
 func errorText(err error) string { return terminal.PrintableLines(err.Error()) }
 
 // cli is the command line. Every flag can be given by the environment variable that the help names, and in the configuration

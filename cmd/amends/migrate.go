@@ -30,7 +30,7 @@ type servicesStore struct {
 	Data string        `help:"Folder of the SQLite files and the mails." default:".amends/services" env:"AMENDS_SERVICES_DATA" type:"path"`
 }
 
-// serviceNames are those that a command is about.
+// serviceNames are the services that a command is about.
 type serviceNames struct {
 	Names []string `arg:"" optional:"" help:"Services; all of them if none is named." complete:"service"`
 }

@@ -144,7 +144,7 @@ func TestSagaActAsks(t *testing.T) {
 	require.Empty(t, complaints)
 }
 
-// Whoever says what became of a pivot is asked in words that name what follows, and says how they know.
+// The question about a pivot's outcome names the consequence, and the operator explains how it is known.
 func TestMarksOfAPivot(t *testing.T) {
 	t.Parallel()
 	for act, question := range map[string]string{
@@ -339,7 +339,7 @@ func TestDeadline(t *testing.T) {
 	require.ErrorContains(t, d.UnmarshalText([]byte("tomorrow")), "neither a duration")
 }
 
-// TestServersText: whatever an API says, in each answer and each form, steers no terminal and hides nothing.
+// TestServersText: no text of an API, in any answer and form, controls the terminal or hides anything.
 func TestServersText(t *testing.T) {
 	t.Parallel()
 

@@ -124,7 +124,7 @@ func serve(p *process, what string, server *http.Server, end ending) error {
 	defer cancel()
 	err = server.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
-		// The process ends as it was told to. Those who are cut off ask again.
+		// The process ends as it was told to. Clients that are cut off ask again.
 		p.logger.Warn("cut off what was still being answered", "serving", what, "after", shutdownTimeout)
 		err = server.Close()
 	}

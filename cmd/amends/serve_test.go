@@ -16,7 +16,7 @@ import (
 	"github.com/amends-dev/amends/internal/inbound"
 )
 
-// listenings are the URLs in the lines that say where something listens.
+// listenings are the URLs in the log lines of listeners.
 type listenings chan string
 
 func (l listenings) Write(line []byte) (int, error) {
@@ -26,7 +26,7 @@ func (l listenings) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// A process that is told to end does so well, also if a request never ends.
+// A process that is told to end does so in good order, even if a request never ends.
 func TestStopWithARequestThatNeverEnds(t *testing.T) {
 	t.Parallel()
 	ctx, end := context.WithCancel(t.Context())
@@ -58,7 +58,7 @@ func TestStopWithARequestThatNeverEnds(t *testing.T) {
 	asking.Wait()
 }
 
-// The step services do not wait for long for what callers do not send.
+// The step services do not wait for long for slow callers.
 func TestServicesWithSlowCallers(t *testing.T) {
 	t.Parallel()
 	ctx, end := context.WithCancel(t.Context())

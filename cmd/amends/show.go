@@ -199,7 +199,7 @@ func parkedCommands(saga string, part client.ParkedPart, steps []client.Step, de
 	return append(list, "amends saga mark-done "+target+" --reason … --reference …")
 }
 
-// isPivot tells whether the step of that name is the saga's pivot.
+// isPivot reports whether the step of that name is the saga's pivot.
 func isPivot(steps []client.Step, name string) bool {
 	return slices.ContainsFunc(steps, func(s client.Step) bool { return s.Name == name && s.Kind == client.Pivot })
 }

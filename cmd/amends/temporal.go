@@ -13,7 +13,7 @@ import (
 	"github.com/amends-dev/amends/workflows"
 )
 
-// dial connects to Temporal as TEMPORAL_* variables and profiles say.
+// dial connects to Temporal by TEMPORAL_* variables and profiles.
 func dial(p *process, s *shown) (client.Client, string, error) {
 	options, err := temporalOptions()
 	if err != nil {
@@ -37,7 +37,7 @@ func dial(p *process, s *shown) (client.Client, string, error) {
 	return c, options.Namespace, nil
 }
 
-// temporalOptions are what TEMPORAL_* variables and profiles say, with Temporal's defaults.
+// temporalOptions returns the options from TEMPORAL_* variables and profiles, with Temporal's defaults.
 func temporalOptions() (client.Options, error) {
 	options, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
