@@ -1,10 +1,10 @@
-// Command bench measures sagas in Amends against the same sagas in plain Temporal and in DBOS Transact for Go, all on
-// one PostgreSQL server whose commits are durable. docs/performance.md says how to read what it prints. bench sizing
-// measures instead how Amends grows with what it runs on, and bench memory what the Temporal server keeps in memory, for
+// Command bench measures sagas in Amends against the same sagas in plain Temporal and in DBOS Transact for Go, all on one
+// PostgreSQL server whose commits are durable. docs/performance.md explains its output. Instead, bench sizing measures
+// how Amends grows with its environment, and bench memory what the Temporal server keeps in memory, both for
 // docs/sizing.md.
 //
-// Every part is a process of its own, so that the processor time of each can be told: PostgreSQL, the Temporal server,
-// the step server and the three engines. All but PostgreSQL are this binary again, in a role.
+// Every part is a process of its own, so that the processor time of each can be measured: PostgreSQL, the Temporal
+// server, the step server and the three engines. All but PostgreSQL are this binary again, in a role.
 package main
 
 import (

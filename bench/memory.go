@@ -19,7 +19,7 @@ import (
 // memoryArg is the first argument of a run that measures what the Temporal server keeps in memory.
 const memoryArg = "memory"
 
-// memoryFlags are its command line.
+// memoryFlags are the flags of that run.
 type memoryFlags struct {
 	Windows   int           `default:"12" help:"How often the memory is looked at."`
 	Window    time.Duration `default:"1m" help:"For how long sagas are started between two looks."`
@@ -44,7 +44,7 @@ func runMemory(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	return measureMemory(ctx, f, stdout, &lockedWriter{w: stderr})
 }
 
-// plan has each window as a round of its own.
+// plan makes each window a round of its own.
 func (f memoryFlags) plan() plan {
 	shared := settings{shards: f.Shards}
 	if f.Workflows > 0 {
@@ -97,18 +97,18 @@ func measureMemory(ctx context.Context, f memoryFlags, stdout, stderr io.Writer)
 	return err
 }
 
-// heap is what a process answers that is asked for its memory.
+// heap is a process's answer about its memory.
 type heap struct {
 	Bytes uint64 `json:"heap_bytes"`
 }
 
-// serveHeap answers how many bytes of this process's heap are in use after a garbage collection.
+// serveHeap answers with the bytes of this process's heap in use after a garbage collection.
 func serveHeap(w http.ResponseWriter, _ *http.Request) {
 	runtime.GC()
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(heap{stats.HeapAlloc}) // whoever asked may be gone
+	_ = json.NewEncoder(w).Encode(heap{stats.HeapAlloc}) // an error means that the client has gone
 }
 
 // heapBytes asks a process for its heap.

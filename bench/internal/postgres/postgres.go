@@ -24,7 +24,7 @@ type Config struct {
 // maxConnections is more than PostgreSQL's 100: several servers and engines keep pools.
 const maxConnections = 400
 
-// readyLimit bounds a server's start.
+// readyLimit limits a server's start.
 const readyLimit = time.Minute
 
 // Facts are what a server's user has to know.
@@ -59,7 +59,7 @@ func Serve(ctx context.Context, c Config, ready func(any) error) (err error) {
 	}
 }
 
-// postmaster is a server's process.
+// A postmaster is a server's process.
 type postmaster struct {
 	cmd   *exec.Cmd
 	ended chan struct{}
@@ -73,7 +73,7 @@ func launch(server *pgserver.Server, settings []string) (*postmaster, error) {
 		return nil, err
 	}
 	go func() {
-		_ = p.cmd.Wait() // how it ends is in its log
+		_ = p.cmd.Wait() // its log shows how it ends
 		close(p.ended)
 	}()
 	return p, nil

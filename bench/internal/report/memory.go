@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// MemoryMeasurement is what the Temporal server has in memory after a window in which sagas ran.
+// MemoryMeasurement is the Temporal server's memory after a window in which sagas ran.
 type MemoryMeasurement struct {
 	Numbers
 
-	// Sagas is how many there were in this window and those before it, HeapBytes what of the heap was in use after it.
+	// Sagas is the number of sagas in this window and those before it, HeapBytes the part of the heap in use after it.
 	Sagas     int
 	HeapBytes uint64
 }
@@ -22,7 +22,7 @@ var memoryColumns = []columnOf[MemoryMeasurement]{
 	{"p99 ms", func(m MemoryMeasurement) string { return number(m.P99) }},
 }
 
-// Memory is the measurements as a Markdown table, in their order.
+// Memory returns the measurements as a Markdown table, in their order.
 func Memory(all []MemoryMeasurement) string {
 	var b strings.Builder
 	writeTable(&b, memoryColumns, all)
