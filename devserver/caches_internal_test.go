@@ -16,8 +16,8 @@ import (
 	"go.temporal.io/server/common/metrics/metricstest"
 )
 
-// measured starts a server in memory that is stopped when the test ends. What it returns gives the values that one of the
-// server's metrics has had, by the kind of the cache.
+// measured starts a server in memory that is stopped when the test ends. It returns the server, and a function for the
+// values that one of the server's metrics has had, by the kind of the cache.
 func measured(t *testing.T, o Options) (*Server, func(metric string) map[string][]float64) {
 	t.Helper()
 	handler := metricstest.NewCaptureHandler()
@@ -38,8 +38,8 @@ func measured(t *testing.T, o Options) (*Server, func(metric string) map[string]
 	}
 }
 
-// What Temporal keeps in memory is bounded, whatever the number of shards: in a server of ours, and in one with the
-// configuration of docker-compose.yml.
+// Temporal's memory is bounded, whatever the number of shards: in a server of ours, and in one with the configuration of
+// docker-compose.yml.
 func TestCachesAreBounded(t *testing.T) {
 	t.Parallel()
 	compose, err := os.ReadFile(filepath.Join("..", "deploy", "compose", "temporal-dynamicconfig.yaml"))
@@ -59,7 +59,7 @@ func TestCachesAreBounded(t *testing.T) {
 	}
 }
 
-// A cache that is full gives up the workflow that was not asked for the longest, and that one goes on all the same.
+// A full cache drops the workflow that was not used for the longest, and that one goes on all the same.
 func TestWorkflowsThatAreNotCachedGoOn(t *testing.T) {
 	t.Parallel()
 	const cached, workflows = 50, 80

@@ -22,9 +22,9 @@ const clusterName = "active"
 // than 16.
 const defaultHistoryShards = 4
 
-// What Temporal keeps in memory of workflows. By default that is 128,000 of them for an hour, ended ones included, and
-// 512 KiB of events for each shard. A saga takes up to 29 kB of heap, so some 30,000 sagas filled a gigabyte. Now they take
-// 240 MB at most: docs/sizing.md, Memory.
+// Limits of the memory for workflows. Temporal's defaults are 128,000 of them for an hour, ended ones included, and 512
+// KiB of events for each shard. A saga takes up to 29 kB of heap, so some 30,000 sagas filled a gigabyte. With these
+// limits they take up to 240 MB: docs/sizing.md, Memory.
 const (
 	cachedWorkflows  = 8_000
 	cachedEventBytes = 32 << 20
@@ -116,10 +116,11 @@ func dynamicConfig(file []byte) (dynamicconfig.Client, error) {
 	c.OverrideSetting(dynamicconfig.VersionDrainageStatusVisibilityGracePeriod, 5*time.Second)
 	c.OverrideSetting(dynamicconfig.VersionDrainageStatusRefreshInterval, 5*time.Second)
 	c.OverrideSetting(dynamicconfig.HistoryCacheHostLevelMaxSize, cachedWorkflows)
-	c.OverrideSetting(dynamicconfig.EnableHostLevelEventsCache, true) // one for all shards, however many
+	c.OverrideSetting(dynamicconfig.EnableHostLevelEventsCache, true) // one for all shards, whatever their number
 	c.OverrideSetting(dynamicconfig.EventsHostLevelCacheMaxSizeBytes, cachedEventBytes)
 	c.OverrideSetting(dynamicconfig.ExternalPayloadsEnabled, false) // measures each payload, in case it is stored elsewhere
-	// A page in a browser can have its own name point to this machine, and this API asks nobody who they are.
+	// A page in a browser can have its own name point to this machine, and callers of this API need not identify
+	// themselves.
 	c.OverrideSetting(dynamicconfig.FrontendHTTPAllowedHosts, []string{"localhost:*", localhost + ":*"})
 	// Updates wait for people, so that a call takes long says nothing.
 	c.OverrideSetting(dynamicconfig.SlowRequestLoggingThreshold, time.Minute)

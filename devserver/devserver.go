@@ -70,7 +70,7 @@ type Options struct {
 	// LogLevel is the lowest level that is logged. Default: slog.LevelWarn.
 	LogLevel slog.Leveler
 
-	// metrics gets what the server measures, for tests. Default: nobody.
+	// metrics gets the server's measurements, for tests. Default: they are dropped.
 	metrics metrics.Handler
 }
 

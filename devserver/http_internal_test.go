@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The server's own HTTP API, at whatever port it has, is for this machine's own names only, as the Web UI is.
+// The server's own HTTP API, at any port, answers only to this machine's own names, as the Web UI does.
 func TestHTTPAPIOnlyForLocalNames(t *testing.T) {
 	t.Parallel()
 

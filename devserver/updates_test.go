@@ -16,7 +16,7 @@ import (
 	"github.com/amends-dev/amends/internal/connect"
 )
 
-// holdUpdates holds each update until it is told to let them go.
+// holdUpdates holds each update until it is told to release them.
 func holdUpdates(ctx workflow.Context) error {
 	released := false
 	err := workflow.SetUpdateHandler(ctx, "hold", func(ctx workflow.Context) error {
@@ -30,7 +30,7 @@ func holdUpdates(ctx workflow.Context) error {
 	return workflow.Await(ctx, func() bool { return false })
 }
 
-// The limits of updates are told apart by what the server says, which is a text for one of them: this holds it to that.
+// The server's errors distinguish the limits of updates, one of them only by its text: this test detects a change of it.
 func TestLimitsOfUpdates(t *testing.T) {
 	t.Parallel()
 

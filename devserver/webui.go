@@ -49,7 +49,7 @@ func startWebUI(ctx context.Context, p ports, namespace string) (*webUI, error) 
 	return ui, nil
 }
 
-// onlyLocalNames keeps what the UI knows, and what it can do, from pages whose name points to this machine: see
+// onlyLocalNames denies the UI's data and actions to pages whose name points to this machine: see
 // [inbound.OnlyLocalNames]. Its own files are no secret.
 func onlyLocalNames(echo.Context) runtime.ServeMuxOption {
 	return runtime.WithMiddlewares(func(next runtime.HandlerFunc) runtime.HandlerFunc {

@@ -89,7 +89,7 @@ func TestPages(t *testing.T) {
 		require.Empty(t, tab.drawn("a, img, em, code, h1, .math"))
 		require.Equal(t, []string{"compensated"}, tab.drawn("strong"))
 
-		// Each in a line as the engine writes it, with what must not be swallowed or moved behind it.
+		// Each on a line as the engine writes it, followed by text that must not be swallowed or moved.
 		var lines, want []string
 		for _, text := range hostileTexts() {
 			escaped := compensation.EscapeMarkdown(text)
@@ -102,7 +102,7 @@ func TestPages(t *testing.T) {
 		}
 		tab = b.newPage(t)
 		tab.visit(ui+"/render?content="+neturl.QueryEscape("**parked**\n\n| step |\n|---|\n| Ship |\n\n**What operators did**\n\n"+strings.Join(lines, "\n")+"\n"), "What operators did")
-		quotes := strings.NewReplacer("“", "", "”", "", "‘", "", "’", "", `"`, "", "'", "") // the renderer has typographic ones, one for two
+		quotes := strings.NewReplacer("“", "", "”", "", "‘", "", "’", "", `"`, "", "'", "") // the renderer has typographic quotes, one for two
 		for i, shown := range tab.drawn("li") {
 			require.Equal(t, quotes.Replace(want[i]), quotes.Replace(shown))
 		}
@@ -125,7 +125,7 @@ func TestPages(t *testing.T) {
 	})
 }
 
-// hostileTexts would be something else than a text if the renderer took them for Markdown.
+// hostileTexts returns texts that would be more than text if the renderer took them for Markdown.
 func hostileTexts() []string {
 	texts := []string{
 		"https://evil.example/a?b=c#d", "HTTP://EVIL.EXAMPLE", "ftp://evil.example", "file:///etc/passwd", "mailto:a@evil.example", "www.evil.example",
@@ -143,7 +143,7 @@ func hostileTexts() []string {
 	return texts
 }
 
-// drawn are the texts of the elements that a selector finds, also in frames of the same site.
+// drawn returns the texts of the elements that a selector finds, also in frames of the same site.
 func (p *page) drawn(selector string) []string {
 	p.t.Helper()
 	texts, err := chromedp.Run(p.ctx, chromedp.Evaluate[[]string](fmt.Sprintf(`

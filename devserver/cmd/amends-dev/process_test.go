@@ -148,7 +148,7 @@ func (p *process) approve(t *testing.T, id string) {
 	p.post(t, p.awaitApproval(t, id), `{"approved": true, "by": "a tester", "reason": "looks fine"}`)
 }
 
-// awaitApproval waits until an order waits for approval, and returns where that is given.
+// awaitApproval waits until an order waits for approval, and returns the path for that.
 func (p *process) awaitApproval(t *testing.T, id string) (path string) {
 	t.Helper()
 
