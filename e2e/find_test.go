@@ -19,7 +19,7 @@ func TestFindSagas(t *testing.T) {
 	customer := func(d document, id string) document {
 		return d.with("customer", map[string]any{"id": id, "name": "Ada Lovelace", "email": "ada@example.com"})
 	}
-	// Of all that Temporal's SQL stores do not find as it is, or fail on.
+	// Has every character that Temporal's SQL stores do not find as it is, or fail on.
 	const odd = `gid://shopify/Customer/1 %_:$1 'Zoë 客\' ;"?~*'`
 	good := customer(example(t, "orders/good.json"), odd)
 	placed := workflowID(s.place("orders", good))

@@ -12,11 +12,12 @@ import (
 	"go.temporal.io/sdk/log"
 )
 
-// record makes TestEndings, TestUncertain, TestBatches and the tests of recoveries write the histories that the replay tests read (make histories).
+// record makes TestEndings, TestUncertain, TestBatches and the tests of recoveries write the histories that the replay
+// tests read (make histories).
 var record = flag.Bool("record", false, "record the histories in workflows/testdata again")
 
-// firstTier are the tests whose processes `make test` starts: every ending of a saga and orders over REST with each process by
-// itself, API and worker in one process, and a worker that is killed. What the others need takes `make test-all`.
+// firstTier are the tests whose processes `make test` starts: every ending of a saga and orders over REST with each
+// process by itself, API and worker in one process, and a killed worker. The others need `make test-all`.
 var firstTier = []string{"TestEndings", "TestOrders", "TestServe", "TestWorkerKilled"}
 
 // quiet is a logger for clients of Temporal.

@@ -155,8 +155,8 @@ var parkedScenarios = []scenario{
 	},
 }
 
-// captureUnknown are faults after which nobody knows whether the payment was captured: of the first try's reply as given, then
-// a gateway that refuses both the next try and the undo.
+// captureUnknown returns faults that leave it unknown whether the payment was captured: of the first try's reply as
+// given, then a gateway that refuses both the next try and the undo.
 func captureUnknown(first settings) []fault {
 	return []fault{
 		{"payment", "CapturePayment", first},
@@ -165,8 +165,8 @@ func captureUnknown(first settings) []fault {
 	}
 }
 
-// requireUnknownPivot waits until the undo of the payment's capture is parked, and requires that nothing is taken about it that
-// leaves open whether it happened.
+// requireUnknownPivot waits until the undo of the payment's capture is parked, and requires that acts which leave open
+// whether it happened are refused.
 func (s *system) requireUnknownPivot(path string) {
 	s.t.Helper()
 	parked := s.awaitParked(path)
@@ -182,8 +182,8 @@ func (s *system) requireUnknownPivot(path string) {
 	require.Contains(s.t, string(answer.body), "ask its service, then say mark-happened or mark-prevented")
 }
 
-// requireCancelsLeaveNoTrace requires that cancels of a saga that turns back already are taken, and that nothing of them is in its
-// history, of which each event counts.
+// requireCancelsLeaveNoTrace requires that cancels of a saga that turns back already are accepted, and leave nothing in
+// its history, in which each event counts.
 func (s *system) requireCancelsLeaveNoTrace(path string, n int) {
 	s.t.Helper()
 	length := func() int {
@@ -194,7 +194,7 @@ func (s *system) requireCancelsLeaveNoTrace(path string, n int) {
 		}
 		return events
 	}
-	s.act(path+"/cancel", byAda) // the workflow task that it comes with may take along what waited
+	s.act(path+"/cancel", byAda) // the workflow task that it comes with may also record what waited
 	before := length()
 	for range n {
 		status, answer := s.post(s.apiURL+path+"/cancel", byAda)

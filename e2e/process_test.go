@@ -57,8 +57,8 @@ type process struct {
 	err  error
 }
 
-// spawn starts a binary with these arguments and environment variables. It ends with the test. In the first tier it skips
-// the tests that are not of it.
+// spawn starts a binary with these arguments and environment variables. It ends with the test. In the first tier, spawn
+// skips tests that are not part of it.
 func spawn(tb testing.TB, name, binary string, env []string, args ...string) *process {
 	tb.Helper()
 	if root, _, _ := strings.Cut(tb.Name(), "/"); !slices.Contains(firstTier, root) {

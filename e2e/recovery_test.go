@@ -79,7 +79,7 @@ func TestTerminatedRecoveriesAreTakenUpAgain(t *testing.T) {
 	reset := place("fraud-review.json")(s)
 	s.awaitWait(reset)
 	require.NoError(t, c.TerminateWorkflow(t.Context(), workflowID(path), "", "by mistake"))
-	s.reset(workflowID(reset)) // which terminates its run, too
+	s.reset(workflowID(reset)) // this terminates its run, too
 	recovery := workflows.RecoveryWorkflowID(workflowID(path))
 	s.sweepUntil(func(sweep workflows.Sweep) bool { return sweep.Known == 1 && sweep.NothingToDo == 1 })
 	first := s.awaitParkedRecovery(recovery)
@@ -128,7 +128,7 @@ func (s *system) awaitParkedRecovery(id string) (run string) {
 	return run
 }
 
-// reset lets the workflow go on in a new run, from the end of its first task.
+// reset continues the workflow in a new run, from the end of its first task.
 func (s *system) reset(id string) {
 	s.t.Helper()
 	c := s.dial()

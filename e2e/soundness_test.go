@@ -21,11 +21,12 @@ import (
 	"github.com/amends-dev/amends/workflows"
 )
 
-// soundnessRounds is how often TestSoundness plays each schedule (make soundness).
+// soundnessRounds is the number of times that TestSoundness plays each schedule (make soundness).
 var soundnessRounds = flag.Int("soundness.rounds", 1, "how often each schedule of TestSoundness is played")
 
-// Schedules of crashes, resets and decisions, at chosen points of a saga on a real server, of which an engine that is careless in
-// one point leaves something half done. sagatest has each of them, and more; here it is shown that a server does the same.
+// Schedules of crashes, resets and decisions, at chosen points of a saga on a real server, in which an engine that is
+// careless in one point leaves something half done. sagatest has each of them, and more; here a real server shows the
+// same.
 func TestSoundness(t *testing.T) {
 	t.Parallel()
 
@@ -52,11 +53,12 @@ var untilTheCarrier = [][2]string{
 	{"pricing", "PriceOrder"}, {"fraud", "ScreenFraud"}, {"inventory", "ReserveStock"}, {"payment", "AuthorizePayment"},
 }
 
-// The first task ends with a heartbeat while the carrier is being asked, and the worker dies. The next worker asks for the
-// first time from where the code was in the first task, and is refused: the first call is still on its way all the same.
+// The first task ends with a heartbeat while the call to the carrier is on its way, and the worker dies. The next worker
+// makes its first call from the code's position in the first task, and is refused: the first call is still on its way all
+// the same.
 func refusalAfterAHeartbeat(t *testing.T) {
 	s := startSystem(t)
-	for range 10 { // a machine that is busy may have the heartbeat at another step
+	for range 10 { // on a busy machine, the heartbeat may come at another step
 		d := example(t, "orders/good.json")
 		for _, st := range untilTheCarrier {
 			s.fault(st[0], st[1], d, settings{"latency_ms": 850, "times": 1})
@@ -70,7 +72,7 @@ func refusalAfterAHeartbeat(t *testing.T) {
 		s.fault("shipping", "BookShipment", d, settings{"refuse": true})
 		s.startWorker()
 		v := s.awaitEnd(path)
-		<-time.After(time.Until(began.Add(9 * time.Second))) // until the late call has arrived, which nothing tells
+		<-time.After(time.Until(began.Add(9 * time.Second))) // until the late call has arrived, which has no other sign
 		s.requireNothingHalfDone()
 		if inFlight {
 			require.Equal(t, "compensated", v.State, "%+v", v)
@@ -81,7 +83,8 @@ func refusalAfterAHeartbeat(t *testing.T) {
 	t.Fatal("in none of ten orders the heartbeat came while the carrier was asked")
 }
 
-// inFlightAtHeartbeat tells whether the first task was completed after AuthorizePayment and before BookShipment had an outcome.
+// inFlightAtHeartbeat reports whether the first task was completed after AuthorizePayment and before BookShipment had an
+// outcome.
 func (s *system) inFlightAtHeartbeat(path string) bool {
 	s.t.Helper()
 	settled := 0
@@ -97,7 +100,7 @@ func (s *system) inFlightAtHeartbeat(path string) bool {
 	return settled == len(untilTheCarrier)
 }
 
-// history is the saga's, as far as it has come.
+// history returns the saga's history so far.
 func (s *system) history(path string) (events []*historypb.HistoryEvent) {
 	s.t.Helper()
 	it := s.dial().GetWorkflowHistory(s.t.Context(), workflowID(path), "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
@@ -114,7 +117,7 @@ func (s *system) awaitHistory(path string, wanted func([]*historypb.HistoryEvent
 	require.Eventually(s.t, func() bool { return wanted(s.history(path)) }, time.Minute, 5*time.Millisecond)
 }
 
-// Services are slow, so the first task lasts for seconds. Whoever cancels meanwhile is heard before the card is charged.
+// Services are slow, so the first task lasts for seconds. A cancel meanwhile is heard before the card is charged.
 func cancelDuringExpressSteps(t *testing.T) {
 	s := startSystem(t)
 	var wg sync.WaitGroup
@@ -139,8 +142,8 @@ func cancelDuringExpressSteps(t *testing.T) {
 	s.requireNothingHalfDone()
 }
 
-// Many decide about an order at the same time, and the worker dies meanwhile. What is in the history is what is done, and
-// nobody is told that there is no worker.
+// Many people decide about an order at the same time, and the worker dies meanwhile. Exactly the decision in the history
+// is carried out, and no caller is told that there is no worker.
 func burstOfDecisions(t *testing.T) {
 	s := startSystem(t)
 	for round := range 3 {
@@ -182,7 +185,7 @@ func burstOfDecisions(t *testing.T) {
 	s.requireNothingHalfDone()
 }
 
-// resetToStart lets the saga go on from the end of its first task.
+// resetToStart continues the saga from the end of its first task.
 func (s *system) resetToStart(path string) {
 	s.t.Helper()
 	events := s.history(path)
@@ -197,7 +200,7 @@ func (s *system) resetToStart(path string) {
 	require.NoError(s.t, err)
 }
 
-// An order that waits is reset and goes on, or is canceled: what it has forgotten is found by its keys.
+// A waiting order is reset and goes on, or is canceled: the steps that it has forgotten are found by their keys.
 func resetOrder(t *testing.T) {
 	s := startSystem(t)
 	for _, cancel := range []bool{false, true} {
@@ -222,7 +225,8 @@ func resetOrder(t *testing.T) {
 	}
 }
 
-// A return that was reset has forgotten which reminders it sent. It takes back what it can, and leaves the rest to a person.
+// A return that was reset has forgotten which reminders it sent. It takes back as much as it can, and leaves the rest to
+// a person.
 func resetReturn(t *testing.T) {
 	s := startSystem(t)
 	hasty := *s
@@ -243,13 +247,13 @@ func resetReturn(t *testing.T) {
 	require.Equal(t, "compensated", v.State, "%+v", v)
 }
 
-// operateSaga does an operator's act about the saga itself, through Temporal.
+// operateSaga applies an operator's act to the saga itself, through Temporal.
 func (s *system) operateSaga(path, name string, act compensation.Act) {
 	s.t.Helper()
 	require.NoError(s.t, s.tryToOperate(path, name, act))
 }
 
-// The worker is killed while sagas end, over and over: no end is lost, and none is there twice.
+// The worker is killed while sagas end, over and over: no end is lost, and no end comes twice.
 func killedAtTheEnd(t *testing.T) {
 	s := startSystem(t)
 	var paths []string

@@ -333,8 +333,8 @@ func (s *system) awaitStep(path, name, do string) {
 	s.await(path, name+" is not "+do, func(v saga) bool { return v.step(name).Do == do })
 }
 
-// fault sets a fault of a step for one saga. A match in the setting is what follows the saga's ID in the key, so that a step
-// can have one fault after another.
+// fault sets a fault of a step for one saga. A match in the setting is the part of the key after the saga's ID, so that a
+// step can have one fault after another.
 func (s *system) fault(service, step string, d document, setting map[string]any) {
 	s.t.Helper()
 	setting = maps.Clone(setting)

@@ -19,12 +19,13 @@ import (
 	"github.com/amends-dev/amends/compensation"
 )
 
-// A folder of `make run` that an earlier release left when it was killed is taken over: what was open ends, the services'
-// tables migrate, and the books balance. Each folder has orders that have ended, that wait for a person, that are parked on
-// their way and on their way back, that are tried again, and one that was on its way, and a return that waits for its goods.
+// A folder of `make run` that an earlier release left when it was killed is taken over: open sagas end, the services'
+// tables migrate, and the books balance. Each folder has orders that have ended, that wait for a person, that are parked
+// on their way and on their way back, that are tried again, and one that was on its way, and a return that waits for its
+// goods.
 //
-// Temporal's clock went on since: what waited for longer than it may has turned back by itself, and what ended longer ago
-// than Temporal keeps is gone.
+// Temporal's clock went on since: sagas whose wait is over have turned back by themselves, and those that ended before
+// Temporal's retention are gone.
 func TestFoldersOfEarlierReleases(t *testing.T) {
 	t.Parallel()
 
@@ -91,7 +92,7 @@ func unpack(t *testing.T, file, folder string) {
 	}
 }
 
-// openSagas are the paths of the sagas that have not ended.
+// openSagas returns the paths of the sagas that have not ended.
 func (s *system) openSagas() (paths []string) {
 	s.t.Helper()
 	for _, collection := range []string{"orders", "returns"} {
@@ -111,7 +112,7 @@ func (s *system) openSagas() (paths []string) {
 	return paths
 }
 
-// settle does for an open saga what a person does, until it ends.
+// settle does a person's part for an open saga, until it ends.
 func (s *system) settle(path string) {
 	s.t.Helper()
 	for end := time.Now().Add(2 * time.Minute); ; {
@@ -132,7 +133,7 @@ func (s *system) settle(path string) {
 	}
 }
 
-// decideOnce posts what a person decides. It may have been decided a moment ago, when the saga's status did not show it yet.
+// decideOnce posts a person's decision. It may have been taken a moment ago, when the saga's status did not show it yet.
 func (s *system) decideOnce(path string, body any) {
 	s.t.Helper()
 	status, answer := s.post(s.apiURL+path, body)
