@@ -1,4 +1,4 @@
-// Package docs_test checks what holds for every document of the repository.
+// Package docs_test checks rules for every document of the repository.
 package docs_test
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Two changes of one paragraph are easily merged into two paragraphs.
+// A merge of two changes to one paragraph easily leaves two paragraphs.
 func TestNothingStandsTwice(t *testing.T) {
 	t.Parallel()
 
@@ -22,7 +22,7 @@ func TestNothingStandsTwice(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		// What is built and what make run keeps is not ours to read.
+		// Build output and the files of make run are not documents.
 		if entry.IsDir() && slices.Contains([]string{".git", ".bin", "bin", ".amends"}, entry.Name()) {
 			return fs.SkipDir
 		}
@@ -64,7 +64,8 @@ func TestRepeated(t *testing.T) {
 	}
 }
 
-// run is how many words in a row no document says twice by chance, and least how many a paragraph has that it does not.
+// run is the number of words in a row that no document repeats by chance, and least the smallest number of words in a
+// shorter paragraph that none repeats.
 const (
 	run   = 10
 	least = 5
@@ -76,8 +77,8 @@ var (
 	blank  = regexp.MustCompile(`\n\s*\n`)
 )
 
-// repeated returns the first words of what a document's prose says twice, or the row that a table of it has twice. Code is
-// not looked at.
+// repeated returns the first words that a document's prose repeats, or the row that one of its tables repeats. It ignores
+// code.
 func repeated(text string) string {
 	said := map[string]bool{}
 	for _, paragraph := range blank.Split(blocks.ReplaceAllString(text, "\n\n"), -1) {
