@@ -122,8 +122,8 @@ var compiled struct {
 	path string
 }
 
-// binary is the image's, compiled once for all tests. Without the paths of this machine none of its packages is in the build
-// cache of make run, so tests that need it are long.
+// binary returns the image's binary, compiled once for all tests. Without the paths of this machine, no package of it is
+// in the build cache of make run, so tests that need it are long.
 func binary(t *testing.T) string {
 	t.Helper()
 	longtest.Skip(t)
