@@ -114,7 +114,7 @@ const (
 	timedOut   = enumspb.WORKFLOW_EXECUTION_STATUS_TIMED_OUT
 )
 
-// ended is a run of a saga that ended at noon.
+// ended returns a run of a saga that ended at noon.
 func ended(id, run string, status enumspb.WorkflowExecutionStatus) *workflowpb.WorkflowExecutionInfo {
 	return &workflowpb.WorkflowExecutionInfo{
 		Execution: &commonpb.WorkflowExecution{WorkflowId: id, RunId: run}, Type: &commonpb.WorkflowType{Name: "Trip"},

@@ -226,7 +226,7 @@ func (b *bundle) tell(t *testing.T, id, history string, live bool) {
 	}
 }
 
-// unpark lets the saga go on, forward or, because of the cause, back.
+// unpark continues the saga, forward or, because of the cause, back.
 func (b *bundle) unpark(id string, state compensation.State, cause string) {
 	b.temporal.mu.Lock()
 	defer b.temporal.mu.Unlock()

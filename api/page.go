@@ -78,7 +78,7 @@ func unpack(content []byte) ([]byte, error) {
 	return io.ReadAll(r)
 }
 
-// acceptsGzip tells whether the client reads gzip (RFC 9110, section 12.5.3).
+// acceptsGzip reports whether the client reads gzip (RFC 9110, section 12.5.3).
 func acceptsGzip(h http.Header) bool {
 	accepts := false
 	for part := range strings.SplitSeq(strings.Join(h.Values("Accept-Encoding"), ","), ",") {

@@ -10,7 +10,7 @@ import (
 	"github.com/amends-dev/amends/internal/longtest"
 )
 
-// TestQuickMemory is a whole run that is over soon.
+// TestQuickMemory makes a whole, short run.
 func TestQuickMemory(t *testing.T) {
 	t.Parallel()
 	longtest.Skip(t)

@@ -191,7 +191,7 @@ type MarkHappenedRequest struct {
 	// Reason explains how that is known, Reference names its record.
 	Reason    string `json:"reason"`
 	Reference string `json:"reference"`
-	// Result is what the pivot returned, if later steps use it. Default: the empty one.
+	// Result is the pivot's result, if later steps use it. Default: the empty one.
 	Result json.RawMessage `json:"result,omitempty"`
 
 	// Key is the Idempotency-Key. Default: a new one for each call.

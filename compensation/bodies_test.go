@@ -24,7 +24,7 @@ type line struct {
 	// other.
 	failing failing
 	other   leg
-	// when says when then is done, otherwise what.
+	// when is the condition for then; otherwise runs if it does not hold.
 	when            condition
 	then, otherwise script
 	pause           time.Duration

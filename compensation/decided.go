@@ -23,7 +23,7 @@ type decision struct {
 	accepted int64
 	about    activityRef
 	before   StepStatus
-	// late is how the try ended that was running when the act came; nil if it has not ended since.
+	// late is the ending of the try that was running when the act came; nil if it has not ended since.
 	late *ending
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/amends-dev/amends/compensation/sagatest"
 )
 
-// onRecord is called by the handler of a body's own update, so that nothing is done because of the update before it is on
+// onRecord runs in the handler of a body's own update, so that nothing is done because of the update before it is on
 // record.
 func onRecord(workflow.Context) {}
 
@@ -69,7 +69,7 @@ func runDecidable(plan *compensation.Plan) func(workflow.Context) (string, error
 	}
 }
 
-// A task takes a rejection, undoes everything, and is lost. Whoever sent it is gone; the next task takes an approval, if the
+// A task takes a rejection, undoes everything, and is lost. Its sender is gone; the next task takes an approval, if the
 // rejection is not on record.
 func TestDecisionIsOnRecordBeforeItIsActedOn(t *testing.T) {
 	t.Parallel()

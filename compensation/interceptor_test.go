@@ -138,7 +138,7 @@ func TestLargeResults(t *testing.T) {
 		step  string
 		size  int
 		state compensation.State
-		// durable tells whether the step has ended as an ordinary activity.
+		// durable is set if the step has ended as an ordinary activity.
 		durable bool
 		parked  string
 	}{

@@ -47,7 +47,7 @@ type endedVoyage struct {
 	gone []string
 }
 
-// recover does in env the steps that the saga had done, and recovers it.
+// recover runs the steps that the saga had done in env, and recovers it.
 func (e endedVoyage) recover(ctx workflow.Context) (compensation.Recovery, error) {
 	options := workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: time.Second})
 	for _, k := range ofVoyage(append(e.done, e.unrecorded...)...) {

@@ -112,7 +112,7 @@ func OrderWorkflowID(id order.ID) string { return "order-" + string(id) }
 // ReturnWorkflowID is the ID of the saga of a return.
 func ReturnWorkflowID(id order.ReturnID) string { return "return-" + string(id) }
 
-// RecoveryWorkflowID is the ID of the workflow that recovers a saga. One that ends without completing gets another run.
+// RecoveryWorkflowID returns the ID of the workflow that recovers a saga. If it ends without completing, it gets another run.
 func RecoveryWorkflowID(sagaID string) string { return "recover-" + sagaID }
 
 // BatchWorkflowID is the ID of the workflow of a batch.

@@ -150,7 +150,7 @@ func (s *sweeping) sweep(t *testing.T, in workflows.SweepInput) workflows.Sweep 
 	return sweep
 }
 
-// found are sagas without a recovery.
+// found returns sagas without a recovery.
 func found(ids ...string) (all []activities.FoundSaga) {
 	for _, id := range ids {
 		all = append(all, activities.FoundSaga{ID: id, Type: workflows.TypePlaceOrder})

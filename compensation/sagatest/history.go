@@ -78,7 +78,7 @@ type attempts struct {
 	// made counts the tries, told those before somebody reset the activity.
 	made, told int
 	began      time.Duration
-	// next is when the next try is due.
+	// next is the time at which the next try is due.
 	next    time.Duration
 	settled bool
 	out     *commonpb.Payload

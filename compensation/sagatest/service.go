@@ -58,7 +58,7 @@ type lateDo struct {
 	activity compensation.Activity
 	key      compensation.Key
 	in       reflect.Value
-	// lands is when it arrives; 0 for one that arrives after the step's undo or when the saga has ended.
+	// lands is the time at which it arrives; 0 for one that arrives after the step's undo or when the saga has ended.
 	lands time.Duration
 }
 

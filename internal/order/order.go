@@ -45,7 +45,7 @@ type Payment struct {
 	Token string `json:"token"`
 }
 
-// Address is where goods go or come from. What a country does not have is empty.
+// Address is the destination or the origin of goods. Parts that a country does not have are empty.
 type Address struct {
 	Name    string `json:"name"`
 	Company string `json:"company,omitempty"`

@@ -87,7 +87,7 @@ func (s *Server) initialize(ctx context.Context, password string, args []string)
 
 func (s *Server) data() string { return filepath.Join(s.Dir, "data") }
 
-// Command is the server's command line, with settings such as "fsync=on".
+// Command returns the server's command line, with settings such as "fsync=on".
 func (s *Server) Command(settings ...string) []string {
 	args := []string{filepath.Join(s.bin, "postgres"), "-D", s.data(), "-k", s.Dir, "-p", s.port, "-c", "listen_addresses=127.0.0.1"}
 	for _, setting := range settings {
