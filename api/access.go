@@ -84,7 +84,11 @@ func (s *server) guard(op *huma.Operation, codes []Code) []Code {
 		panic("api: nothing says who may do " + op.OperationID)
 	}
 	s.rules[op.Method+" "+op.Path] = r
-	if act, ok := acts[op.OperationID]; ok {
+	act, ok := acts[op.OperationID]
+	if !ok && op.Method != http.MethodGet {
+		panic("api: nothing says how the audit log names " + op.OperationID)
+	}
+	if act != "" {
 		s.acts[op.Method+" "+op.Path] = act
 	}
 	if r.open {

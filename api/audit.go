@@ -34,13 +34,15 @@ type deed struct {
 	act, saga, step, by, reason string
 }
 
-// acts are the operations whose every request is in the audit log. Each has the name that a line gives a request that was
-// refused before anything of it was read.
+// acts names every operation that changes something for the audit log. Every request to one is logged, under this name where
+// it was refused before its body was read. A start has no name: it is no act on a saga, and the saga itself is its record.
 var acts = map[string]string{
 	"cancel-order": "cancel", "cancel-return": "cancel", "cancel-saga": "cancel", "cancel-batch": "cancel",
 	"decide-order": "decide", "decide-saga": "decide", "report-arrival": "arrival",
 	"retry-step": compensation.UpdateRetry, "skip-step": compensation.UpdateSkip, "mark-step-done": compensation.UpdateMarkDone,
+	"mark-pivot-happened": compensation.UpdateMarkHappened, "mark-pivot-prevented": compensation.UpdateMarkPrevented,
 	"extend-deadline": compensation.UpdateExtendDeadline, "start-batch": "batch",
+	"place-order": "", "return-order": "",
 }
 
 // auditRefused also records an act that is refused before its operation gets it, such as for its body.

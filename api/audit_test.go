@@ -124,6 +124,8 @@ func TestAuditOfRefused(t *testing.T) {
 		{saga + "/steps/ReserveStock/retry", `{`, nil, `act=retry caller=key:operator@acme by=operator@acme role=operator tenant=acme saga=order-` + order + ` step=ReserveStock reason="" outcome=malformed `},
 		{saga + "/steps/ReserveStock/mark-done", `{}`, []string{"Idempotency-Key", "a b"}, ` saga=order-` + order + ` step=ReserveStock reason="" outcome=idempotency_key_required `},
 		{saga + "/steps/a%1b/retry", `{}`, nil, `act=retry caller=key:operator@acme by=operator@acme role=operator tenant=acme saga=order-` + order + ` step="" reason="" outcome=bad_parameter `},
+		{saga + "/steps/CapturePayment/mark-happened", `{}`, nil, `act=mark-happened caller=key:operator@acme by=operator@acme role=operator tenant=acme saga=order-` + order + ` step=CapturePayment reason="" outcome=invalid `},
+		{saga + "/steps/CapturePayment/mark-prevented", `{}`, nil, `act=mark-prevented caller=key:operator@acme by=operator@acme role=operator tenant=acme saga=order-` + order + ` step=CapturePayment reason="" outcome=invalid `},
 		{saga + "/extend-deadline?x=1", `{"reason":"why","deadline":"2027-01-31T12:00:00Z"}`, nil, `act=extend-deadline caller=key:operator@acme by=operator@acme role=operator tenant=acme saga=order-` + order + ` step="" reason="" outcome=bad_parameter `},
 		{"/v1/orders/" + order + "/approval", `{"approved":"yes"}`, nil, `act=decide caller=key:operator@acme by=operator@acme role=operator tenant=acme saga=order-` + order + ` step="" reason="" outcome=invalid `},
 		{"/v1/orders/" + order + "/cancel", `{"x":1}`, nil, `act=cancel caller=key:operator@acme by=operator@acme role=operator tenant=acme saga=order-` + order + ` step="" reason="" outcome=malformed `},

@@ -273,9 +273,8 @@ func (d *drama) run(plan *compensation.Plan) func(workflow.Context) (string, err
 	return func(ctx workflow.Context) (string, error) {
 		var decided, approved bool
 		err := workflow.SetUpdateHandlerWithOptions(ctx, "decide",
-			func(ctx workflow.Context, yes bool) error {
+			func(_ workflow.Context, yes bool) error {
 				decided, approved = true, yes
-				onRecord(ctx)
 				return nil
 			},
 			workflow.UpdateHandlerOptions{Validator: func(bool) error {

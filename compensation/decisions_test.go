@@ -14,10 +14,6 @@ import (
 	"github.com/amends-dev/amends/compensation/sagatest"
 )
 
-// onRecord runs in the handler of a body's own update, so that nothing is done because of the update before it is on
-// record.
-func onRecord(workflow.Context) {}
-
 // decidable is a saga that waits for a decision between two steps.
 var decidable = inOrder{beside(compensatable("A")), beside(compensatable("B")), beside(pivot()), beside(retriable("X"))}
 
@@ -25,9 +21,8 @@ var decidable = inOrder{beside(compensatable("A")), beside(compensatable("B")), 
 func decide(ctx workflow.Context) (wait func(workflow.Context) (approved bool, err error), _ error) {
 	var decided, approved bool
 	err := workflow.SetUpdateHandlerWithOptions(ctx, "decide",
-		func(ctx workflow.Context, yes bool) error {
+		func(_ workflow.Context, yes bool) error {
 			decided, approved = true, yes
-			onRecord(ctx)
 			return nil
 		},
 		workflow.UpdateHandlerOptions{Validator: func(bool) error {

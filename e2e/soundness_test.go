@@ -142,8 +142,8 @@ func cancelDuringExpressSteps(t *testing.T) {
 	s.requireNothingHalfDone()
 }
 
-// Many people decide about an order at the same time, and the worker dies meanwhile. Exactly the decision in the history
-// is carried out, and no caller is told that there is no worker.
+// Many people decide about an order at the same time. Exactly the decision in the history is carried out, and no caller is
+// told that there is no worker.
 func burstOfDecisions(t *testing.T) {
 	s := startSystem(t)
 	for round := range 3 {
