@@ -116,14 +116,33 @@ func (s *saga) setDeadline(ctx workflow.Context, at time.Time) {
 		if err != nil {
 			return // extended, or not needed any more
 		}
-		s.deadline.passed = true
-		s.askToTurnBack(reversal{err: temporal.NewApplicationErrorWithOptions(
-			"not done by the saga's deadline, "+at.UTC().Format(time.RFC3339), ErrTypeDeadline,
-			temporal.ApplicationErrorOptions{NonRetryable: true, Category: temporal.ApplicationErrorCategoryBenign})})
-		if s.committed || s.forward {
-			s.overdue(ctx)
+		if s.plan.since(2) && !s.deadline.at.Equal(at) {
+			return // extended in the task that brought the timer
 		}
+		s.passDeadline(ctx)
 	})
+}
+
+// passDeadline turns the saga back because its deadline has passed, or parks it where that is too late.
+func (s *saga) passDeadline(ctx workflow.Context) {
+	s.deadline.passed = true
+	s.askToTurnBack(reversal{err: temporal.NewApplicationErrorWithOptions(
+		"not done by the saga's deadline, "+s.deadline.at.UTC().Format(time.RFC3339), ErrTypeDeadline,
+		temporal.ApplicationErrorOptions{NonRetryable: true, Category: temporal.ApplicationErrorCategoryBenign})})
+	if s.committed || s.forward {
+		s.overdue(ctx)
+	}
+}
+
+// hearDeadline turns back a saga before its pivot whose deadline has passed while no timer ran: in the first tasks of a
+// saga, and while express steps run, there is none.
+func (s *saga) hearDeadline(ctx workflow.Context) {
+	d := s.deadline
+	if !s.plan.since(2) || d.at.IsZero() || d.passed || s.committed || s.forward || workflow.Now(ctx).Before(d.at) {
+		return
+	}
+	d.stop()
+	s.passDeadline(ctx)
 }
 
 // isExpressing tells whether a step is about to run express, or does.

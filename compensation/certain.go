@@ -2,6 +2,7 @@ package compensation
 
 import (
 	"fmt"
+	"slices"
 
 	"go.temporal.io/sdk/workflow"
 )
@@ -79,7 +80,39 @@ func (s *saga) wasReset(ctx workflow.Context) bool {
 	}
 	change := fmt.Sprintf("SagaReset-%d", historyLength(ctx))
 	s.reset = workflow.GetVersion(ctx, change, workflow.DefaultVersion, 1) != workflow.DefaultVersion
+	s.resetAt = workflow.Now(ctx)
 	return s.reset
+}
+
+// askAgain runs the compensatable steps that are done once more, by key, in a run that was reset: the run before may have
+// undone them, and nothing in this run's history says so. A service that did a step gives its first answer again. One that
+// undid it refuses, and then the saga turns back.
+func (s *saga) askAgain(ctx workflow.Context) error {
+	if s.asked {
+		return nil
+	}
+	s.asked = true
+	for _, e := range slices.Clone(s.executions) {
+		if e.kind != Compensatable || e.do != DoDone || e.undo.over() {
+			continue
+		}
+		// An undo that the run before had asked for may be on its way as long as this.
+		left := s.resetAt.Add(e.attemptTimeout).Sub(workflow.Now(ctx))
+		if left > 0 {
+			if err := workflow.NewTimerWithOptions(ctx, left, workflow.TimerOptions{
+				Summary: "until no call of the run before the reset can be on its way",
+			}).Get(ctx, nil); err != nil {
+				return err
+			}
+		}
+		e.settled, e.expressing = false, e.isExpress()
+		e.err = s.attempt(ctx, e)
+		e.settled, e.expressing = true, false
+		if e.err != nil {
+			return e.err
+		}
+	}
+	return nil
 }
 
 // addUnseen notes the compensatable steps that only another try may have started: the express ones and, after a reset,

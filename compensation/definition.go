@@ -64,9 +64,27 @@ func (d definition) withDefaults() definition {
 		d.retry.BackoffCoefficient = 2
 	}
 	if d.retry.MaximumInterval == 0 {
-		d.retry.MaximumInterval = 30 * time.Second
+		d.retry.MaximumInterval = max(30*time.Second, d.retry.InitialInterval)
 	}
 	return d
+}
+
+// retryFault explains why the definition's Retry is invalid; empty if it is valid. Temporal would fail the workflow task
+// that asks for such an activity, again and again.
+func (d definition) retryFault() string {
+	switch r := d.retry; {
+	case r.InitialInterval < 0:
+		return "Retry.InitialInterval is negative"
+	case r.BackoffCoefficient != 0 && r.BackoffCoefficient < 1:
+		return "Retry.BackoffCoefficient is less than 1"
+	case r.MaximumInterval < 0:
+		return "Retry.MaximumInterval is negative"
+	case r.MaximumInterval != 0 && r.MaximumInterval < r.InitialInterval:
+		return "Retry.MaximumInterval is less than InitialInterval"
+	case r.MaximumAttempts < 0:
+		return "Retry.MaximumAttempts is negative"
+	}
+	return ""
 }
 
 // express runs an activity of the step within the workflow task. No cancel reaches it: it ends soon, and then its

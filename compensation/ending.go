@@ -10,7 +10,7 @@ import (
 // turnBack undoes the saga and returns the failure that ends it, unless it finds that the pivot happened.
 func (s *saga) turnBack(ctx workflow.Context, cause error) (again bool, _ error) {
 	s.state = Compensating
-	s.cause = plain(cause)
+	s.cause = shortened(plain(cause), maxText)
 	if s.reversal != nil {
 		cause = s.reversal.err
 		s.cause = s.reversal.sentence()
@@ -49,7 +49,7 @@ func (s *saga) turnBack(ctx workflow.Context, cause error) (again bool, _ error)
 	if s.reversal != nil && s.reversal.cancel != nil {
 		return false, temporal.NewCanceledError(*s.reversal.cancel)
 	}
-	return false, failureOf(cause)
+	return false, bounded(failureOf(cause))
 }
 
 // goForward resumes a saga whose pivot was done by a try whose record was lost.

@@ -2,6 +2,7 @@ package compensation
 
 import (
 	"errors"
+	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -44,7 +45,7 @@ func (s *saga) attempt(ctx workflow.Context, e *execution) error {
 // do runs Do within its limit, express first.
 func (s *saga) do(ctx workflow.Context, e *execution) error {
 	err := s.doExpress(ctx, e)
-	if undecided(err) {
+	if undecided(err) && !s.pausesTooLong(err, e.limit) {
 		err = s.doDurable(ctx, e, err, false)
 	}
 	return err
@@ -69,6 +70,9 @@ func (s *saga) doExpress(ctx workflow.Context, e *execution) error {
 			return errNotTried // their results could be too much for the task
 		}
 	}
+	if err := s.turn(e); err != nil {
+		return err
+	}
 	certain := s.certain(ctx)
 	s.task.expressing++
 	err := e.express(ctx, e.definition.do, e.doSummary(e.key), e.key, e.in).Get(ctx, e.out)
@@ -90,11 +94,22 @@ func (s *saga) doDurable(ctx workflow.Context, e *execution, before error, unlim
 	if s.pause(ctx, e, before) != nil {
 		return before
 	}
+	if s.plan.since(2) {
+		size := sizeOf(e.in)
+		if size > maxResult {
+			return s.noteDo(ctx, e, tooLargeToRecord("the input of "+e.key.label(), size), true)
+		}
+		s.carry(ctx, size)
+		if ctx.Err() != nil && e.do == DoRunning && errors.Is(before, errNotTried) {
+			e.do = DoNotRun
+			return ctx.Err()
+		}
+	}
+	if err := s.turn(e); err != nil {
+		return err
+	}
 	e.do = DoRunning
 	s.show(ctx)
-	if size := sizeOf(e.in); s.plan.since(2) && size > maxResult {
-		return s.noteDo(ctx, e, tooLargeToRecord("the input of "+e.key.label(), size), true)
-	}
 	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, e.doOptions(e.key, unlimited)),
 		functionName(e.definition.do), e.key, e.in).Get(ctx, e.out)
 	// The attempt in a refusal proves nothing: `temporal activity reset` counts from 1 again, and a workflow that was
@@ -138,6 +153,12 @@ func (s *saga) pause(ctx workflow.Context, e *execution, err error) error {
 	return workflow.NewTimerWithOptions(ctx, app.NextRetryDelay(), workflow.TimerOptions{
 		Summary: "the pause that " + e.key.label() + " asked for",
 	}).Get(ctx, nil)
+}
+
+// pausesTooLong reports whether a participant asked for a longer pause than its step's tries may take together.
+func (s *saga) pausesTooLong(err error, limit time.Duration) bool {
+	var app *temporal.ApplicationError
+	return s.plan.since(2) && limit > 0 && errors.As(err, &app) && app.NextRetryDelay() > limit
 }
 
 // outcomeOf is what an activity's failure says of its effect. A refusal is doubtful unless it answers the first try:
@@ -205,9 +226,27 @@ func (s *saga) prepare(ctx workflow.Context) error {
 	s.undoRest(ctx)
 	if s.reversal == nil && !s.forward {
 		s.look(ctx)
-		s.ready(ctx) // the last moment at which the task may end before the call
 	}
+	if s.reversal == nil && s.wasReset(ctx) {
+		if err := s.askAgain(ctx); err != nil {
+			return err
+		}
+	}
+	s.hearDeadline(ctx)
 	if s.reversal != nil {
+		return temporal.NewCanceledError()
+	}
+	return nil
+}
+
+// turn marks the last moment at which a saga can turn back without asking the pivot's service: when its call begins.
+// Its error says that the saga turns back instead.
+func (s *saga) turn(e *execution) error {
+	if e.kind != Pivot || s.calling || !s.plan.since(2) {
+		return nil
+	}
+	if s.reversal != nil && !s.forward {
+		e.do = DoNotRun
 		return temporal.NewCanceledError()
 	}
 	s.calling = true

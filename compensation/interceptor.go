@@ -20,6 +20,9 @@ const (
 	// (limit.blobSize.error); the difference leaves room for what a codec adds.
 	maxResult = 2<<20 - 128<<10
 
+	// maxText is the longest text of a cause or a reason in a memo, in bytes, and maxListed how many parked steps one lists.
+	maxText   = 4 << 10
+	maxListed = 1000
 	// maxFailure is the largest failure of a step that is passed on unchanged, in bytes of protobuf.
 	maxFailure = 16 << 10
 
@@ -37,7 +40,7 @@ type workerInterceptor struct {
 
 // InterceptWorkflow implements [interceptor.WorkerInterceptor].
 func (*workerInterceptor) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
-	return &inbound{WorkflowInboundInterceptorBase: interceptor.WorkflowInboundInterceptorBase{Next: next}, host: &host{ours: map[string]bool{}, handlers: map[string]bool{}}}
+	return &inbound{WorkflowInboundInterceptorBase: interceptor.WorkflowInboundInterceptorBase{Next: next}, host: &host{heardAt: unheard, ours: map[string]bool{}, handlers: map[string]bool{}}}
 }
 
 // InterceptActivity implements [interceptor.WorkerInterceptor]. The SDK passes local activities through it, too.
@@ -54,6 +57,9 @@ type host struct {
 	// ours are the updates that the engine handles, handlers the workflow's own.
 	ours, handlers map[string]bool
 }
+
+// unheard is the history's length in no task.
+const unheard = -1
 
 type (
 	hostKey struct{}

@@ -68,6 +68,10 @@ func (s *saga) insistAfter(ctx workflow.Context, e *execution, part Part, err er
 		return s.persist(ctx, item, &try{settled: true, err: err}, false)
 	}
 	unlimited := part == PartDo
+	if !unlimited && s.pausesTooLong(err, e.undoLimit) {
+		s.park(ctx, item, "not done within its limit: "+plain(err))
+		unlimited = true
+	}
 	return s.persist(ctx, item, s.start(ctx, item, err, unlimited), unlimited)
 }
 
@@ -97,7 +101,7 @@ func (s *saga) persist(ctx workflow.Context, item *parked, t *try, unlimited boo
 				return nil
 			}
 			if !mayGiveUp || s.reversal == nil {
-				unlimited = part == PartDo
+				unlimited = part == PartDo && (!mayGiveUp || !s.plan.since(2))
 				t = s.start(ctx, item, t.err, unlimited)
 			}
 		case mayGiveUp && (s.reversal != nil || (t.settled && e.do == DoRefused)):
@@ -318,9 +322,10 @@ func (s *saga) flush(ctx workflow.Context) {
 // publishParked writes what is parked to where lists and searches find it.
 func (s *saga) publishParked(ctx workflow.Context) {
 	s.show(ctx)
-	items := make([]ParkedStep, len(s.parked))
-	for i, p := range s.parked {
-		items[i] = ParkedStep{Part: p.part, Reason: p.reason, Since: p.since.UTC(), Trying: p.trying}
+	// Temporal terminates a workflow whose memo has more than 2 MiB.
+	items := make([]ParkedStep, min(len(s.parked), maxListed))
+	for i, p := range s.parked[:len(items)] {
+		items[i] = ParkedStep{Part: p.part, Reason: shortened(p.reason, maxText/(1+len(items)/100)), Since: p.since.UTC(), Trying: p.trying}
 		if p.execution != nil {
 			items[i].Step, items[i].Item = p.execution.key.Step, p.execution.key.Item
 		}

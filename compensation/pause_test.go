@@ -103,3 +103,28 @@ func TestPauseOfAParticipant(t *testing.T) {
 		})
 	}
 }
+
+// A participant asks for a longer pause than its step's limit: the step counts as unknown, and an undo parks the saga, as
+// where the limit passes.
+func TestPauseThatIsLongerThanTheLimit(t *testing.T) {
+	t.Parallel()
+
+	month := temporal.NewApplicationErrorWithOptions("busy", "Busy", temporal.ApplicationErrorOptions{NextRetryDelay: 30 * 24 * time.Hour})
+
+	t.Run("do", func(t *testing.T) {
+		t.Parallel()
+
+		r := newRun(t, map[string][]error{key("BookHotel"): {month}})
+		start := r.Now()
+		require.ErrorContains(t, r.execute(r.trip.book), "BookHotel gave up, outcome unknown: busy")
+		require.Less(t, r.Now().Sub(start), time.Hour)
+		require.Contains(t, r.ran(), "undo "+key("BookHotel"))
+	})
+	t.Run("undo", func(t *testing.T) {
+		t.Parallel()
+
+		r := newRun(t, map[string][]error{key("BookCar"): {errRefused}, key("undo BookHotel"): {month}})
+		require.ErrorContains(t, r.execute(r.trip.book), "BookCar refused")
+		require.Contains(t, r.states, string(compensation.Parked))
+	})
+}

@@ -217,6 +217,7 @@ func (d definition) check() error {
 	fault(d.limit < 0, "Limit is negative")
 	fault(d.undoLimit < 0, "UndoLimit is negative")
 	fault(d.settleFault() != "", d.settleFault())
+	fault(d.retryFault() != "", d.retryFault())
 	fault(d.onUnknown == ProbeUnknown && d.probe == nil, "has OnUnknown probe but no Probe")
 	fault(d.onUnknown != ProbeUnknown && d.probe != nil, "has a Probe that its OnUnknown does not ask")
 	fault(d.onUnknown < UndoUnknown || d.onUnknown > ParkUnknown, "has unknown "+d.onUnknown.String())

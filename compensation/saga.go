@@ -71,6 +71,8 @@ type saga struct {
 	forward bool
 	// turned is set once nothing can turn the saga forward again.
 	turned bool
+	// closed is set once the body has returned: a step that one of its coroutines starts then does not run.
+	closed bool
 	// canceling is set while a cancel waits to learn whether it came in time.
 	canceling bool
 	// reversal is what turns the saga back; nil if nothing does.
@@ -89,6 +91,9 @@ type saga struct {
 	recordFirst bool
 	// reset is set once the run is known to continue another one from an earlier point.
 	reset bool
+	// resetAt is when that was found out, and asked is set once the steps that were done are asked for again because of it.
+	resetAt time.Time
+	asked   bool
 	// steps counts the starts and the ends of steps.
 	steps int
 	// exceptions is set when an undo was skipped.
@@ -178,6 +183,7 @@ func newSaga(ctx workflow.Context, plan *Plan) (*saga, error) {
 // bodyContext is the context of the next call of body.
 func (s *saga) bodyContext(ctx workflow.Context) workflow.Context {
 	s.run++
+	s.closed = false
 	ctx, s.stop = workflow.WithCancel(workflow.WithValue(ctx, sagaKey{}, s))
 	if s.reversal != nil {
 		s.stop() // it came before the body
@@ -192,15 +198,21 @@ func (s *saga) register(ctx workflow.Context, name, item string) (*execution, er
 	if i < 0 {
 		panic(fmt.Sprintf("compensation: step %s is not in plan %s", name, s.plan.name))
 	}
-	if d := s.plan.steps[i]; item != "" && d.kind == Compensatable && !d.repeats && s.plan.since(2) {
-		panic(fmt.Sprintf("compensation: step %s runs for an item, which its declaration does not say: set Repeats", name))
+	if d := s.plan.steps[i]; item != "" && s.plan.since(2) {
+		switch {
+		case d.kind == Pivot:
+			panic(fmt.Sprintf("compensation: pivot %s runs for an item: whether it happened is asked for the step as a whole", name))
+		case d.kind == Compensatable && !d.repeats:
+			panic(fmt.Sprintf("compensation: step %s runs for an item, which its declaration does not say: set Repeats", name))
+		}
 	}
 	key := Key{Saga: s.id, Step: name, Item: item}
 	e := s.find(key)
 	if e != nil && e.run == s.run {
 		panic(fmt.Sprintf("compensation: step %s was started twice: give each repeat an item of its own (see Step.For)", key.label()))
 	}
-	if s.state != Running || (s.reversal != nil && !s.pastTurning()) {
+	s.hearDeadline(ctx)
+	if s.state != Running || s.closed || (s.reversal != nil && !s.pastTurning()) {
 		return nil, temporal.NewCanceledError()
 	}
 	switch {
@@ -214,13 +226,13 @@ func (s *saga) register(ctx workflow.Context, name, item string) (*execution, er
 		}
 		return e, nil
 	}
+	s.checkTurn(e)
 	s.tick(ctx)
 	s.steps++
 	e.began = s.steps
 	e.run, e.unseen, e.settled, e.seen = s.run, false, false, false
 	e.do, e.undo = DoRunning, UndoNone
 	e.expressing = e.isExpress()
-	s.checkTurn(e)
 	if e.kind == Pivot {
 		s.pivot = e
 	}
@@ -269,7 +281,14 @@ func (s *saga) finish(ctx workflow.Context, err error) (again bool, _ error) {
 	}
 	if err == nil {
 		s.await(ctx)
-		if s.reversal == nil {
+		s.closed = s.plan.since(2)
+		if !s.committed && !s.forward {
+			s.hearDeadline(ctx)
+			if s.reversal == nil && s.wasReset(ctx) {
+				err = s.askAgain(ctx)
+			}
+		}
+		if err == nil && s.reversal == nil {
 			err = s.overlooked()
 		}
 	}
@@ -287,7 +306,7 @@ func (s *saga) finish(ctx workflow.Context, err error) (again bool, _ error) {
 		s.goForward(ctx) // the body went on without the pivot, but another try did not
 		return true, nil
 	}
-	if s.plan.pivotRequired && !s.committed {
+	if s.plan.pivotRequired && !s.committed && s.reversal == nil {
 		panic(fmt.Sprintf("compensation: the body of %s returned without its pivot %s, which its plan requires", s.plan.name, s.plan.Pivot()))
 	}
 	if s.plan.since(2) {

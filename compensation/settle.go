@@ -12,10 +12,13 @@ func (s *saga) awaitSettle(ctx workflow.Context, e *execution) error {
 	if e.settle == 0 {
 		return nil
 	}
-	if e.doEnded.IsZero() && s.wasReset(ctx) {
-		e.doEnded = workflow.Now(ctx) // the run before may have called a moment ago
-	}
 	ended := e.doEnded
+	if s.wasReset(ctx) {
+		// The run before may have called a moment ago, and its try may still be running.
+		if at := s.resetAt.Add(e.attemptTimeout); at.After(ended) {
+			ended = at
+		}
+	}
 	if ended.IsZero() {
 		// Another workflow started the step, and its try may still be running. It began before this workflow did.
 		ended = workflow.GetInfo(ctx).WorkflowStartTime.Add(e.attemptTimeout)

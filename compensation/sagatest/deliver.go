@@ -7,6 +7,11 @@ import (
 // deliver delivers everything that a task brought before the workflow goes on.
 func (w *worker) deliver(events []event) {
 	w.delivering = true
+	for _, e := range events {
+		if e.kind == eventTimer {
+			w.timers[e.n].due = true
+		}
+	}
 	rest := func() {
 		for _, e := range events {
 			switch e.kind {

@@ -13,6 +13,8 @@ type timerRun struct {
 	n int
 	// fired is set when its time has come, delivered when the workflow has heard of it, over when it no longer fires.
 	fired, delivered, over bool
+	// due is set from the moment at which a task brings that it has fired.
+	due bool
 }
 
 func (o *outbound) NewTimer(ctx workflow.Context, d time.Duration) workflow.Future {
@@ -44,6 +46,9 @@ func (w *worker) timer(asked workflow.Context, d time.Duration, fires workflow.F
 				w.arrive(event{kind: eventTimer, n: t.n})
 			}
 			w.await(ctx, func() bool { return asked.Err() != nil || t.delivered })
+		}
+		if t.due {
+			w.await(ctx, func() bool { return t.delivered }) // it has fired: no cancel comes before that
 		}
 		t.over = true
 		if t.delivered {

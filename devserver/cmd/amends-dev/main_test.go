@@ -145,10 +145,11 @@ func TestSecondInterruptEndsAtOnce(t *testing.T) {
 
 	p := spawn(t, "--ephemeral")
 	// A request that does not end holds the API open.
-	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(p.fact(t, "API"), "http://"))
+	host := strings.TrimPrefix(p.fact(t, "API"), "http://")
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", host)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
-	_, err = conn.Write([]byte("POST /v1/orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + p.apiKey(t) + "\r\nIdempotency-Key: k\r\nContent-Type: application/json\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"))
+	_, err = conn.Write([]byte("POST /v1/orders HTTP/1.1\r\nHost: " + host + "\r\nAuthorization: Bearer " + p.apiKey(t) + "\r\nIdempotency-Key: k\r\nContent-Type: application/json\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"))
 	require.NoError(t, err)
 	status, err := bufio.NewReader(conn).ReadString('\n')
 	require.NoError(t, err)

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -26,8 +27,25 @@ type process struct {
 	cmd       *exec.Cmd
 	lines     chan string
 	announced string
-	// stderr may be read when the process has ended.
-	stderr *bytes.Buffer
+	stderr    *output
+}
+
+// output is what a process prints, which may be read while it does.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
 }
 
 // spawn starts the command on free ports and returns when it says that it is ready.
@@ -37,7 +55,7 @@ func spawn(t *testing.T, args ...string) *process {
 	p := &process{
 		cmd:    exec.CommandContext(t.Context(), os.Args[0], append(freePorts(), args...)...),
 		lines:  make(chan string, 100),
-		stderr: &bytes.Buffer{},
+		stderr: &output{},
 	}
 	p.cmd.Env = append(os.Environ(), runsMain+"=1")
 	p.cmd.Stderr = p.stderr
