@@ -61,6 +61,8 @@ const firstTask = 3
 //   - One try runs a step after the pivot and the other does not, because the body asked for the time in between, or got
 //     another message. The step has no undo, so it may stand beside its alternative. Make it durable, or branch on the
 //     result of a durable step.
+//   - The run before a reset undid what this one's history shows as done. Before the pivot, and before a saga without one
+//     completes, those steps run once more by key (askAgain).
 //
 // Durable steps are in the record before they run: a saga knows all of them, always, unless its run was reset (wasReset).
 func (s *saga) certain(ctx workflow.Context) bool {

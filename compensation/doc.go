@@ -28,7 +28,8 @@
 //     decides which way the saga goes.
 //   - What can neither be done nor undone parks the saga: it stays running until an operator settles it, or until what
 //     failed succeeds after all.
-//   - A workflow that was reset is uncertain about everything that its history lacks, and undoes it by key.
+//   - A workflow that was reset is uncertain about everything that its history lacks, and undoes it by key. The run before may
+//     also have undone what the history shows as done: those steps are asked for again before the pivot.
 //   - The workflow's status is the truth: Completed is done; Failed, with the original cause, is undone; Canceled is
 //     undone because somebody asked.
 //

@@ -138,7 +138,7 @@ type Step[In, Out any] struct {
 
 // For returns the step for one of several items, such as one reservation for each warehouse. Each item has a key of
 // its own, and is durable: a saga that lost a record could not know which items it was for. An item is 1 to 64 letters,
-// digits, "-" and "_".
+// digits, "-" and "_". A pivot has no items: whether it happened is asked for the step as a whole.
 func (st Step[In, Out]) For(item string) Step[In, Out] {
 	if !itemName.MatchString(item) {
 		panic(fmt.Sprintf("compensation: step %s: item %q must be 1 to 64 letters, digits, - and _", st.Name, item))
