@@ -3,6 +3,7 @@ package compensation_test
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"slices"
@@ -116,6 +117,8 @@ type run struct {
 	steps    []string
 	lastStep string
 	cause    string
+	// largestMemo is the size of the largest memo that the saga wrote, in bytes of JSON.
+	largestMemo int
 }
 
 func newRun(t *testing.T, script map[string][]error) *run {
@@ -137,7 +140,10 @@ func newRun(t *testing.T, script map[string][]error) *run {
 		r.steps = append(r.steps, step)
 	}).Return(nil).Maybe()
 	r.OnUpsertMemo(mock.Anything).Run(func(args mock.Arguments) {
-		r.cause, _ = args.Get(0).(map[string]any)[compensation.MemoCause].(string)
+		memo, _ := args.Get(0).(map[string]any)
+		r.cause, _ = memo[compensation.MemoCause].(string)
+		text, _ := json.Marshal(memo) // a memo that is no JSON fails the saga
+		r.largestMemo = max(r.largestMemo, len(text))
 	}).Return(nil).Maybe()
 	return r
 }

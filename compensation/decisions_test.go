@@ -271,7 +271,7 @@ func TestActThatMeetsASuccess(t *testing.T) {
 					}
 				})
 			})
-			_ = env.Run(func(ctx workflow.Context) (string, error) { return saga.run(ctx, plan) })
+			_ = env.Run(func(ctx workflow.Context) (string, error) { return saga.run(ctx, plan) }) // either end will do
 			require.NotNil(t, act, "nothing was parked")
 			requireAnswered(t, env, []*sagatest.Reply{act})
 			env.RequireEffects()

@@ -103,7 +103,7 @@ func TestDecisionInTheTaskAfterAnEnd(t *testing.T) {
 		return body(plan, func(ctx workflow.Context) ([]string, error) {
 			aDone, settle := workflow.NewFuture(ctx)
 			workflow.Go(ctx, func(ctx workflow.Context) {
-				_ = workflow.Await(ctx, func() bool { return approved })
+				_ = workflow.Await(ctx, func() bool { return approved }) // nothing cancels it
 				_, err := a.Run(ctx, "A")
 				settle.SetError(err)
 			})
@@ -172,8 +172,8 @@ func TestStepThatStartsAfterTheBody(t *testing.T) {
 	env.LoseReply("B", sagatest.Forever)
 	require.NoError(t, env.Run(body(plan, func(ctx workflow.Context) ([]string, error) {
 		workflow.Go(ctx, func(ctx workflow.Context) {
-			_ = workflow.Sleep(ctx, 5*time.Minute+10*time.Second)
-			_, _ = b.Run(ctx, "B") // nobody waits for it
+			_ = workflow.Sleep(ctx, 5*time.Minute+10*time.Second) // nothing cancels it
+			_, _ = b.Run(ctx, "B")                                // nobody waits for it
 		})
 		_, _ = x.Run(ctx, "X") // goes on without
 		return nil, nil
@@ -188,7 +188,7 @@ func TestPivotForAnItem(t *testing.T) {
 	plan := compensation.MustPlan("Items", compensatable("A"), pivot())
 	env := sagatest.New(t, plan)
 	var why any
-	_ = env.Run(body(plan, func(ctx workflow.Context) (_ []string, err error) {
+	_ = env.Run(body(plan, func(ctx workflow.Context) (_ []string, err error) { // it fails for what the body makes of the panic
 		defer func() {
 			why = recover()
 			err = errors.New("no")
@@ -279,7 +279,7 @@ func TestResetToBeforeAnUndo(t *testing.T) {
 							if _, err := a.Run(ctx, "A"); err != nil {
 								return nil, err
 							}
-							_ = workflow.Await(ctx, func() bool { return len(decided) > 0 })
+							_ = workflow.Await(ctx, func() bool { return len(decided) > 0 }) // nothing cancels it
 							if !decided[0] {
 								return nil, errors.New("somebody said no")
 							}

@@ -149,15 +149,18 @@ type measured struct {
 
 func (m *measured) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
 	out, err := m.Next.ExecuteActivity(ctx, in)
-	if err != nil {
-		return out, bounded(err)
-	}
-	if len(in.Args) == 0 || out == nil {
-		return out, nil
+	if len(in.Args) == 0 {
+		return out, err
 	}
 	key, ok := in.Args[0].(Key)
 	if !ok {
-		return out, nil
+		return out, err
+	}
+	if err != nil {
+		return out, bounded(err)
+	}
+	if out == nil {
+		return nil, nil // a step without a result
 	}
 	size := sizeOf(out)
 	if activity.GetInfo(ctx).IsLocalActivity && size > maxExpressResult {

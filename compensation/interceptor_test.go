@@ -1,6 +1,7 @@
 package compensation_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
@@ -209,27 +211,67 @@ func TestLargeFailures(t *testing.T) {
 }
 
 // A saga's result has a limit, like any result. After the pivot, a larger one is a defect, which fails the workflow task
+// An activity of the workflow's own fails as it does without a saga.
+func TestFailureOfAnotherActivity(t *testing.T) {
+	t.Parallel()
+
+	r := newRun(t, nil)
+	details := strings.Repeat("x", 20<<10)
+	r.RegisterActivityWithOptions(func(context.Context, string) error {
+		return temporal.NewNonRetryableApplicationError("no", "Other", nil, details)
+	}, activity.RegisterOptions{Name: "other"})
+	var got string
+	require.NoError(t, r.execute(func(ctx workflow.Context) (string, error) {
+		err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: time.Minute}), "other", "x").Get(ctx, nil)
+		if app, ok := errors.AsType[*temporal.ApplicationError](err); ok {
+			if err := app.Details(&got); err != nil {
+				return "", err
+			}
+		}
+		return r.trip.book(ctx)
+	}))
+	require.Equal(t, details, got)
+}
+
 // until the code is fixed, and loses nothing.
 func TestLargeResultOfASaga(t *testing.T) {
 	t.Parallel()
 
-	run := func(steps ...step) func(ctx workflow.Context) (string, error) {
-		plan := inOrder{beside(steps...)}.plan()
-		return func(ctx workflow.Context) (string, error) {
-			return compensation.Run(ctx, plan, func(ctx workflow.Context) (string, error) {
-				for _, st := range steps {
-					if _, err := st.Run(ctx, st.Name); err != nil {
-						return "", err
-					}
-				}
-				return strings.Repeat("x", 3<<20), nil
-			})
-		}
+	run := func(env *sagatest.Env, plan *compensation.Plan, steps ...step) error {
+		return env.Run(body(plan, func(ctx workflow.Context) ([]string, error) {
+			_, err := runOrder(ctx, steps...)
+			return []string{strings.Repeat("x", 3<<20)}, err
+		}))
 	}
-	env := sagatest.New(t, inOrder{beside(compensatable("A"))}.plan())
-	require.ErrorContains(t, env.Run(run(compensatable("A"))), "has 3145730 bytes, of which Temporal records")
-	env.RequireState(compensation.Compensated)
-	env.RequireEffects()
+	t.Run("without a pivot", func(t *testing.T) {
+		t.Parallel()
+
+		plan := compensation.MustPlan("Large", compensatable("A"))
+		env := sagatest.New(t, plan)
+		require.ErrorContains(t, run(env, plan, compensatable("A")), "has 3145730 bytes, of which Temporal records")
+		env.RequireState(compensation.Compensated)
+		env.RequireEffects()
+	})
+	t.Run("after the pivot", func(t *testing.T) {
+		t.Parallel()
+
+		plan := compensation.MustPlan("Large", compensatable("A"), pivot())
+		env := sagatest.New(t, plan)
+		require.ErrorContains(t, run(env, plan, compensatable("A"), pivot()), "failed after its pivot Pay")
+		env.RequireEffects("A", "Pay")
+	})
+}
+
+// The list of what is parked fits into a memo, whatever services say.
+func TestLargeReasons(t *testing.T) {
+	t.Parallel()
+
+	refused := temporal.NewNonRetryableApplicationError(strings.Repeat("é", 1<<20), "No", nil)
+	r := newRun(t, map[string][]error{key("BookCar"): {errRefused}, key("undo BookHotel"): {refused}, key("undo BookFlight"): {refused}})
+	r.SetTestTimeout(2 * time.Second)
+	_ = r.execute(r.trip.book) // it stays parked, so it does not end
+	require.Contains(t, r.states, string(compensation.Parked))
+	require.Less(t, r.largestMemo, 10<<10)
 }
 
 // A task carries limited results, so a saga of many results takes several.

@@ -51,9 +51,9 @@ func TestAwaited(t *testing.T) {
 		if err != nil {
 			return "", err
 		}
-		_ = workflow.Sleep(ctx, time.Hour)
+		_ = workflow.Sleep(ctx, time.Hour) // nothing cancels it
 		a.open()
-		_ = workflow.Sleep(ctx, 2*time.Hour)
+		_ = workflow.Sleep(ctx, 2*time.Hour) // nothing cancels it
 		a.close()
 		message, inTime, err := a.await(ctx, time.Minute, "")
 		if !inTime || err != nil {

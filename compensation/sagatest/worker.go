@@ -70,7 +70,7 @@ type worker struct {
 	// locals counts local activities that are not settled, bounded the ordinary ones that have a limit.
 	locals, bounded int
 	timers          []*timerRun
-	// awaitTimer is where the timer goes that bounds an await; nil while no await begins.
+	// awaitTimer points to the variable for the timer of an await that begins; nil otherwise.
 	awaitTimer **timerRun
 	// versions are the answers that it got about changes.
 	versions map[string]workflow.Version

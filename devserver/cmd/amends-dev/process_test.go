@@ -30,7 +30,7 @@ type process struct {
 	stderr    *output
 }
 
-// output is what a process prints, which may be read while it does.
+// output collects what a process prints. It can be read while the process still prints.
 type output struct {
 	mu   sync.Mutex
 	text bytes.Buffer
